@@ -1,0 +1,86 @@
+package contracts
+
+import "time"
+
+// Topics of the bus. A partner's own are OutTopic and ParkTopic.
+const (
+	TopicIn     = "silta.in"     // every message that was acknowledged, as its raw bytes
+	TopicDead   = "silta.dead"   // bytes of no known message: refused at a door, kept for a person
+	TopicEvents = "silta.events" // steps without bodies
+)
+
+// OutTopic is where messages for a partner's courier wait, as their final bytes.
+func OutTopic(partner string) string { return "silta.out." + partner }
+
+// ParkTopic keeps the bytes of messages that wait or are parked. For messages that are not translated yet the
+// partner is their sender's name with InSuffix.
+func ParkTopic(partner string) string { return "silta.park." + partner }
+
+// Record is one entry of a topic.
+type Record struct {
+	Topic  string
+	Key    Key
+	ID     ID                // the message's id, ours
+	Time   time.Time         // the hub's time, UTC, microseconds; never the clock of whoever reads it
+	Header map[string]string // see the Header constants; no patient data
+	Body   Body              // whole, also where the bus keeps large ones apart
+	Place  Place             // where it stands; set by the bus
+}
+
+// Headers of a record. The Kafka binding writes them as CloudEvents attributes and extensions.
+const (
+	HeaderPartner     = "partner"     // who sent it (silta.in, silta.dead) or who gets it (silta.out.*)
+	HeaderFormat      = "format"      // FormatV2 or FormatFHIR
+	HeaderType        = "type"        // REF^I12, or the event of a FHIR message
+	HeaderControl     = "control"     // the control id
+	HeaderApplication = "application" // MSH-3 as it stood
+	HeaderFacility    = "facility"    // MSH-4 as it stood
+	HeaderDigest      = "digest"      // of the bytes
+	HeaderKeyedBy     = "keyedby"     // referral, patient or sender
+	HeaderCause       = "cause"       // the message that this one was made from
+	HeaderRoute       = "route"
+	HeaderCanonical   = "canonical" // digest of the canonical body
+	HeaderJourney     = "journey"
+	HeaderMap         = "map"
+	HeaderFault       = "fault" // JSON of the fault that refused it
+	HeaderTrace       = "traceparent"
+)
+
+// Place is where a record stands.
+type Place struct {
+	Topic     string `json:"topic,omitempty"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+}
+
+// Once is a claim on a control id: the first bytes that are published under Key own it.
+type Once struct {
+	Key    Key
+	Digest Digest
+}
+
+// Claim is what became of a claim.
+type Claim int
+
+// The outcomes of a claim. ClaimNone: there was nothing to claim.
+const (
+	ClaimNone  Claim = iota
+	ClaimNew         // first seen: the record was published
+	ClaimSame        // the same bytes again: published or not, its id is known
+	ClaimOther       // other bytes under a claimed key: not published
+)
+
+// Published is the bus's answer once a record is durable.
+type Published struct {
+	Claim Claim
+	First time.Time // when the key was claimed first: the record's time for ClaimNew
+	ID    ID        // the id that the claim belongs to
+	Place Place     // where the record stands; zero if it wasn't published
+}
+
+// Replay chooses records of a topic to be read again, oldest first.
+type Replay struct {
+	Topic string
+	Key   Key       // only this key, if set
+	Since time.Time // only from this record time on, if set
+}
