@@ -1,0 +1,392 @@
+package fhir
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// Limits bound what Parse takes. A zero field has the default.
+type Limits struct {
+	Bytes int // size of the input; default 32 MB
+	Depth int // objects and arrays inside each other; default 64
+}
+
+const (
+	defaultBytes = 32 << 20
+	defaultDepth = 64
+)
+
+// Parse reads one resource in FHIR JSON.
+//
+// b is kept, not copied, and must not change while the tree is used. A byte order mark is skipped. The error is
+// contracts.Faults of kind malformed: all repeated names and broken surrogates, each with place, line and column; a
+// fault of syntax, size or depth ends the reading. Whether the value is a valid resource is Validate's question.
+func Parse(b []byte, limits ...Limits) (*Tree, error) {
+	t := &Tree{}
+	if err := t.Parse(b, limits...); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Parse reads b into the tree, reusing its memory; what it held before is void. After a fault the tree is empty.
+func (t *Tree) Parse(b []byte, limits ...Limits) error {
+	var l Limits
+	if len(limits) > 0 {
+		l = limits[0]
+	}
+	if l.Bytes <= 0 {
+		l.Bytes = defaultBytes
+	}
+	if l.Depth <= 0 {
+		l.Depth = defaultDepth
+	}
+	t.src, t.own, t.nodes = nil, t.own[:0], t.nodes[:0]
+	if len(b) > l.Bytes {
+		return contracts.Faults{malformed(CodeSize, "", "The message has more than %d bytes; send it in parts or raise the limit.", l.Bytes)}
+	}
+	if len(b) >= 3 && b[0] == 0xEF && b[1] == 0xBB && b[2] == 0xBF {
+		b = b[3:]
+	}
+	p := parser{t: t, b: b, depth: l.Depth, most: 1024 + len(b)/4}
+	if err := p.document(); err != nil {
+		t.src, t.nodes = nil, t.nodes[:0]
+		return err
+	}
+	return nil
+}
+
+// parser walks b once. Its methods give false after a fault that ends the reading.
+type parser struct {
+	t      *Tree
+	b      []byte
+	pos    int
+	depth  int
+	most   int // values: legal resources have one in some 25 bytes, so a quarter of the bytes bounds memory, not content
+	faults contracts.Faults
+}
+
+func (p *parser) document() error {
+	t := p.t
+	t.src = p.b
+	if cap(t.nodes) == 0 {
+		t.nodes = make([]node, 0, 16+len(p.b)/24)
+	}
+	t.nodes = append(t.nodes, node{})
+	if at := invalidUTF8(p.b); at >= 0 {
+		p.fail(CodeUTF8, Node{}, at, "These bytes are no UTF-8. FHIR JSON is always UTF-8.")
+		return p.faults
+	}
+	p.space()
+	if p.value(0, 0, 0, 0) {
+		if p.space(); p.pos < len(p.b) {
+			p.fail(CodeSyntax, Node{}, p.pos, "There is more after the end of the JSON value.")
+		}
+	}
+	if len(p.faults) > 0 {
+		return p.faults
+	}
+	return nil
+}
+
+func invalidUTF8(b []byte) int {
+	if utf8.Valid(b) {
+		return -1
+	}
+	for i := 0; ; {
+		r, size := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+}
+
+// fail notes a fault at byte pos inside the value in.
+func (p *parser) fail(code string, in Node, pos int, text string) bool {
+	line, col := 1, 1
+	for _, c := range p.b[:pos] {
+		if col++; c == '\n' {
+			line, col = line+1, 1
+		}
+	}
+	f := malformed(code, in.Place(), "%s (line %d, column %d)", text, line, col)
+	if f.At == "" {
+		f.At = "byte " + itoa(pos)
+	}
+	if len(p.faults) < maxFaults {
+		p.faults = append(p.faults, f)
+	}
+	return false
+}
+
+func (p *parser) space() {
+	for p.pos < len(p.b) {
+		switch p.b[p.pos] {
+		case ' ', '\n', '\r', '\t':
+			p.pos++
+		default:
+			return
+		}
+	}
+}
+
+// value reads a value into a new last child of parent, under the name at nameOff, nameLen of the input.
+func (p *parser) value(parent, nameOff uint32, nameLen uint16, flags uint8) bool {
+	t := p.t
+	in := Node{t, parent}
+	if p.pos >= len(p.b) {
+		return p.fail(CodeSyntax, in, p.pos, "The JSON ends in the middle.")
+	}
+	if len(t.nodes) > p.most {
+		return p.fail(CodeCount, in, p.pos, "More values than a resource of this size can hold.")
+	}
+	i := uint32(len(t.nodes))
+	t.nodes = append(t.nodes, node{nameOff: nameOff, nameLen: nameLen, flags: flags, parent: parent})
+	if parent != 0 {
+		up := &t.nodes[parent]
+		if up.b != 0 {
+			t.nodes[up.b].next = i
+		} else {
+			up.a = i
+		}
+		up.b = i
+	}
+	switch c := p.b[p.pos]; c {
+	case '{', '[':
+		if p.depth--; p.depth < 0 {
+			return p.fail(CodeDepth, in, p.pos, "Nested deeper than the limit.")
+		}
+		var ok bool
+		if c == '{' {
+			ok = p.object(i)
+		} else {
+			ok = p.array(i)
+		}
+		p.depth++
+		return ok
+	case '"':
+		start, escaped, ok := p.str(in)
+		r := &t.nodes[i]
+		r.kind, r.a, r.b = KindString, uint32(start), uint32(p.pos-1-start)
+		if escaped {
+			r.flags |= textEscaped
+			p.surrogates(Node{t, i})
+		}
+		return ok
+	case 't':
+		return p.word(i, KindBool, "true")
+	case 'f':
+		return p.word(i, KindBool, "false")
+	case 'n':
+		return p.word(i, KindNull, "null")
+	default:
+		return p.number(i)
+	}
+}
+
+func (p *parser) object(i uint32) bool {
+	t := p.t
+	in := Node{t, i}
+	t.nodes[i].kind = KindObject
+	p.pos++
+	if p.space(); p.pos < len(p.b) && p.b[p.pos] == '}' {
+		p.pos++
+		return true
+	}
+	var names map[string]bool // for big objects only
+	for count := 0; ; count++ {
+		if p.pos >= len(p.b) || p.b[p.pos] != '"' {
+			return p.fail(CodeSyntax, in, p.pos, "A member name in double quotes belongs here.")
+		}
+		at := p.pos
+		start, escaped, ok := p.str(in)
+		if !ok {
+			return false
+		}
+		name := p.b[start : p.pos-1]
+		if len(name) > 1<<16-1 {
+			return p.fail(CodeSize, in, at, "A member name of more than 65,535 bytes.")
+		}
+		var flags uint8
+		text := view(name)
+		if escaped {
+			flags = nameEscaped
+			text = view(unescape(nil, text))
+		}
+		var twice bool
+		if count < 24 {
+			twice = in.Get(text).Exists()
+		} else {
+			if names == nil {
+				names = make(map[string]bool, 64)
+				for c := in.First(); c.Exists(); c = c.Next() {
+					names[c.Name()] = true
+				}
+			}
+			twice = names[text]
+			names[text] = true
+		}
+		if twice {
+			p.fail(CodeDuplicateKey, in, at, "A member name stands twice in one object.")
+		}
+		if p.space(); p.pos >= len(p.b) || p.b[p.pos] != ':' {
+			return p.fail(CodeSyntax, in, p.pos, "A colon belongs here.")
+		}
+		p.pos++
+		p.space()
+		if !p.value(i, uint32(start), uint16(len(name)), flags) {
+			return false
+		}
+		if p.space(); p.pos >= len(p.b) {
+			return p.fail(CodeSyntax, in, p.pos, "The JSON ends in the middle.")
+		}
+		switch p.b[p.pos] {
+		case '}':
+			p.pos++
+			return true
+		case ',':
+			p.pos++
+			p.space()
+		default:
+			return p.fail(CodeSyntax, in, p.pos, "A comma or } belongs here.")
+		}
+	}
+}
+
+func (p *parser) array(i uint32) bool {
+	in := Node{p.t, i}
+	p.t.nodes[i].kind = KindArray
+	p.pos++
+	if p.space(); p.pos < len(p.b) && p.b[p.pos] == ']' {
+		p.pos++
+		return true
+	}
+	for {
+		if !p.value(i, 0, 0, 0) {
+			return false
+		}
+		if p.space(); p.pos >= len(p.b) {
+			return p.fail(CodeSyntax, in, p.pos, "The JSON ends in the middle.")
+		}
+		switch p.b[p.pos] {
+		case ']':
+			p.pos++
+			return true
+		case ',':
+			p.pos++
+			p.space()
+		default:
+			return p.fail(CodeSyntax, in, p.pos, "A comma or ] belongs here.")
+		}
+	}
+}
+
+func (p *parser) word(i uint32, kind Kind, word string) bool {
+	if len(p.b)-p.pos < len(word) || view(p.b[p.pos:p.pos+len(word)]) != word {
+		return p.fail(CodeSyntax, Node{p.t, i}, p.pos, "No JSON value begins like this.")
+	}
+	r := &p.t.nodes[i]
+	r.kind, r.a, r.b = kind, uint32(p.pos), uint32(len(word))
+	p.pos += len(word)
+	return true
+}
+
+func (p *parser) number(i uint32) bool {
+	size := numberPrefix(view(p.b[p.pos:]))
+	if size == 0 {
+		return p.fail(CodeSyntax, Node{p.t, i}, p.pos, "No JSON value begins like this.")
+	}
+	r := &p.t.nodes[i]
+	r.kind, r.a, r.b = KindNumber, uint32(p.pos), uint32(size)
+	p.pos += size
+	return true
+}
+
+// NumberText says whether s is a whole JSON number: 1.10 and -3e5, but not 01, +1 or .5.
+func NumberText(s string) bool { return s != "" && numberPrefix(s) == len(s) }
+
+// numberPrefix is the length of the JSON number that s begins with, 0 for none.
+func numberPrefix(s string) int {
+	digits := func(i int) int {
+		for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+			i++
+		}
+		return i
+	}
+	i := 0
+	if i < len(s) && s[i] == '-' {
+		i++
+	}
+	if i < len(s) && s[i] == '0' {
+		i++
+	} else if j := digits(i); j > i {
+		i = j
+	} else {
+		return 0
+	}
+	if i < len(s) && s[i] == '.' {
+		j := digits(i + 1)
+		if j == i+1 {
+			return 0
+		}
+		i = j
+	}
+	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+		k := i + 1
+		if k < len(s) && (s[k] == '+' || s[k] == '-') {
+			k++
+		}
+		j := digits(k)
+		if j == k {
+			return 0
+		}
+		i = j
+	}
+	return i
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// str reads a string whose opening quote is next and gives where its content starts; it ends at p.pos-1.
+func (p *parser) str(in Node) (start int, escaped, ok bool) {
+	b := p.b
+	start = p.pos + 1
+	for i := start; ; {
+		for i+8 <= len(b) { // eight bytes at a time up to a quote, a backslash or a control character
+			x := binary.LittleEndian.Uint64(b[i:])
+			quote, slash := x^(ones*'"'), x^(ones*'\\')
+			found := ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*0x20)&^x) & highs
+			if found != 0 {
+				i += bits.TrailingZeros64(found) / 8
+				break
+			}
+			i += 8
+		}
+		if i >= len(b) {
+			return start, escaped, p.fail(CodeSyntax, in, start-1, "A string that begins here doesn't end.")
+		}
+		switch c := b[i]; {
+		case c == '"':
+			p.pos = i + 1
+			return start, escaped, true
+		case c == '\\':
+			escaped = true
+			size := escapeSize(b[i:])
+			if size == 0 {
+				return start, escaped, p.fail(CodeSyntax, in, i, "No escape of JSON begins like this.")
+			}
+			i += size
+		case c < 0x20:
+			return start, escaped, p.fail(CodeSyntax, in, i, "A control character stands bare in a string; JSON wants an escape.")
+		default:
+			i++
+		}
+	}
+}
