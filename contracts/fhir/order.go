@@ -1,0 +1,83 @@
+package fhir
+
+// Order puts the members of an object, and of all objects inside it, into the order in which R4 defines them, with
+// resourceType first and a `_name` right behind its name. Members that R4 doesn't know stay behind, in their order.
+// The node must be a resource or, with typ, an object of that type.
+func (n Node) Order(typ *Type) {
+	switch n.Kind() {
+	case KindArray:
+		for c := n.First(); c.Exists(); c = c.Next() {
+			c.Order(typ)
+		}
+	case KindObject:
+		if rt := n.Type(); rt != "" {
+			typ = Definitions().Type(rt)
+		}
+		if typ == nil {
+			return
+		}
+		n.sortMembers(typ)
+		for c := n.First(); c.Exists(); c = c.Next() {
+			if c.Kind() >= KindArray {
+				_, t := typ.Member(elementName(c.Name()))
+				c.Order(t)
+			}
+		}
+	}
+}
+
+// elementName is the element that a member belongs to: birthDate for _birthDate.
+func elementName(name string) string {
+	if name != "" && name[0] == '_' {
+		return name[1:]
+	}
+	return name
+}
+
+func (typ *Type) rank(name string) int {
+	if name == "resourceType" {
+		return -1
+	}
+	plain := elementName(name)
+	m, ok := typ.members[plain]
+	if !ok {
+		return 2 * len(typ.Elements)
+	}
+	rank := 2 * m.element.Order
+	if len(plain) != len(name) {
+		rank++
+	}
+	return rank
+}
+
+// sortMembers is an insertion sort, since a map's program writes nearly in order.
+func (n Node) sortMembers(typ *Type) {
+	var buf [64]uint32
+	members := buf[:0]
+	var rankBuf [64]int
+	ranks := rankBuf[:0]
+	for c := n.First(); c.Exists(); c = c.Next() {
+		members = append(members, c.i)
+		ranks = append(ranks, typ.rank(c.Name()))
+	}
+	for i := 1; i < len(members); i++ {
+		m, r := members[i], ranks[i]
+		j := i
+		for ; j > 0 && ranks[j-1] > r; j-- {
+			members[j], ranks[j] = members[j-1], ranks[j-1]
+		}
+		members[j], ranks[j] = m, r
+	}
+	if len(members) == 0 {
+		return
+	}
+	nodes := n.t.nodes
+	for i, m := range members {
+		if i+1 < len(members) {
+			nodes[m].next = members[i+1]
+		} else {
+			nodes[m].next = 0
+		}
+	}
+	nodes[n.i].a, nodes[n.i].b = members[0], members[len(members)-1]
+}
