@@ -1,0 +1,357 @@
+package hl7v2
+
+import (
+	"bytes"
+	"iter"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// Message is one HL7 v2 message: its bytes, and the offsets of its segments and fields. Reading doesn't change it, so
+// several goroutines may read one Message; Set and its like need it alone.
+type Message struct {
+	prefix   []byte // byte order mark and blanks before MSH
+	b        []byte // from the M of MSH
+	delims   Delimiters
+	charset  *Charset
+	segs     []span
+	fields   []int32 // end offsets of the fields of all segments in a row; nil after Scan
+	warnings contracts.Faults
+}
+
+// span is a segment: its bytes without the terminator, and where its field ends lie in Message.fields.
+type span struct {
+	start, end  int32
+	first, last int32
+}
+
+// Option changes how Parse and Scan read a message.
+type Option func(*options)
+
+type options struct {
+	charset, fallback *Charset
+}
+
+// WithCharset reads the message in c, whatever its MSH-18 says.
+func WithCharset(c *Charset) Option { return func(o *options) { o.charset = c } }
+
+// WithDefaultCharset reads the message in c if its MSH-18 is empty. Without it such a message is ASCII.
+func WithDefaultCharset(c *Charset) Option { return func(o *options) { o.fallback = c } }
+
+// Parse reads one message in ER7 form.
+//
+// b is a whole message, such as the payload of one MLLP frame, in the character set named by MSH-18. Segments end in
+// CR; a message without any CR may use LF (and CRLF is taken apart likewise), with a warning. In a message that has
+// CR a bare LF is data. b is kept, not copied, and must not change.
+//
+// The error is contracts.Faults of kind malformed. A byte that the character set doesn't have is a fault at its
+// offset, never a replacement character. What could be read but isn't as it should be is in Warnings.
+//
+// Source: HL7 version 2.5.1, chapter 2, sections 2.5 to 2.7 and 2.15.9.
+func Parse(b []byte, opts ...Option) (*Message, error) {
+	m, err := open(b, opts)
+	if err != nil {
+		return nil, err
+	}
+	m.indexFields()
+	faults := m.checkSegments()
+	if m.headerField(10) == nil {
+		m.warn(CodeNoControlID, "MSH-10", "The message has no control id.")
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return m, nil
+}
+
+// open reads MSH, finds the character set, checks the bytes and indexes the segments. With a fault it gives the
+// message too if its MSH could be read.
+func open(b []byte, opts []Option) (*Message, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	m := &Message{}
+	bom := m.skipPrefix(b)
+	if !bytes.HasPrefix(m.b, []byte("MSH")) {
+		return nil, contracts.Faults{contracts.Faultf(contracts.Malformed, CodeNoMessage, "byte 0",
+			"There is no MSH at the start: this is no HL7 v2 message.")}
+	}
+	var odd, ok bool
+	if m.delims, odd, ok = readDelimiters(m.b); !ok {
+		return nil, contracts.Faults{contracts.Faultf(contracts.Malformed, CodeDelimiters, "MSH-1",
+			"MSH-1 and MSH-2 don't name usable delimiters.")}
+	}
+	if odd {
+		m.warn(CodeOddDelimiters, "MSH-2", "MSH-2 has too few characters, or one twice; the usual ones were taken.")
+	}
+	m.indexSegments()
+	if fault := m.chooseCharset(o, bom); fault != nil {
+		return m, contracts.Faults{fault}
+	}
+	if fault := m.checkBytes(); fault != nil {
+		return m, contracts.Faults{fault}
+	}
+	return m, nil
+}
+
+// skipPrefix sets b and prefix and says whether a UTF-8 byte order mark stood before MSH.
+func (m *Message) skipPrefix(b []byte) (bom bool) {
+	rest := b
+	if bytes.HasPrefix(rest, []byte("\xef\xbb\xbf")) {
+		rest, bom = rest[3:], true
+		m.warn(CodeByteOrderMark, "byte 0", "A byte order mark stands before MSH; it was skipped.")
+	}
+	if trimmed := bytes.TrimLeft(rest, " \t\r\n"); len(trimmed) < len(rest) {
+		rest = trimmed
+		m.warn(CodeLeadingBytes, "byte 0", "Blanks or line ends stand before MSH; they were skipped.")
+	}
+	m.b, m.prefix = rest, b[:len(b)-len(rest)]
+	return bom
+}
+
+// indexSegments finds the segments. Empty ones are left out, with a warning.
+func (m *Message) indexSegments() {
+	end := byte('\r')
+	if bytes.IndexByte(m.b, '\r') < 0 {
+		end = '\n'
+		if bytes.IndexByte(m.b, '\n') >= 0 {
+			m.warn(CodeLineFeeds, "", "Segments end in LF instead of CR; they were read so.")
+		}
+	}
+	m.segs = make([]span, 0, bytes.Count(m.b, []byte{end})+1)
+	crlf, empty := false, -1
+	for at := 0; at < len(m.b); {
+		n := bytes.IndexByte(m.b[at:], end)
+		if n < 0 {
+			n = len(m.b) - at
+		}
+		if end == '\r' && len(m.segs) > 0 && n > 0 && m.b[at] == '\n' {
+			at, n, crlf = at+1, n-1, true
+		}
+		if n > 0 {
+			m.segs = append(m.segs, span{start: int32(at), end: int32(at + n)})
+		} else if empty < 0 && at+1 < len(m.b) {
+			empty = at
+		}
+		at += n + 1
+	}
+	if crlf {
+		m.warn(CodeLineFeeds, "", "Segments end in CRLF instead of CR; they were read so.")
+	}
+	if empty >= 0 {
+		m.warn(CodeEmptySegment, byteAt(empty), "There is an empty line between segments; it was skipped.")
+	}
+}
+
+// chooseCharset finds the character set: the caller's, else MSH-18's, else the caller's default, else that of the
+// byte order mark, else ASCII.
+func (m *Message) chooseCharset(o options, bom bool) *contracts.Fault {
+	name := firstRepetition(m.headerField(18), m.delims)
+	switch c, known := LookupCharset(string(name)); {
+	case o.charset != nil:
+		m.charset = o.charset
+	case len(name) == 0 && o.fallback != nil:
+		m.charset = o.fallback
+	case len(name) == 0 && bom:
+		m.charset = UTF8
+	case known:
+		m.charset = c
+	default:
+		// A Finnish habit: MSH-17's country in MSH-18, and the character set one further.
+		if c, ok := LookupCharset(string(firstRepetition(m.headerField(19), m.delims))); ok && len(name) == 3 &&
+			m.headerField(19) != nil {
+			m.charset = c
+			m.warn(CodeCharsetShift, "MSH-19", "MSH-18 holds no character set, but MSH-19 does; it was used.")
+			return nil
+		}
+		m.charset = ASCII
+		f := contracts.Faultf(contracts.Malformed, CodeCharset, "MSH-18",
+			"The character set in MSH-18 is unknown or can't be carried in ER7.")
+		f.ErrorCode = "103"
+		return f
+	}
+	return nil
+}
+
+// checkBytes finds the first byte that is no character.
+func (m *Message) checkBytes() *contracts.Fault {
+	at := m.charset.invalidAt(m.b)
+	if at >= 0 {
+		f := contracts.Faultf(contracts.Malformed, CodeBadByte, byteAt(at),
+			"Byte %d%s isn't a character of %s. Correct MSH-18 at the sender, or set the partner's character set.",
+			at, m.nameAt(at), m.charset.name)
+		f.ErrorCode = "102"
+		return f
+	}
+	if m.charset.table != nil && utf8.Valid(m.b) && firstHigh(m.b) >= 0 {
+		m.warn(CodeLooksUTF8, "MSH-18", "The character set is %s, but the bytes are valid UTF-8.", m.charset.name)
+	}
+	return nil
+}
+
+// nameAt gives " in OBX(2)-5" for the place that holds byte at, and "" if it lies in no segment.
+func (m *Message) nameAt(at int) string {
+	counts := map[string]int{}
+	for i := range m.segs {
+		s := m.segs[i]
+		raw := m.b[s.start:s.end]
+		if len(raw) < 3 || !IsSegmentID(raw[:3]) {
+			continue
+		}
+		id := string(raw[:3])
+		counts[id]++
+		if at < int(s.start) || at >= int(s.end) {
+			continue
+		}
+		field := bytes.Count(m.b[s.start:at], []byte{m.delims.Field})
+		if id == "MSH" {
+			field++
+		}
+		return " in " + Path{Segment: id, Index: counts[id], Field: field}.String()
+	}
+	return ""
+}
+
+// indexFields records where each field ends.
+func (m *Message) indexFields() {
+	sep := m.delims.Field
+	m.fields = make([]int32, 0, bytes.Count(m.b, []byte{sep})+len(m.segs))
+	for i := range m.segs {
+		s := &m.segs[i]
+		s.first = int32(len(m.fields))
+		for at := s.start; ; {
+			n := bytes.IndexByte(m.b[at:s.end], sep)
+			if n < 0 {
+				break
+			}
+			at += int32(n)
+			m.fields = append(m.fields, at)
+			at++
+		}
+		m.fields = append(m.fields, s.end)
+		s.last = int32(len(m.fields))
+	}
+}
+
+// checkSegments finds segments without a proper name, and a second MSH.
+func (m *Message) checkSegments() (faults contracts.Faults) {
+	for i := range m.segs {
+		s := m.segs[i]
+		raw := m.b[s.start:s.end]
+		switch {
+		case len(raw) < 3 || !IsSegmentID(raw[:3]) || len(raw) > 3 && raw[3] != m.delims.Field:
+			f := contracts.Faultf(contracts.Malformed, CodeSegmentName, byteAt(int(s.start)),
+				"Segment %d doesn't start with a segment name; a text before it may hold a bare carriage return.", i+1)
+			f.ErrorCode = "100"
+			faults = append(faults, f)
+		case i > 0 && string(raw[:3]) == "MSH":
+			faults = append(faults, secondMessage(int(s.start)))
+		}
+	}
+	return faults
+}
+
+func secondMessage(at int) *contracts.Fault {
+	f := contracts.Faultf(contracts.Malformed, CodeSecondMessage, byteAt(at), "A second MSH stands inside one message.")
+	f.ErrorCode = "100"
+	return f
+}
+
+func byteAt(n int) string { return "byte " + strconv.Itoa(n) }
+
+func (m *Message) warn(code, at, format string, args ...any) {
+	f := contracts.Faultf(contracts.Malformed, code, at, format, args...)
+	f.Grade = contracts.GradeWarning
+	m.warnings = append(m.warnings, f)
+}
+
+// Bytes gives the message as it came, byte for byte, but for what was set since. It must not be changed.
+func (m *Message) Bytes() []byte {
+	if len(m.prefix) == 0 {
+		return m.b
+	}
+	return append(bytes.Clone(m.prefix), m.b...)
+}
+
+// Warnings are what Parse could read although it isn't as it should be.
+func (m *Message) Warnings() contracts.Faults { return m.warnings }
+
+// Delimiters are those of MSH-1 and MSH-2.
+func (m *Message) Delimiters() Delimiters { return m.delims }
+
+// Charset is the character set that the message is read in.
+func (m *Message) Charset() *Charset { return m.charset }
+
+// NumSegments counts the segments, MSH among them.
+func (m *Message) NumSegments() int { return len(m.segs) }
+
+// Segment gives the i-th segment, counted from 0 as they stand. It panics if there is none.
+func (m *Message) Segment(i int) Segment {
+	_ = m.segs[i]
+	return Segment{m, i}
+}
+
+// Segments gives all segments in order, with their index from 0.
+func (m *Message) Segments() iter.Seq2[int, Segment] {
+	return func(yield func(int, Segment) bool) {
+		for i := range m.segs {
+			if !yield(i, Segment{m, i}) {
+				return
+			}
+		}
+	}
+}
+
+// Type is MSH-9 as it stands: REF^I12^REF_I12.
+func (m *Message) Type() string { return m.text(m.headerField(9)) }
+
+// Code is MSH-9.1: REF.
+func (m *Message) Code() string { return m.headerText(9, 1) }
+
+// Event is MSH-9.2: I12.
+func (m *Message) Event() string { return m.headerText(9, 2) }
+
+// Structure is MSH-9.3 as the sender wrote it: REF_I12, or empty.
+func (m *Message) Structure() string { return m.headerText(9, 3) }
+
+// ControlID is MSH-10, decoded.
+func (m *Message) ControlID() string { return m.headerText(10, 0) }
+
+// ProcessingID is MSH-11.1: P, T or D.
+func (m *Message) ProcessingID() string { return m.headerText(11, 1) }
+
+// Version is MSH-12.1: 2.5.1.
+func (m *Message) Version() string { return m.headerText(12, 1) }
+
+// headerField gives the raw bytes of an MSH field from 3 on; nil if it is empty.
+func (m *Message) headerField(n int) []byte {
+	if len(m.segs) == 0 {
+		return nil
+	}
+	raw := Segment{m, 0}.field(n)
+	if len(raw) == 0 {
+		return nil
+	}
+	return raw
+}
+
+func (m *Message) headerText(field, component int) string {
+	v := Segment{m, 0}.Field(field)
+	if component > 0 {
+		v = v.At(1).At(component)
+	}
+	return v.Text()
+}
+
+// text is raw in Unicode, escapes untouched.
+func (m *Message) text(raw []byte) string { return string(m.charset.appendDecoded(nil, raw)) }
+
+func firstRepetition(field []byte, d Delimiters) []byte {
+	if i := bytes.IndexByte(field, d.Repetition); i >= 0 {
+		field = field[:i]
+	}
+	return bytes.TrimSpace(field)
+}
