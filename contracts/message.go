@@ -33,6 +33,7 @@ type Message struct {
 	Format      string
 	Type        string // REF^I12, or the event code of a FHIR message
 	Version     string // MSH-12, or 4.0.1
+	Processing  string // MSH-11.1: P, T or D
 	Control     string // MSH-10 or the Bundle's id
 	Application string // MSH-3 as it stood
 	Facility    string // MSH-4 as it stood

@@ -231,17 +231,17 @@ func (p *Partner) check(doc *YAML) Faults {
 	if p.ID == "" || strings.ToLower(p.ID) != p.ID || strings.ContainsAny(p.ID, " ./\\*") {
 		fault("id", "A partner's id is lower case without spaces, dots and slashes.")
 	}
-	if p.Dialect.Format != FormatV2 && p.Dialect.Format != FormatFHIR {
+	switch {
+	case p.Dialect.Format != FormatV2 && p.Dialect.Format != FormatFHIR:
 		fault("dialect.format", "The format is hl7v2 or fhir.")
+	case p.Door.MLLP != nil && p.Dialect.Format != FormatV2, p.Door.FHIR != nil && p.Dialect.Format != FormatFHIR:
+		fault("door", "An mllp door takes hl7v2, a fhir door takes fhir.")
 	}
 	if _, err := time.LoadLocation(p.Dialect.Zone); err != nil {
 		fault("dialect.zone", "No time zone of that name is known.")
 	}
 	if p.Door.MLLP != nil && p.Door.FHIR != nil {
 		fault("door", "A partner has one door: mllp or fhir.")
-	}
-	if p.Door.MLLP != nil && p.Dialect.Format != FormatV2 || p.Door.FHIR != nil && p.Dialect.Format != FormatFHIR {
-		fault("door", "An mllp door takes hl7v2, a fhir door takes fhir.")
 	}
 	if p.Door.MLLP != nil && p.Door.MLLP.Listen == "" {
 		fault("door.mllp", "The door needs an address to listen on.")

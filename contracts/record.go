@@ -37,6 +37,7 @@ const (
 	HeaderFacility    = "facility"    // MSH-4 as it stood
 	HeaderDigest      = "digest"      // of the bytes
 	HeaderKeyedBy     = "keyedby"     // referral, patient or sender
+	HeaderVersion     = "version"     // MSH-12, or 4.0.1
 	HeaderCause       = "cause"       // the message that this one was made from
 	HeaderRoute       = "route"
 	HeaderCanonical   = "canonical" // digest of the canonical body

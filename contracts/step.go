@@ -33,6 +33,7 @@ const (
 	StepStopped     = "stopped"
 	StepReleased    = "released"
 	StepReprocessed = "reprocessed"
+	StepShown       = "shown" // an operator looked at a body
 )
 
 // Step records one thing that was done to a message. Its id is derived, so writing it twice leaves one.
@@ -51,5 +52,6 @@ type Step struct {
 	Answer  string    `json:"answer,omitempty"`  // MSA-1 or HTTP status
 	Digest  Digest    `json:"digest,omitempty"`  // of the body that this step is about
 	Fault   *Fault    `json:"fault,omitempty"`
+	Reason  string    `json:"reason,omitempty"`   // an operator's own words
 	Losses  Faults    `json:"findings,omitempty"` // what a translation could not carry, and warnings
 }
