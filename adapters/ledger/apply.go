@@ -1,0 +1,318 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// Apply writes c whole or not at all, and returns when it is on disk. Of c's parts Keys come first, then Wait, Done
+// and Revive, so a change that spills a key may let a message wait behind it, and one that takes the last message away
+// may revive it. A refusal is a fault of kind conflict: At is "digest" for a delivery whose bytes aren't those of the
+// row, "key" for a message that would wait behind a live key.
+func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
+	rows, err := prepare(c)
+	if err != nil {
+		return fault("apply", err)
+	}
+	return l.w.do(ctx, "apply", func(w *writer) error {
+		for _, r := range rows {
+			result, err := w.exec(r.text, r.args...)
+			if err != nil {
+				return err
+			}
+			if n, err := result.RowsAffected(); err != nil {
+				return err
+			} else if n == 0 && r.refusal.Kind != "" {
+				return &r.refusal
+			}
+		}
+		return nil
+	})
+}
+
+// statement is one row to write. One that touches no row is refused if it has a refusal.
+type statement struct {
+	text    string
+	args    []any
+	refusal contracts.Fault
+}
+
+var (
+	otherBytes = contracts.Fault{Kind: contracts.Conflict, Code: "LED-005", At: "digest", Public: "A delivery of this id has other bytes; the same id never leaves with two contents."}
+	keyIsLive  = contracts.Fault{Kind: contracts.Conflict, Code: "LED-006", At: "key", Public: "Nothing may wait behind a key that is live."}
+)
+
+// prepare turns a change into statements. It runs in the caller's goroutine, so packing bodies and writing JSON hold up
+// nobody else.
+func prepare(c contracts.Change) ([]statement, error) {
+	p := preparation{}
+	for _, part := range []func(contracts.Change) error{p.bodies, p.deliveries, p.entries, p.shown, p.steps, p.identifiers, p.journeys, p.keys, p.waits} {
+		if err := part(c); err != nil {
+			return nil, err
+		}
+	}
+	return p.rows, nil
+}
+
+type preparation struct{ rows []statement }
+
+func (p *preparation) add(text string, args ...any) {
+	p.rows = append(p.rows, statement{text: text, args: args})
+}
+
+func (p *preparation) bodies(c contracts.Change) error {
+	for _, b := range c.Bodies {
+		if b.Digest == "" {
+			return incomplete("body")
+		}
+		p.add(`INSERT INTO bodies (digest, body) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, string(b.Digest), contracts.PackSmall(b.Body))
+	}
+	return nil
+}
+
+func (p *preparation) entries(c contracts.Change) error {
+	for _, e := range c.Entries {
+		if e.ID == "" {
+			return incomplete("entry")
+		}
+		text, err := faultText(e.Fault)
+		if err != nil {
+			return err
+		}
+		p.add(entrySQL, string(e.ID), e.Partner, e.Format, e.Control, e.Type, e.Version, e.Application, e.Facility, string(e.Key),
+			micros(e.Received), string(e.Journey), string(e.Origin), e.Event, string(e.Cause), string(e.State), e.Map,
+			string(e.Canonical), string(e.Digest), text, e.Place.Topic, e.Place.Partition, e.Place.Offset)
+	}
+	return nil
+}
+
+func (p *preparation) deliveries(c contracts.Change) error {
+	for _, d := range c.Deliveries {
+		if d.ID == "" || d.Message == "" {
+			return incomplete("delivery")
+		}
+		text, err := faultText(d.Fault)
+		if err != nil {
+			return err
+		}
+		p.rows = append(p.rows, statement{deliverySQL, []any{string(d.ID), string(d.Message), string(d.Journey), d.Partner, d.Route, d.Generation,
+			d.Control, d.Type, d.Format, d.Map, string(d.Key), string(d.Digest), string(d.State), rank(d.State), d.Attempts, d.Unknown,
+			d.Answer, text, d.Place.Topic, d.Place.Partition, d.Place.Offset}, otherBytes})
+	}
+	return nil
+}
+
+// shown brings the state that lists show up to date for messages whose deliveries alone are written; an entry's own
+// write sees to its own.
+func (p *preparation) shown(c contracts.Change) error {
+	done := map[contracts.ID]bool{}
+	for _, e := range c.Entries {
+		done[e.ID] = true
+	}
+	for _, d := range c.Deliveries {
+		if !done[d.Message] {
+			done[d.Message] = true
+			p.add(shownSQL, string(d.Message))
+		}
+	}
+	return nil
+}
+
+func (p *preparation) steps(c contracts.Change) error {
+	for _, s := range c.Steps {
+		if s.ID == "" {
+			return incomplete("step")
+		}
+		text, err := faultText(s.Fault)
+		if err != nil {
+			return err
+		}
+		findings, err := findingsText(s.Losses)
+		if err != nil {
+			return err
+		}
+		p.add(stepSQL, string(s.ID), micros(s.At), string(s.Journey), string(s.Message), s.Control, s.Type, s.Step, s.From, s.To, s.Map,
+			s.Attempt, s.Answer, string(s.Digest), text, findings)
+	}
+	return nil
+}
+
+func (p *preparation) identifiers(c contracts.Change) error {
+	for _, i := range c.Identifiers {
+		owner := i.Message
+		if owner == "" {
+			owner = i.Journey
+		}
+		if i.Value == "" || owner == "" {
+			return incomplete("identifier")
+		}
+		p.add(identifierSQL, i.Value, i.Partner, i.Kind, string(owner), string(i.Message), string(i.Journey))
+	}
+	return nil
+}
+
+func (p *preparation) journeys(c contracts.Change) error {
+	for _, j := range c.Journeys {
+		if j.ID == "" {
+			return incomplete("journey")
+		}
+		p.add(journeySQL, string(j.ID), j.State, micros(j.Started), micros(j.Updated))
+	}
+	return nil
+}
+
+func (p *preparation) keys(c contracts.Change) error {
+	for _, k := range c.Keys {
+		if k.Topic == "" || k.Key == "" || (k.Condition != contracts.KeySpilled && k.Condition != contracts.KeyParked) {
+			return incomplete("key")
+		}
+		text, err := faultText(k.Fault)
+		if err != nil {
+			return err
+		}
+		p.add(keySQL, k.Topic, string(k.Key), string(k.Condition), micros(k.Since), string(k.Message), text)
+	}
+	return nil
+}
+
+func (p *preparation) waits(c contracts.Change) error {
+	for _, m := range c.Wait {
+		if m.Topic == "" || m.Key == "" || m.Message == "" {
+			return incomplete("waiting message")
+		}
+		p.rows = append(p.rows, statement{waitSQL, []any{m.Topic, string(m.Key), string(m.Message), m.Park.Topic, m.Park.Partition,
+			m.Park.Offset, micros(m.Since), micros(m.Due), m.Attempts}, keyIsLive})
+	}
+	for _, m := range c.Done {
+		p.add(`DELETE FROM waiting WHERE topic = $1 AND key = $2 AND message = $3`, m.Topic, string(m.Key), string(m.Message))
+	}
+	for _, r := range c.Revive {
+		p.add(reviveSQL, r.Topic, string(r.Key))
+	}
+	return nil
+}
+
+// In what follows the older value stands first where it wins, and the newer one where that wins.
+const (
+	entrySQL = `INSERT INTO entries (id, partner, format, control, type, version, application, facility, key, received,
+	journey, origin, event, cause, state, shown, map, canonical, digest, fault, place_topic, place_partition, place_offset)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, COALESCE(` + leastSQL + `, $15), $16, $17, $18, $19, $20, $21, $22)
+ON CONFLICT (id) DO UPDATE SET
+	partner         = COALESCE(NULLIF(entries.partner, ''), excluded.partner),
+	format          = COALESCE(NULLIF(entries.format, ''), excluded.format),
+	control         = COALESCE(NULLIF(entries.control, ''), excluded.control),
+	type            = COALESCE(NULLIF(entries.type, ''), excluded.type),
+	version         = COALESCE(NULLIF(entries.version, ''), excluded.version),
+	application     = COALESCE(NULLIF(entries.application, ''), excluded.application),
+	facility        = COALESCE(NULLIF(entries.facility, ''), excluded.facility),
+	key             = COALESCE(NULLIF(entries.key, ''), excluded.key),
+	received        = COALESCE(NULLIF(entries.received, 0), excluded.received),
+	journey         = COALESCE(NULLIF(entries.journey, ''), excluded.journey),
+	origin          = COALESCE(NULLIF(entries.origin, ''), excluded.origin),
+	cause           = COALESCE(NULLIF(entries.cause, ''), excluded.cause),
+	digest          = COALESCE(NULLIF(entries.digest, ''), excluded.digest),
+	place_partition = CASE WHEN entries.place_topic <> '' THEN entries.place_partition ELSE excluded.place_partition END,
+	place_offset    = CASE WHEN entries.place_topic <> '' THEN entries.place_offset ELSE excluded.place_offset END,
+	place_topic     = COALESCE(NULLIF(entries.place_topic, ''), excluded.place_topic),
+	event           = COALESCE(NULLIF(excluded.event, ''), entries.event),
+	shown           = COALESCE(` + leastSQL + `, NULLIF(excluded.state, ''), entries.state),
+	state           = COALESCE(NULLIF(excluded.state, ''), entries.state),
+	map             = COALESCE(NULLIF(excluded.map, ''), entries.map),
+	canonical       = COALESCE(NULLIF(excluded.canonical, ''), entries.canonical),
+	fault           = CASE WHEN excluded.fault <> '' OR excluded.state IN ('translated', 'delivered') THEN excluded.fault ELSE entries.fault END`
+
+	deliverySQL = `INSERT INTO deliveries (id, message, journey, partner, route, generation, control, type, format, map, key,
+	digest, state, rank, attempts, unknown, answer, fault, place_topic, place_partition, place_offset)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+ON CONFLICT (id) DO UPDATE SET
+	journey         = COALESCE(NULLIF(deliveries.journey, ''), excluded.journey),
+	partner         = COALESCE(NULLIF(deliveries.partner, ''), excluded.partner),
+	route           = COALESCE(NULLIF(deliveries.route, ''), excluded.route),
+	generation      = COALESCE(NULLIF(deliveries.generation, 0), excluded.generation),
+	control         = COALESCE(NULLIF(deliveries.control, ''), excluded.control),
+	type            = COALESCE(NULLIF(deliveries.type, ''), excluded.type),
+	format          = COALESCE(NULLIF(deliveries.format, ''), excluded.format),
+	map             = COALESCE(NULLIF(deliveries.map, ''), excluded.map),
+	key             = COALESCE(NULLIF(deliveries.key, ''), excluded.key),
+	digest          = COALESCE(NULLIF(deliveries.digest, ''), excluded.digest),
+	place_partition = CASE WHEN deliveries.place_topic <> '' THEN deliveries.place_partition ELSE excluded.place_partition END,
+	place_offset    = CASE WHEN deliveries.place_topic <> '' THEN deliveries.place_offset ELSE excluded.place_offset END,
+	place_topic     = COALESCE(NULLIF(deliveries.place_topic, ''), excluded.place_topic),
+	rank            = CASE WHEN excluded.state <> '' THEN excluded.rank ELSE deliveries.rank END,
+	unknown         = CASE WHEN excluded.state <> '' THEN excluded.unknown ELSE deliveries.unknown END,
+	state           = COALESCE(NULLIF(excluded.state, ''), deliveries.state),
+	attempts        = COALESCE(NULLIF(excluded.attempts, 0), deliveries.attempts),
+	answer          = COALESCE(NULLIF(excluded.answer, ''), deliveries.answer),
+	fault           = CASE WHEN excluded.fault <> '' OR excluded.state IN ('translated', 'delivered') THEN excluded.fault ELSE deliveries.fault END
+WHERE deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = ''`
+
+	shownSQL = `UPDATE entries SET shown = COALESCE(` + leastSQL + `, state) WHERE id = $1`
+
+	// leastSQL is the state of message $1's least advanced delivery.
+	leastSQL = `(SELECT d.state FROM deliveries d WHERE d.message = $1 AND d.state <> '' ORDER BY d.rank, d.seq LIMIT 1)`
+
+	stepSQL = `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING`
+
+	identifierSQL = `INSERT INTO ids (value, partner, kind, owner, message, journey) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (value, partner, kind, owner) DO UPDATE SET journey = excluded.journey WHERE ids.journey = ''`
+
+	journeySQL = `INSERT INTO journeys (id, state, started, updated) VALUES ($1, $2, $3, $4)
+ON CONFLICT (id) DO UPDATE SET
+	state   = COALESCE(NULLIF(excluded.state, ''), journeys.state),
+	started = COALESCE(NULLIF(journeys.started, 0), excluded.started),
+	updated = COALESCE(NULLIF(excluded.updated, 0), journeys.updated)`
+
+	keySQL = `INSERT INTO keys (topic, key, condition, since, message, fault) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (topic, key) DO UPDATE SET condition = excluded.condition, since = excluded.since, message = excluded.message, fault = excluded.fault`
+
+	// The SELECT finds no row for a live key, so nothing is written.
+	waitSQL = `INSERT INTO waiting (topic, key, seq, message, park_topic, park_partition, park_offset, since, due, attempts)
+SELECT k.topic, k.key, (SELECT COALESCE(MAX(w.seq), 0) + 1 FROM waiting w WHERE w.topic = k.topic AND w.key = k.key), $3, $4, $5, $6, $7, $8, $9
+FROM keys k WHERE k.topic = $1 AND k.key = $2
+ON CONFLICT (topic, key, message) DO UPDATE SET due = excluded.due, attempts = excluded.attempts`
+
+	reviveSQL = `DELETE FROM keys WHERE topic = $1 AND key = $2
+	AND NOT EXISTS (SELECT 1 FROM waiting w WHERE w.topic = $1 AND w.key = $2)`
+)
+
+// rank orders states from the least to the most advanced: first those that need a person (parked, then refused), then
+// those on their way, then delivered; stopped comes last, because a message that was stopped for one receiver is as far
+// as the others have got.
+func rank(s contracts.State) int {
+	switch s {
+	case contracts.StateParked:
+		return 1
+	case contracts.StateRefused:
+		return 2
+	case contracts.StateWaiting:
+		return 3
+	case contracts.StateReceived:
+		return 4
+	case contracts.StateTranslated:
+		return 5
+	case contracts.StateSending:
+		return 6
+	case contracts.StateDelivered:
+		return 7
+	case contracts.StateStopped:
+		return 8
+	}
+	return 9
+}
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func instant(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}

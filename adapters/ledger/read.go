@@ -1,0 +1,249 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// rowScanner is what a row is read from.
+type rowScanner interface{ Scan(...any) error }
+
+// asker runs a query: the pool, or a transaction where several queries must see the same moment.
+type asker interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+// all reads every row of a query.
+func all[T any](ctx context.Context, q asker, scan func(rowScanner) (T, error), text string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+var (
+	entryColumns = columns("e", `id, partner, format, control, type, version, application, facility, key, received, journey, origin,
+		event, cause, state, map, canonical, digest, fault, place_topic, place_partition, place_offset`)
+	deliveryColumns = columns("d", `id, message, journey, partner, route, generation, control, type, format, map, key, digest, state,
+		attempts, unknown, answer, fault, place_topic, place_partition, place_offset`)
+	stepColumns    = columns("s", `id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings`)
+	waitingColumns = columns("w", `topic, key, seq, message, park_topic, park_partition, park_offset, since, due, attempts`)
+)
+
+func scanEntry(r rowScanner) (contracts.Entry, error) {
+	var e contracts.Entry
+	var received int64
+	var text string
+	err := r.Scan(&e.ID, &e.Partner, &e.Format, &e.Control, &e.Type, &e.Version, &e.Application, &e.Facility, &e.Key, &received,
+		&e.Journey, &e.Origin, &e.Event, &e.Cause, &e.State, &e.Map, &e.Canonical, &e.Digest, &text,
+		&e.Place.Topic, &e.Place.Partition, &e.Place.Offset)
+	if err != nil {
+		return e, err
+	}
+	e.Received = instant(received)
+	e.Fault, err = faultFrom(text)
+	return e, err
+}
+
+func scanDelivery(r rowScanner) (contracts.Delivery, error) {
+	var d contracts.Delivery
+	var text string
+	err := r.Scan(&d.ID, &d.Message, &d.Journey, &d.Partner, &d.Route, &d.Generation, &d.Control, &d.Type, &d.Format, &d.Map, &d.Key,
+		&d.Digest, &d.State, &d.Attempts, &d.Unknown, &d.Answer, &text, &d.Place.Topic, &d.Place.Partition, &d.Place.Offset)
+	if err != nil {
+		return d, err
+	}
+	d.Fault, err = faultFrom(text)
+	return d, err
+}
+
+func scanStep(r rowScanner) (contracts.Step, error) {
+	var s contracts.Step
+	var at int64
+	var text, findings string
+	err := r.Scan(&s.ID, &at, &s.Journey, &s.Message, &s.Control, &s.Type, &s.Step, &s.From, &s.To, &s.Map, &s.Attempt, &s.Answer,
+		&s.Digest, &text, &findings)
+	if err != nil {
+		return s, err
+	}
+	s.At = instant(at)
+	if s.Fault, err = faultFrom(text); err != nil {
+		return s, err
+	}
+	s.Losses, err = findingsFrom(findings)
+	return s, err
+}
+
+func scanIdentifier(r rowScanner) (contracts.Identifier, error) {
+	var i contracts.Identifier
+	return i, r.Scan(&i.Partner, &i.Kind, &i.Value, &i.Message, &i.Journey)
+}
+
+func scanWaiting(r rowScanner) (contracts.Waiting, error) {
+	var m contracts.Waiting
+	var since, due int64
+	err := r.Scan(&m.Topic, &m.Key, &m.Seq, &m.Message, &m.Park.Topic, &m.Park.Partition, &m.Park.Offset, &since, &due, &m.Attempts)
+	m.Since, m.Due = instant(since), instant(due)
+	return m, err
+}
+
+// Entry gives a message's row.
+func (l *Ledger) Entry(ctx context.Context, id contracts.ID) (contracts.Entry, error) {
+	rows, err := all(ctx, l.reads, scanEntry, `SELECT `+entryColumns+` FROM entries e WHERE e.id = $1`, string(id))
+	return one("entry", "message", rows, err)
+}
+
+// Delivery gives an outgoing message's row.
+func (l *Ledger) Delivery(ctx context.Context, id contracts.ID) (contracts.Delivery, error) {
+	rows, err := all(ctx, l.reads, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries d WHERE d.id = $1`, string(id))
+	return one("delivery", "delivery", rows, err)
+}
+
+// Journey gives a journey's row.
+func (l *Ledger) Journey(ctx context.Context, id contracts.ID) (contracts.Journey, error) {
+	scan := func(r rowScanner) (j contracts.Journey, err error) {
+		var started, updated int64
+		err = r.Scan(&j.ID, &j.State, &started, &updated)
+		j.Started, j.Updated = instant(started), instant(updated)
+		return j, err
+	}
+	rows, err := all(ctx, l.reads, scan, `SELECT id, state, started, updated FROM journeys WHERE id = $1`, string(id))
+	return one("journey", "journey", rows, err)
+}
+
+// Body gives the bytes that a digest names.
+func (l *Ledger) Body(ctx context.Context, d contracts.Digest) (contracts.Body, error) {
+	scan := func(r rowScanner) (b []byte, err error) { return b, r.Scan(&b) }
+	rows, err := all(ctx, l.reads, scan, `SELECT body FROM bodies WHERE digest = $1`, string(d))
+	stored, err := one("body", "body", rows, err)
+	if err != nil {
+		return contracts.Body{}, err
+	}
+	return contracts.Unpack(stored)
+}
+
+// Deliveries gives what left because of an incoming message, in the order in which the receivers were first written:
+// the order of the contract's routes.
+func (l *Ledger) Deliveries(ctx context.Context, message contracts.ID) ([]contracts.Delivery, error) {
+	ds, err := deliveriesOf(ctx, l.reads, message)
+	return ds, fault("deliveries", err)
+}
+
+func deliveriesOf(ctx context.Context, q asker, message contracts.ID) ([]contracts.Delivery, error) {
+	return all(ctx, q, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries d WHERE d.message = $1 ORDER BY d.seq`, string(message))
+}
+
+// Lookup gives the identifiers of a value, of one partner and of one kind where these aren't empty. One value can name
+// several messages and journeys.
+func (l *Ledger) Lookup(ctx context.Context, partner, kind, value string) ([]contracts.Identifier, error) {
+	is, err := all(ctx, l.reads, scanIdentifier, `SELECT partner, kind, value, message, journey FROM ids
+WHERE value = $1 AND ($2 = '' OR partner = $2) AND ($3 = '' OR kind = $3) ORDER BY partner, kind, owner`, value, partner, kind)
+	return is, fault("lookup", err)
+}
+
+// Identifiers gives a journey's names, by partner, kind and value.
+func (l *Ledger) Identifiers(ctx context.Context, journey contracts.ID) ([]contracts.Identifier, error) {
+	if journey == "" {
+		return nil, nil
+	}
+	is, err := all(ctx, l.reads, scanIdentifier, `SELECT partner, kind, value, message, journey FROM ids
+WHERE journey = $1 AND journey <> '' ORDER BY partner, kind, value, owner`, string(journey))
+	return is, fault("identifiers", err)
+}
+
+// Key gives a key's state: KeyLive for one that the ledger doesn't know.
+func (l *Ledger) Key(ctx context.Context, ref contracts.KeyRef) (contracts.KeyState, error) {
+	scan := func(r rowScanner) (contracts.KeyState, error) {
+		k := contracts.KeyState{KeyRef: ref}
+		var since int64
+		var text string
+		err := r.Scan(&k.Condition, &since, &k.Message, &text)
+		if err != nil {
+			return k, err
+		}
+		k.Since = instant(since)
+		k.Fault, err = faultFrom(text)
+		return k, err
+	}
+	rows, err := all(ctx, l.reads, scan, `SELECT condition, since, message, fault FROM keys WHERE topic = $1 AND key = $2`, ref.Topic, string(ref.Key))
+	k, err := one("key", "key", rows, err)
+	if contracts.KindOf(err) == contracts.NotFound {
+		return contracts.KeyState{KeyRef: ref, Condition: contracts.KeyLive}, nil
+	}
+	return k, err
+}
+
+// Waiting gives the first message behind each spilled key of topic, if its time has come: the longest due first. A
+// message behind the first one never comes, however long it is due.
+func (l *Ledger) Waiting(ctx context.Context, topic string, now time.Time, limit int) ([]contracts.Waiting, error) {
+	ms, err := all(ctx, l.reads, scanWaiting, `SELECT `+waitingColumns+` FROM keys k JOIN waiting w ON w.topic = k.topic AND w.key = k.key
+WHERE k.topic = $1 AND k.condition = 'spilled' AND w.due <= $2
+	AND w.seq = (SELECT MIN(f.seq) FROM waiting f WHERE f.topic = k.topic AND f.key = k.key)
+ORDER BY w.due, w.key LIMIT $3`, topic, micros(now), limit)
+	return ms, fault("waiting", err)
+}
+
+// Behind gives all that waits behind a key, in the order in which it came.
+func (l *Ledger) Behind(ctx context.Context, ref contracts.KeyRef) ([]contracts.Waiting, error) {
+	ms, err := all(ctx, l.reads, scanWaiting, `SELECT `+waitingColumns+` FROM waiting w WHERE w.topic = $1 AND w.key = $2 ORDER BY w.seq`,
+		ref.Topic, string(ref.Key))
+	return ms, fault("behind", err)
+}
+
+// JourneySteps gives the steps of a journey, oldest first: those that name it, and those of its messages and
+// their deliveries from before it was known.
+func (l *Ledger) JourneySteps(ctx context.Context, journey contracts.ID) ([]contracts.Step, error) {
+	if journey == "" {
+		return nil, nil
+	}
+	ss, err := all(ctx, l.reads, scanStep, `SELECT `+stepColumns+` FROM steps s WHERE s.seq IN (
+	SELECT seq FROM steps WHERE journey = $1 AND journey <> ''
+	UNION SELECT t.seq FROM entries e JOIN steps t ON t.message = e.id WHERE e.journey = $1 AND e.journey <> ''
+	UNION SELECT t.seq FROM entries e JOIN deliveries d ON d.message = e.id JOIN steps t ON t.message = d.id
+		WHERE e.journey = $1 AND e.journey <> '')
+ORDER BY s.at, s.seq`, string(journey))
+	return ss, fault("steps", err)
+}
+
+// MessageSteps gives the steps of a message and of its deliveries, oldest first.
+func (l *Ledger) MessageSteps(ctx context.Context, message contracts.ID) ([]contracts.Step, error) {
+	ss, err := all(ctx, l.reads, scanStep, `SELECT `+stepColumns+` FROM steps s
+WHERE s.message = $1 OR s.message IN (SELECT d.id FROM deliveries d WHERE d.message = $1) ORDER BY s.at, s.seq`, string(message))
+	return ss, fault("steps", err)
+}
+
+// JourneyEntries gives a journey's messages, oldest first.
+func (l *Ledger) JourneyEntries(ctx context.Context, journey contracts.ID) ([]contracts.Entry, error) {
+	if journey == "" {
+		return nil, nil
+	}
+	es, err := all(ctx, l.reads, scanEntry, `SELECT `+entryColumns+` FROM entries e WHERE e.journey = $1 AND e.journey <> '' ORDER BY e.received, e.id`, string(journey))
+	return es, fault("entries", err)
+}
+
+// moment runs ask in a transaction that sees one moment of the ledger.
+func (l *Ledger) moment(ctx context.Context, op string, ask func(asker) error) error {
+	tx, err := l.reads.BeginTx(ctx, nil)
+	if err != nil {
+		return fault(op, err)
+	}
+	err = ask(tx)
+	if end := tx.Rollback(); err == nil && !errors.Is(end, sql.ErrTxDone) {
+		err = end
+	}
+	return fault(op, err)
+}
