@@ -1,0 +1,248 @@
+package mllp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// Frame is one block as it was read, and what was odd about it.
+type Frame struct {
+	Body    []byte // the content; the caller's, and nobody else's
+	Junk    int    // bytes before the start block
+	Dropped int    // bytes of blocks that were begun, and then begun anew by another start block
+	Strays  int    // end blocks inside the content that ended nothing
+	NoCR    bool   // no carriage return came behind the end block
+}
+
+// commit says whether the frame is a commit acknowledgement, and which.
+func (f Frame) commit() (ok, is bool) {
+	if len(f.Body) != 1 {
+		return false, false
+	}
+	return f.Body[0] == commitAck, f.Body[0] == commitAck || f.Body[0] == commitNack
+}
+
+// Limits bound what a Reader takes. A zero one doesn't limit.
+type Limits struct {
+	Bytes int           // content of one frame
+	Junk  int           // bytes before one start block
+	Idle  time.Duration // from one frame's end to the next one's start
+	Read  time.Duration // from a frame's start to its end
+}
+
+// What a Reader gives up on.
+var (
+	ErrTooLarge = errors.New("mllp: the frame is larger than the limit")
+	ErrJunk     = errors.New("mllp: too many bytes came before a frame")
+)
+
+// phase is where a Reader stands; each has its deadline.
+type phase int
+
+const (
+	waiting  phase = iota // for a start block
+	reading               // content
+	trailing              // behind an end block
+	resumed               // content again: the end block was none
+)
+
+// Reader takes frames off a connection.
+//
+// It is lenient where a sender's meaning is plain: bytes before a start block are skipped, a start block within a
+// frame begins the frame anew, and the final carriage return may be missing. It is strict where leniency could cut a
+// message short: an end block counts only if a carriage return, a start block, the end of the stream or a silence of a
+// quarter of a second follows; otherwise it is content.
+type Reader struct {
+	src    *bufio.Reader
+	limits Limits
+	enter  func(phase)
+	owed   bool // the last frame's carriage return may still come
+}
+
+// NewReader reads from src. Idle and Read of limits, and the grace for a missing carriage return, need a src that has
+// SetReadDeadline, as every net.Conn has; the Reader then sets its read deadline.
+func NewReader(src io.Reader, limits Limits) *Reader {
+	r := &Reader{src: bufio.NewReaderSize(src, 16<<10), limits: limits, enter: func(phase) {}}
+	if conn, ok := src.(readDeadliner); ok {
+		d := deadlines{idle: limits.Idle, read: limits.Read}
+		r.enter = func(p phase) { _ = conn.SetReadDeadline(d.at(p)) } // a dead connection shows itself by the read
+	}
+	return r
+}
+
+type readDeadliner interface{ SetReadDeadline(time.Time) error }
+
+// deadlines turns a Reader's phase into the time when its next byte must have come.
+type deadlines struct {
+	idle, read time.Duration
+	frame      time.Time // when the frame that is being read must have ended
+}
+
+func (d *deadlines) at(p phase) time.Time {
+	switch p {
+	case waiting:
+		return after(d.idle)
+	case reading:
+		d.frame = after(d.read)
+	case trailing:
+		return earliest(after(trailingGrace), d.frame)
+	}
+	return d.frame
+}
+
+// after gives the time in d from now; the zero time, which is no deadline, for zero. Deadlines of connections are
+// the runtime's, so they are counted by its clock.
+func after(d time.Duration) time.Time {
+	if d == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+// earliest gives the earlier of two deadlines, of which the zero time is the latest.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// Next gives the next frame.
+//
+// The error is io.EOF when the stream ends between frames, io.ErrUnexpectedEOF when it ends within one, ErrTooLarge
+// with the first 64 KB of the content in the frame, ErrJunk, or the connection's own. After an error the stream is at
+// no known place and can't be read on. The frame's counts hold with an error too.
+func (r *Reader) Next() (f Frame, err error) {
+	r.enter(waiting)
+	if err := r.skip(&f); err != nil {
+		return f, err
+	}
+	r.enter(reading)
+	for {
+		chunk, err := r.fill()
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			f.Body = nil
+			return f, err
+		}
+		end := bytes.IndexByte(chunk, endBlock)
+		part := chunk
+		if end >= 0 {
+			part = chunk[:end]
+		}
+		if again := bytes.LastIndexByte(part, startBlock); again >= 0 {
+			f.Dropped += len(f.Body) + again
+			f.Body, part = f.Body[:0], part[again+1:]
+		}
+		if err := r.append(&f, part); err != nil {
+			return f, err
+		}
+		if end < 0 {
+			r.discard(len(chunk))
+			continue
+		}
+		r.discard(end + 1)
+		if r.ends(&f) {
+			return f, nil
+		}
+		if err := r.append(&f, []byte{endBlock}); err != nil {
+			return f, err
+		}
+	}
+}
+
+// fill waits for at least one byte and gives all that is buffered, without taking it.
+func (r *Reader) fill() ([]byte, error) {
+	if _, err := r.src.Peek(1); err != nil {
+		return nil, err
+	}
+	return r.src.Peek(r.src.Buffered())
+}
+
+// discard takes n bytes that fill showed.
+func (r *Reader) discard(n int) { _, _ = r.src.Discard(n) }
+
+// skip takes everything up to and with the next start block.
+func (r *Reader) skip(f *Frame) error {
+	for {
+		chunk, err := r.fill()
+		if err != nil {
+			return err
+		}
+		if r.owed && chunk[0] == carriageReturn {
+			r.discard(1)
+			r.owed = false
+			continue
+		}
+		r.owed = false
+		start := bytes.IndexByte(chunk, startBlock)
+		if start >= 0 {
+			f.Junk += start
+			r.discard(start + 1)
+			return nil
+		}
+		f.Junk += len(chunk)
+		r.discard(len(chunk))
+		if r.limits.Junk > 0 && f.Junk > r.limits.Junk {
+			return ErrJunk
+		}
+	}
+}
+
+// append adds content. Beyond the limit it cuts the frame to what is kept of it.
+func (r *Reader) append(f *Frame, part []byte) error {
+	if r.limits.Bytes > 0 && len(f.Body)+len(part) > r.limits.Bytes {
+		lacking := min(max(kept-len(f.Body), 0), len(part))
+		f.Body = bytes.Clone(append(f.Body, part[:lacking]...)[:min(kept, len(f.Body)+lacking)])
+		return ErrTooLarge
+	}
+	f.Body = append(f.Body, part...)
+	return nil
+}
+
+// ends looks behind an end block and says whether it ends the frame.
+func (r *Reader) ends(f *Frame) bool {
+	if r.src.Buffered() == 0 {
+		r.enter(trailing)
+		defer r.enter(resumed)
+	}
+	next, err := r.src.Peek(1)
+	switch {
+	case err != nil: // the stream ended, or its silence lasted
+		f.NoCR, r.owed = true, true
+	case next[0] == carriageReturn:
+		r.discard(1)
+	case next[0] == startBlock:
+		f.NoCR = true
+	case next[0] == '\n': // some senders end their frames as they end their lines
+		r.discard(1)
+		f.NoCR = true
+	default:
+		f.Strays++
+		return false
+	}
+	return true
+}
+
+// WriteFrame writes body as one frame in one Write, so that it leaves whole, or in as few packets as it needs.
+//
+// It is a fault of kind invalid, and nothing is written, if body holds a byte that framing uses. n counts the bytes
+// that were written.
+func WriteFrame(w io.Writer, body []byte) (n int, err error) {
+	if at := bytes.IndexAny(body, "\x0b\x1c"); at >= 0 {
+		return 0, contracts.Faultf(contracts.Invalid, CodeFraming, "",
+			"Byte %d is one that MLLP uses for framing; it must be escaped.", at)
+	}
+	frame := make([]byte, 0, len(body)+3)
+	frame = append(frame, startBlock)
+	frame = append(frame, body...)
+	frame = append(frame, endBlock, carriageReturn)
+	return w.Write(frame)
+}
