@@ -163,7 +163,12 @@ func (c *conversation) receive(ctx context.Context, a contracts.Arrival) (r cont
 			err = contracts.Faultf(contracts.Internal, "", "", "Receiving panicked; the log has the stack.")
 		}
 	}()
-	if r, err = c.door.receiver.Receive(ctx, a); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, receiveWithin)
+	defer cancel()
+	begun := c.door.now()
+	r, err = c.door.receiver.Receive(ctx, a)
+	c.log.WithFields(logrus.Fields{"message": r.ID, "bytes": a.Body.Len(), "ms": c.door.now().Sub(begun).Milliseconds()}).Debug("A message came.")
+	if err != nil {
 		return r, err
 	}
 	if r.Fault != nil && (r.Fault.Kind == contracts.Internal || r.Fault.Kind == contracts.Unavailable) {

@@ -77,6 +77,7 @@ const (
 	kept          = 64 << 10               // how much of a too large frame is kept
 	trailingGrace = 250 * time.Millisecond // how long an end block waits for its carriage return
 	maxAnswer     = 1 << 20                // bytes of one acknowledgement
+	receiveWithin = 30 * time.Second       // the receiver's word; few senders wait longer
 )
 
 // Option changes how a Door or a Courier works.

@@ -1,0 +1,271 @@
+package fhirrest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// Receiver takes what a door read. It returns a receipt when the bytes are durable, accepted or refused; an error is
+// trouble of its own, which the door answers with 503. It must return when ctx ends.
+type Receiver interface {
+	Receive(ctx context.Context, a contracts.Arrival) (contracts.Receipt, error)
+}
+
+// Sender is a partner who may come in, and the bearer token that it shows.
+type Sender struct {
+	Partner  string
+	Token    string
+	MaxBytes int // of one request; 0 = 32 MB
+}
+
+// Door is an http.Handler for `<prefix>/$process-message`. All FHIR partners share it; the token says who comes.
+type Door struct {
+	path     string
+	senders  []knownSender
+	receiver Receiver
+	now      func() time.Time
+	log      logrus.FieldLogger
+	timeouts Timeouts
+}
+
+// Timeouts bound what a request may take. Zero ones get the defaults.
+type Timeouts struct {
+	Read    time.Duration // a request's body, from its header on; 1 min
+	Receive time.Duration // the Receiver's word; 30 s
+	Drain   time.Duration // requests under way when Serve's context ends; 10 s
+}
+
+type knownSender struct {
+	Sender
+	digest [sha256.Size]byte
+}
+
+// NewDoor makes a door under prefix ("/fhir") for senders, whose tokens must differ and not be empty.
+func NewDoor(prefix string, senders []Sender, receiver Receiver, now func() time.Time, log logrus.FieldLogger, timeouts Timeouts) (*Door, error) {
+	d := &Door{
+		path: strings.TrimRight(prefix, "/") + "/" + operation, receiver: receiver, now: now,
+		log: log.WithField("door", "fhir"), timeouts: timeouts.withDefaults(),
+	}
+	byToken := map[string]string{}
+	for _, s := range senders {
+		if s.Token == "" {
+			return nil, contracts.Faultf(contracts.Invalid, CodeNoToken, "", "The FHIR door of %s has an empty token.", s.Partner)
+		}
+		if other, taken := byToken[s.Token]; taken {
+			return nil, contracts.Faultf(contracts.Invalid, CodeNoToken, "", "The FHIR doors of %s and %s have the same token.", other, s.Partner)
+		}
+		byToken[s.Token] = s.Partner
+		if s.MaxBytes == 0 {
+			s.MaxBytes = maxBytes
+		}
+		d.senders = append(d.senders, knownSender{s, sha256.Sum256([]byte(s.Token))})
+	}
+	return d, nil
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, one := range []struct {
+		d     *time.Duration
+		value time.Duration
+	}{{&t.Read, time.Minute}, {&t.Receive, 30 * time.Second}, {&t.Drain, 10 * time.Second}} {
+		if *one.d == 0 {
+			*one.d = one.value
+		}
+	}
+	return t
+}
+
+// Serve answers requests on listener until ctx ends, then lets those under way finish within the drain bound, and
+// returns nil. Another end of the listener is an error. main may give the door to a server of its own instead.
+func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler: d, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: log.New(io.Discard, "", 0), // handshakes that strangers break off; what matters is logged by the door
+	}
+	drained := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.timeouts.Drain)
+		defer cancel()
+		if server.Shutdown(bound) != nil {
+			d.log.Warn("Requests were cut off because the door stops; their senders keep the messages.")
+			_ = server.Close()
+		}
+	})
+	err := server.Serve(listener)
+	if !stop() {
+		<-drained
+		return nil
+	}
+	return err
+}
+
+// ServeHTTP answers one request. Who comes is asked first; a stranger's body isn't read.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer d.recover(w)
+	sender := d.sender(r.Header.Get("Authorization"))
+	if sender == nil {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="silta"`)
+		d.refuse(w, r, "", http.StatusUnauthorized, contracts.Denied, CodeNoToken, "A bearer token of a known partner is needed.")
+		return
+	}
+	if status, fault := d.check(r); fault != nil {
+		if status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", http.MethodPost)
+		}
+		d.refuse(w, r, sender.Partner, status, fault.Kind, fault.Code, fault.Public)
+		return
+	}
+	body, fault, err := d.read(w, r, sender.MaxBytes)
+	if err != nil {
+		status := http.StatusBadRequest
+		if errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+			status = http.StatusRequestTimeout
+		}
+		w.Header().Set("Connection", "close")
+		d.refuse(w, r, sender.Partner, status, contracts.Malformed, CodeIncomplete, "The body didn't arrive whole. Nothing was kept; send it again.")
+		return
+	}
+	if fault != nil {
+		w.Header().Set("Connection", "close")
+	}
+	d.take(w, r, contracts.Arrival{
+		Partner: sender.Partner, Format: contracts.FormatFHIR, Body: contracts.NewBody(body), Fault: fault,
+		Trace: traceparent(r.Header.Get("traceparent")),
+	})
+}
+
+// sender finds whose token it is, in a time that doesn't tell how much of it was right.
+func (d *Door) sender(authorization string) *knownSender {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	digest := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	var found *knownSender
+	for i := range d.senders {
+		if subtle.ConstantTimeCompare(digest[:], d.senders[i].digest[:]) == 1 {
+			found = &d.senders[i]
+		}
+	}
+	if !strings.EqualFold(scheme, "Bearer") {
+		return nil
+	}
+	return found
+}
+
+// check looks at all of a request but its body.
+func (d *Door) check(r *http.Request) (int, *contracts.Fault) {
+	switch {
+	case r.URL.Path != d.path:
+		return http.StatusNotFound, contracts.Faultf(contracts.NotFound, CodePath, "", "Nothing is here. Messages go to %s.", d.path)
+	case r.Method != http.MethodPost:
+		return http.StatusMethodNotAllowed, contracts.Faultf(contracts.Refused, CodeMethod, "", "Messages come by POST.")
+	case !isFHIRJSON(r.Header):
+		return http.StatusUnsupportedMediaType, contracts.Faultf(contracts.Refused, CodeMediaType, "", "Only FHIR R4 as application/fhir+json, in UTF-8 and unpacked, is taken.")
+	case !takesJSON(r):
+		return http.StatusNotAcceptable, contracts.Faultf(contracts.Refused, CodeAccept, "", "The answer is application/fhir+json, which the request doesn't accept.")
+	}
+	return 0, nil
+}
+
+// read gives the body, or its first 64 KB and a fault if it is larger than limit.
+func (d *Door) read(w http.ResponseWriter, r *http.Request, limit int) ([]byte, *contracts.Fault, error) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d.timeouts.Read)) // a recorder in a test has none
+	most := limit
+	if r.ContentLength > int64(limit) {
+		most = min(kept, limit)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case len(body) <= most:
+		return body, nil, nil
+	}
+	return bytes.Clone(body[:min(kept, limit)]), &contracts.Fault{
+		Kind: contracts.Refused, Code: CodeTooLarge,
+		Public: "The request is larger than the limit of this door (" + byteCount(limit) + "); its beginning was kept. Send less at once, or agree on a higher limit.",
+	}, nil
+}
+
+// take hands a body to the receiver and answers with its receipt. The request's own context isn't passed on: a sender
+// that hangs up must not break the writing off halfway.
+func (d *Door) take(w http.ResponseWriter, r *http.Request, a contracts.Arrival) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), d.timeouts.Receive)
+	defer cancel()
+	begun := d.now()
+	receipt, err := d.receiver.Receive(ctx, a)
+	d.log.WithFields(logrus.Fields{"partner": a.Partner, "message": receipt.ID, "bytes": a.Body.Len(), "ms": d.now().Sub(begun).Milliseconds()}).Debug("A message came.")
+	if err == nil && receipt.Fault != nil && (receipt.Fault.Kind == contracts.Internal || receipt.Fault.Kind == contracts.Unavailable) {
+		err = receipt.Fault // trouble of our own never becomes a refusal
+	}
+	if err != nil {
+		d.log.WithError(err).WithFields(logrus.Fields{"partner": a.Partner, "bytes": a.Body.Len()}).Error("A message can't be kept; its sender is told to send it again.")
+		d.trouble(w)
+		return
+	}
+	if receipt.ID != "" {
+		w.Header().Set("X-Silta-Message", string(receipt.ID))
+	}
+	if receipt.Fault != nil {
+		answer(w, statusOf(receipt.Fault), fhir.Outcome(contracts.Faults{receipt.Fault}))
+		return
+	}
+	answer(w, http.StatusOK, fhir.AllOK())
+}
+
+// statusOf is the HTTP status of a refusal.
+func statusOf(f *contracts.Fault) int {
+	switch {
+	case f.Code == CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case f.Kind == contracts.Conflict:
+		return http.StatusConflict
+	case f.Kind == contracts.Denied:
+		return http.StatusForbidden
+	case f.Kind == contracts.Malformed, f.Kind == contracts.Invalid:
+		return http.StatusBadRequest
+	}
+	return http.StatusUnprocessableEntity // understood, but not for this door, or for no map
+}
+
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, partner string, status int, kind contracts.Kind, code, text string) {
+	d.log.WithFields(logrus.Fields{"partner": partner, "remote": r.RemoteAddr, "status": status, "code": code}).Info("A request was refused.")
+	answer(w, status, fhir.Outcome(contracts.Faults{contracts.Faultf(kind, code, "", "%s", text)}))
+}
+
+// trouble tells the sender to keep its message.
+func (d *Door) trouble(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "5")
+	answer(w, http.StatusServiceUnavailable, fhir.Outcome(contracts.Faults{
+		contracts.Faultf(contracts.Unavailable, CodeTrouble, "", "The message can't be kept now. Nothing was accepted; send it again.")}))
+}
+
+// recover guards against a panic, which costs one request and no message.
+func (d *Door) recover(w http.ResponseWriter) {
+	if p := recover(); p != nil {
+		d.log.WithField("stack", string(debug.Stack())).Error("Receiving a message panicked.")
+		d.trouble(w)
+	}
+}
+
+func answer(w http.ResponseWriter, status int, outcome []byte) {
+	h := w.Header()
+	h.Set("Content-Type", mediaType+"; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(outcome) // the sender is gone, or reads it
+}
