@@ -2,7 +2,10 @@
 // message (README.md), with the definitions themselves as FHIR JSON and an example of each event.
 package profiles
 
-import "embed"
+import (
+	"bytes"
+	"embed"
+)
 
 // Base is the base URL of our own code systems and extensions. A build sets another one with
 //
@@ -19,6 +22,7 @@ const (
 	EventSystem          = "/CodeSystem/event"
 	BusinessStatusSystem = "/CodeSystem/business-status"
 	StatusReasonSystem   = "/CodeSystem/status-reason"
+	FaultSystem          = "/CodeSystem/fault" // the codes of faults, listed in docs: FHIR-012
 )
 
 // The names under Base of our extensions.
@@ -100,3 +104,9 @@ const (
 //
 //go:embed definitions/*.json examples/*.json
 var Files embed.FS
+
+// Read gives one of Files with Base where the file has DefaultBase.
+func Read(name string) ([]byte, error) {
+	b, err := Files.ReadFile(name)
+	return bytes.ReplaceAll(b, []byte(DefaultBase), []byte(Base)), err
+}

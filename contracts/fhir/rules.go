@@ -1,0 +1,112 @@
+package fhir
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// reference checks where a Reference leads: a contained resource must be there, a urn must be in the Bundle, and what
+// is found, or named by Type/id or type, must be of a type that the element allows.
+func (v *validator) reference(n Node, e *Element) {
+	url := n.Get("reference").Text()
+	var target Node
+	if v.bundle != nil {
+		target = v.bundle.Resolve(n)
+	} else if strings.HasPrefix(url, "#") {
+		target = contained(n, url[1:])
+	}
+	typ := target.Type()
+	switch {
+	case target.Exists():
+	case strings.HasPrefix(url, "#"):
+		v.fault(CodeReference, n, "The resource contains nothing with this id.")
+		return
+	case v.bundle != nil && strings.HasPrefix(url, "urn:"):
+		v.fault(CodeReference, n, "No entry of the Bundle has this fullUrl.")
+		return
+	default:
+		typ = v.namedType(n, url)
+	}
+	if typ != "" && len(e.Targets) > 0 && !slices.Contains(e.Targets, "Resource") && !slices.Contains(e.Targets, typ) {
+		v.fault(CodeTarget, n, "%s may refer to %s only.", e.Name, strings.Join(e.Targets, ", "))
+	}
+}
+
+// namedType is the type that a reference says it leads to: Type/id or …/Type/id, else Reference.type; "" for none.
+func (v *validator) namedType(n Node, url string) string {
+	url, _, _ = strings.Cut(url, "/_history/")
+	if parts := strings.Split(url, "/"); len(parts) >= 2 {
+		typ := parts[len(parts)-2]
+		if t := v.defs.Type(typ); t != nil && t.Kind == Resource {
+			return typ
+		}
+		if len(parts) == 2 {
+			v.fault(CodeReference, n, "A relative reference is Type/id; R4 has no resource of this type.")
+			return ""
+		}
+	}
+	if t := v.defs.Type(n.Get("type").Text()); t != nil {
+		return t.Name
+	}
+	return ""
+}
+
+// bundleRules are those of messages and documents: what comes first, and what names each entry.
+// Source: HL7 FHIR R4, bundle.html and messaging.html.
+func (v *validator) bundleRules(root Node) {
+	switch root.Get("type").Text() {
+	case "message":
+		v.firstEntry(root, "MessageHeader")
+		v.fullURLs(root)
+		v.focus()
+	case "document":
+		v.firstEntry(root, "Composition")
+		v.fullURLs(root)
+	}
+}
+
+func (v *validator) firstEntry(root Node, typ string) {
+	first := root.Get("entry").At(0)
+	switch {
+	case !first.Exists():
+		v.fault(CodeNoHeader, root, "The first entry must be a %s, and there is none.", typ)
+	case !first.Get("resource").Get("resourceType").Is(typ):
+		v.fault(CodeNoHeader, first, "The first entry must be a %s.", typ)
+	}
+}
+
+func (v *validator) fullURLs(root Node) {
+	seen := make(map[[2]string]bool, 16)
+	for e := range root.Get("entry").Each() {
+		n := e.Get("fullUrl")
+		url := n.Text()
+		switch {
+		case url == "":
+			f := v.fault(CodeFullURL, e, "Each entry has a fullUrl, so that others can refer to it: urn:uuid: and a new UUID will do.")
+			f.At += ".fullUrl"
+			continue
+		case !strings.Contains(url, ":"):
+			v.fault(CodeFullURL, n, "A fullUrl is absolute: http://…, https://…, urn:uuid: or urn:oid:.")
+		case strings.HasPrefix(url, "urn:uuid:") && !isUUID(strings.ToLower(url)):
+			v.fault(CodeFullURL, n, "After urn:uuid: stands a UUID of 36 characters.")
+		}
+		key := [2]string{url, e.Get("resource").Get("meta").Get("versionId").Text()}
+		if seen[key] {
+			v.fault(CodeFullURL, n, "Another entry has the same fullUrl.")
+		}
+		seen[key] = true
+	}
+}
+
+func (v *validator) focus() {
+	for f := range v.bundle.Header().Get("focus").Each() {
+		url := f.Get("reference").Text()
+		if v.bundle.Resolve(f).Exists() || strings.HasPrefix(url, "urn:") || strings.HasPrefix(url, "#") {
+			continue // a urn or contained reference that leads nowhere was told by reference
+		}
+		fault := v.fault(CodeFocus, f, "The resource that the message is about isn't in the Bundle.")
+		fault.Grade = contracts.GradeWarning
+	}
+}

@@ -1,0 +1,259 @@
+package fhir
+
+import (
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// Validate checks a resource against R4: elements and their cardinality, kinds of JSON value, the lexical rules of
+// primitives (dates that exist), choices, required bindings whose codes are known, references inside a Bundle and
+// inside the resource, the rules for message and document Bundles.
+//
+// All faults come at once (at most 200), of kind invalid, each with the FHIRPath of its element and what to do; one of
+// grade warning doesn't make the resource invalid. Faults of no grade are errors: see contracts.Faults.Err.
+func Validate(t *Tree) contracts.Faults {
+	v := validator{defs: Definitions()}
+	root := t.Root()
+	if root.Get("resourceType").Is("Bundle") {
+		v.bundle = NewBundle(root)
+	}
+	v.resource(root)
+	if v.bundle != nil {
+		v.bundleRules(root)
+	}
+	return v.faults
+}
+
+type validator struct {
+	defs   *Defs
+	bundle *Bundle // nil outside one
+	faults contracts.Faults
+}
+
+func (v *validator) fault(code string, at Node, format string, args ...any) *contracts.Fault {
+	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
+	if len(v.faults) < maxFaults {
+		v.faults = append(v.faults, f)
+	}
+	return f
+}
+
+func (v *validator) resource(n Node) {
+	rt := n.Get("resourceType")
+	if n.Kind() != KindObject || rt.Kind() != KindString {
+		v.fault(CodeNotResource, n, "A resource belongs here: an object with its resourceType.")
+		return
+	}
+	typ := v.defs.Type(rt.Text())
+	if typ == nil || typ.Kind != Resource || typ.Abstract {
+		v.fault(CodeResourceType, n, "R4 has no resource of this type%s.", hint(v.defs.SuggestResource(rt.Text())))
+		return
+	}
+	v.object(n, typ)
+}
+
+// hint is " (did you mean X?)", or nothing. X comes from the schema, never from the resource.
+func hint(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " (did you mean " + name + "?)"
+}
+
+// elements is a set of a type's elements by their order.
+type elements [2]uint64
+
+func (s *elements) add(i int) (before bool) {
+	before = s[i>>6]&(1<<(i&63)) != 0
+	s[i>>6] |= 1 << (i & 63)
+	return before
+}
+
+func (v *validator) object(n Node, typ *Type) {
+	if !n.First().Exists() {
+		v.fault(CodeEmpty, n, "An empty object says nothing; leave the element out.")
+	}
+	siblings := false
+	for c := n.First(); c.Exists() && !siblings; c = c.Next() {
+		siblings = strings.HasPrefix(c.Name(), "_")
+	}
+	var seen elements
+	for c := n.First(); c.Exists(); c = c.Next() {
+		name := c.Name()
+		if name == "resourceType" && typ.Kind == Resource {
+			continue
+		}
+		plain := elementName(name)
+		m, ok := typ.members[plain]
+		if !ok || m.typ == nil {
+			v.unknown(n, c, typ, plain)
+			continue
+		}
+		if len(plain) != len(name) {
+			if m.typ.Kind != Primitive {
+				v.fault(CodeSibling, c, "Only primitive elements have a sibling that begins with an underscore; %s is none.", m.element.Name)
+				continue
+			}
+			if n.Get(plain).Exists() {
+				continue // looked at with its value
+			}
+		}
+		if seen.add(m.element.Order) {
+			v.fault(CodeChoice, c, "%s has a value of another type already; only one is allowed.", m.element.Name)
+		}
+		switch {
+		case len(plain) != len(name):
+			v.member(Node{}, c, m)
+		case siblings && m.typ.Kind == Primitive:
+			v.member(c, n.Get("_"+name), m)
+		default:
+			v.member(c, Node{}, m)
+		}
+	}
+	for i := range typ.Elements {
+		if e := &typ.Elements[i]; e.Min > 0 && seen[i>>6]&(1<<(i&63)) == 0 {
+			v.missing(n, e)
+		}
+	}
+}
+
+func (v *validator) unknown(n, c Node, typ *Type, plain string) {
+	if e := typ.Element(plain); e != nil && e.Choice {
+		v.fault(CodeUnknown, c, "%s needs its type in its name, such as %s.", e.Name, e.JSON(e.Types[0]))
+		return
+	}
+	v.fault(CodeUnknown, c, "%s has no such element%s.", typ.Name, hint(typ.Suggest(plain)))
+}
+
+func (v *validator) missing(n Node, e *Element) {
+	f := v.fault(CodeMissing, n, "%s is required.", e.Name)
+	f.At += "." + strings.TrimSuffix(e.Name, "[x]")
+}
+
+// member checks one element: value, sibling or both are there.
+func (v *validator) member(value, sibling Node, m member) {
+	e, there := m.element, value
+	if !there.Exists() {
+		there = sibling
+	}
+	switch {
+	case e.Max == 0:
+		v.fault(CodeTooMany, there, "%s isn't allowed here.", e.Name)
+	case !e.List() && there.Kind() == KindArray:
+		v.fault(CodeTooMany, there, "%s has one value, not a list.", e.Name)
+	case !e.List():
+		v.value(value, sibling, m)
+	case there.Kind() != KindArray:
+		v.fault(CodeJSONType, there, "%s is a list: put it in brackets.", e.Name)
+		v.value(value, sibling, m)
+	default:
+		v.list(value, sibling, m)
+	}
+}
+
+func (v *validator) list(values, siblings Node, m member) {
+	a, b := values.First(), siblings.First()
+	if values.Exists() && !a.Exists() || siblings.Exists() && !b.Exists() {
+		v.fault(CodeEmpty, values, "An empty list says nothing; leave the element out.")
+	}
+	if siblings.Exists() && siblings.Kind() != KindArray {
+		v.fault(CodeSibling, siblings, "Beside a list of values stands a list of siblings.")
+		b = Node{}
+	}
+	for a.Exists() || b.Exists() {
+		x, y := a, b
+		if x.Kind() == KindNull && y.Kind() == KindObject {
+			x = Node{}
+		}
+		if y.Kind() == KindNull && (x.Exists() && x.Kind() != KindNull) {
+			y = Node{}
+		}
+		v.value(x, y, m)
+		a, b = a.Next(), b.Next()
+	}
+	if n := values.Len(); m.element.Max != Unbounded && n > m.element.Max {
+		v.fault(CodeTooMany, values, "%s has at most %d values.", m.element.Name, m.element.Max)
+	}
+}
+
+func (v *validator) value(n, sibling Node, m member) {
+	switch {
+	case m.typ.Kind == Primitive:
+		if sibling.Exists() {
+			v.sibling(sibling)
+		}
+		if n.Exists() {
+			v.primitive(n, m)
+		}
+	case m.typ.Kind == Resource:
+		v.resource(n)
+		if rt := n.Get("resourceType"); !m.typ.Abstract && rt.Exists() && !rt.Is(m.typ.Name) {
+			v.fault(CodeResourceType, n, "The resource here must be of type %s.", m.typ.Name)
+		}
+	case n.Kind() != KindObject:
+		v.fault(CodeJSONType, n, "%s belongs here as an object, not %s.", m.typ.Name, n.Kind())
+	default:
+		v.object(n, m.typ)
+		v.coded(n, m)
+	}
+}
+
+func (v *validator) sibling(n Node) {
+	if n.Kind() != KindObject {
+		v.fault(CodeSibling, n, "The sibling that begins with an underscore is an object with id or extension.")
+		return
+	}
+	v.object(n, v.defs.Type("Element"))
+}
+
+func (v *validator) primitive(n Node, m member) {
+	want := KindString
+	switch m.typ.Name {
+	case "boolean":
+		want = KindBool
+	case "decimal", "integer", "positiveInt", "unsignedInt":
+		want = KindNumber
+	}
+	if got := n.Kind(); got != want {
+		v.fault(CodeJSONType, n, "%s is %s in JSON, not %s.", m.typ.Name, want, got)
+		return
+	}
+	text := n.Text()
+	if text == "" {
+		v.fault(CodeEmpty, n, "An empty text says nothing; leave the element out.")
+		return
+	}
+	if wrong := lexical(m.typ.Name, text); wrong != "" {
+		v.fault(CodePrimitive, n, "%s", wrong)
+	} else if !m.element.HasCode("", text) {
+		v.fault(CodeBinding, n, "The code isn't in the required value set %s.", m.element.Binding)
+	}
+}
+
+// coded checks what a complex value must be besides its own elements.
+func (v *validator) coded(n Node, m member) {
+	switch m.typ.Name {
+	case "Reference":
+		v.reference(n, m.element)
+	case "Coding":
+		if !hasCoding(m.element, n) {
+			v.fault(CodeBinding, n, "The coding isn't in the required value set %s.", m.element.Binding)
+		}
+	case "CodeableConcept":
+		if m.element.codes == nil {
+			return
+		}
+		for c := range n.Get("coding").Each() {
+			if hasCoding(m.element, c) {
+				return
+			}
+		}
+		v.fault(CodeBinding, n, "No coding is in the required value set %s.", m.element.Binding)
+	}
+}
+
+func hasCoding(e *Element, coding Node) bool {
+	system := coding.Get("system").Text()
+	return e.codes == nil || system != "" && e.HasCode(system, coding.Get("code").Text())
+}

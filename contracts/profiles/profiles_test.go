@@ -1,0 +1,95 @@
+package profiles_test
+
+import (
+	"encoding/json"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/profiles"
+)
+
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	names, err := fs.Glob(profiles.Files, dir+"/*.json")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no files in %s: %v", dir, err)
+	}
+	return names
+}
+
+func TestFilesValidate(t *testing.T) {
+	for _, name := range append(files(t, "definitions"), files(t, "examples")...) {
+		b, err := profiles.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, err := fhir.Parse(b)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, f := range fhir.Validate(tree) {
+			t.Errorf("%s", f.Text(name))
+		}
+	}
+}
+
+func TestExamplesAreTheirEvent(t *testing.T) {
+	for _, name := range files(t, "examples") {
+		b, _ := profiles.Read(name)
+		h, err := fhir.ScanMessage(b)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if want := strings.TrimSuffix(name[len("examples/"):], ".json"); h.Event != want || h.EventSystem != profiles.URL(profiles.EventSystem) {
+			t.Errorf("%s has event %s|%s", name, h.EventSystem, h.Event)
+		}
+		if len(h.Placers) != 1 || len(h.Patients) != 1 || len(h.Focus) != 1 {
+			t.Errorf("%s: %d placer ids, %d patient ids, %d focus", name, len(h.Placers), len(h.Patients), len(h.Focus))
+		}
+	}
+}
+
+// The constants and the code systems say the same.
+func TestCodeSystemsHoldTheConstants(t *testing.T) {
+	for name, want := range map[string][]string{
+		"event": profiles.Events(),
+		"business-status": {profiles.Pending, profiles.Accepted, profiles.Declined, profiles.Expired, profiles.Arrived,
+			profiles.AwaitingInformation, profiles.Transferred, profiles.VisitScheduled, profiles.NoShow, profiles.VisitCancelled,
+			profiles.VisitComplete, profiles.ConsultationAnswered, profiles.CancellationRequested, profiles.Cancelled, profiles.Complete},
+		"status-reason": {profiles.Incomplete, profiles.NotIndicated, profiles.ReasonTransferred, profiles.ReasonAwaitingInformation},
+	} {
+		b, err := profiles.Read("definitions/CodeSystem-" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cs struct {
+			URL     string
+			Count   int
+			Concept []struct{ Code string }
+		}
+		if err := json.Unmarshal(b, &cs); err != nil {
+			t.Fatal(err)
+		}
+		var codes []string
+		for _, c := range cs.Concept {
+			codes = append(codes, c.Code)
+		}
+		if !slices.Equal(codes, want) || cs.Count != len(want) || cs.URL != profiles.URL("/CodeSystem/"+name) {
+			t.Errorf("%s (%s, %d): got %v, want %v", name, cs.URL, cs.Count, codes, want)
+		}
+	}
+}
+
+func TestReadPutsTheBaseIn(t *testing.T) {
+	defer func() { profiles.Base = profiles.DefaultBase }()
+	profiles.Base = "https://other.example/fhir"
+	b, err := profiles.Read("definitions/CodeSystem-event.json")
+	if err != nil || strings.Contains(string(b), profiles.DefaultBase) || !strings.Contains(string(b), profiles.URL(profiles.EventSystem)) {
+		t.Errorf("the file keeps the default base: %v", err)
+	}
+}
