@@ -1,0 +1,234 @@
+package hl7v2
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+//go:generate go run ./gen
+
+// Dict holds the definitions of one version of HL7 v2: segments, data types, message structures, and the tables whose
+// values the standard itself fixes. It is shared, doesn't change, and may be used by several goroutines.
+//
+// What its source gets wrong, and what is done about it, is listed in gen/corrections.go and at the head of
+// data/dictionary.txt. Version 2.8 is 2.7.1 there: what 2.8 itself changed isn't known.
+type Dict struct {
+	version    string
+	segments   map[string]*SegmentDef
+	types      map[string]*TypeDef
+	structures map[string]*lazyStructure
+	tables     map[string][]string
+	events     map[string]string
+}
+
+// SegmentDef is a segment's definition.
+type SegmentDef struct {
+	ID     string
+	Fields []FieldDef // Fields[0] is field 1
+}
+
+// FieldDef is the definition of a field, or of a data type's component.
+type FieldDef struct {
+	Type   string // data type: CX; empty if the standard leaves the number out
+	Usage  Usage
+	Max    int    // repetitions; 0 is unbounded
+	Length int    // characters; 0 if the version gives none. It isn't enforced.
+	Table  string // four digits: 0203; empty if none
+}
+
+// Usage says whether a field must be filled.
+type Usage byte
+
+// The usages: required, optional, conditional (on what the standard says in words), and kept from older versions.
+const (
+	Required    Usage = 'R'
+	Optional    Usage = 'O'
+	Conditional Usage = 'C'
+	Backward    Usage = 'B'
+)
+
+// TypeDef is a data type's definition.
+type TypeDef struct {
+	Name       string
+	Components []FieldDef // Components[0] is component 1; none for a primitive type
+}
+
+// Structure is a message structure, such as REF_I12.
+type Structure struct {
+	Name string
+	Root *Node // a group without a name that holds the message's segments and groups
+}
+
+// NodeKind tells a Node's kinds apart.
+type NodeKind uint8
+
+// The kinds of nodes: a segment, a group of nodes in order, and segments of which one is there.
+const (
+	SegmentNode NodeKind = iota
+	GroupNode
+	ChoiceNode
+)
+
+// Node is a segment or group in a structure.
+type Node struct {
+	Kind     NodeKind
+	Name     string // segment id, or group name; empty for a choice
+	Min, Max int    // Max 0 is unbounded
+	Children []*Node
+	Parent   *Node // nil for the root
+}
+
+// Versions are those that Dictionary knows, oldest first.
+func Versions() []string { return slices.Clone(dictionaryVersions) }
+
+var dictionaryVersions = []string{"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8"}
+
+var dictionaries [9]struct {
+	once sync.Once
+	dict *Dict
+	err  error
+}
+
+// Dictionary gives the definitions of a version such as 2.5.1. Each is read once, when it is first asked for. A version
+// that it doesn't have is a fault of kind invalid, HL7-070, with error code 203; NearestVersion finds one that may do.
+func Dictionary(version string) (*Dict, error) {
+	i := slices.Index(dictionaryVersions, version)
+	if i < 0 {
+		f := contracts.Faultf(contracts.Invalid, CodeUnknownVersion, "MSH-12",
+			"There is no dictionary for this version; there are 2.3 to 2.8.")
+		f.ErrorCode = "203"
+		return nil, f
+	}
+	d := &dictionaries[i]
+	d.once.Do(func() { d.dict, d.err = loadDictionary(i) })
+	return d.dict, d.err
+}
+
+// NearestVersion gives the version of a dictionary that fits best: the same, else the newest older one, else the
+// oldest. So 2.5.2 is read as 2.5.1, 2.2 as 2.3, and 2.9 as 2.8.
+func NearestVersion(version string) string {
+	best := dictionaryVersions[0]
+	for _, v := range dictionaryVersions {
+		if VersionAtLeast(version, v) {
+			best = v
+		}
+	}
+	return best
+}
+
+// Version is the version that the definitions are of.
+func (d *Dict) Version() string { return d.version }
+
+// Segment gives a segment's definition; nil if this version has none.
+func (d *Dict) Segment(id string) *SegmentDef { return d.segments[id] }
+
+// Segments gives the names of all segments, sorted.
+func (d *Dict) Segments() []string { return sortedKeys(d.segments) }
+
+// Type gives a data type's definition; nil if this version has none.
+func (d *Dict) Type(name string) *TypeDef { return d.types[name] }
+
+// Types gives the names of all data types, sorted.
+func (d *Dict) Types() []string { return sortedKeys(d.types) }
+
+// Structure gives a message structure; nil if this version has none.
+func (d *Dict) Structure(name string) *Structure {
+	s, ok := d.structures[name]
+	if !ok {
+		return nil
+	}
+	return s.get(name)
+}
+
+// Structures gives the names of all message structures, sorted.
+func (d *Dict) Structures() []string { return sortedKeys(d.structures) }
+
+// StructureOf gives the structure of a message code and event (table 0354): ADT and A04 give ADT_A01. It is empty if
+// the version has none. 2.3 is older than that table and has a structure for each event.
+func (d *Dict) StructureOf(code, event string) string {
+	own := code + "_" + event
+	name, ok := d.events[own]
+	switch {
+	case event == "" && d.structures[code] != nil, code == "ACK":
+		return code
+	case d.structures[own] != nil && (!ok || d.version == "2.3"):
+		return own
+	case ok && d.structures[name] != nil:
+		return name
+	}
+	return ""
+}
+
+// Table gives the codes of a table that the standard fixes, sorted; nil if it fixes none. The number has four digits.
+func (d *Dict) Table(number string) []string { return d.tables[number] }
+
+// Field gives the definition of field n, from 1; nil if the segment has none.
+func (s *SegmentDef) Field(n int) *FieldDef { return nthDef(s.Fields, n) }
+
+// Component gives the definition of component n, from 1; nil if the type has none. A primitive type has one, itself.
+func (t *TypeDef) Component(n int) *FieldDef { return nthDef(t.Components, n) }
+
+// IsPrimitive says whether the type has no components.
+func (t *TypeDef) IsPrimitive() bool { return len(t.Components) == 0 }
+
+func nthDef(defs []FieldDef, n int) *FieldDef {
+	if n < 1 || n > len(defs) || defs[n-1].Type == "" {
+		return nil
+	}
+	return &defs[n-1]
+}
+
+// IsRequired says whether the field must be filled.
+func (f *FieldDef) IsRequired() bool { return f.Usage == Required }
+
+// Repeats says whether the field may have more than one repetition.
+func (f *FieldDef) Repeats() bool { return f.Max != 1 }
+
+// IsRequired says whether the node must be there when its parent is.
+func (n *Node) IsRequired() bool { return n.Min > 0 }
+
+// Repeats says whether the node may stand more than once in its parent.
+func (n *Node) Repeats() bool { return n.Max != 1 }
+
+// Walk calls visit for n and all nodes below it, in order, until it returns false; it says whether it got to the end.
+func (n *Node) Walk(visit func(*Node) bool) bool {
+	if !visit(n) {
+		return false
+	}
+	for _, c := range n.Children {
+		if !c.Walk(visit) {
+			return false
+		}
+	}
+	return true
+}
+
+// Find gives the places where a segment may stand, in order.
+func (s *Structure) Find(segment string) (nodes []*Node) {
+	s.Root.Walk(func(n *Node) bool {
+		if n.Kind == SegmentNode && n.Name == segment {
+			nodes = append(nodes, n)
+		}
+		return true
+	})
+	return nodes
+}
+
+// Path names the groups around a node and the node: PROVIDER_CONTACT/PRD.
+func (n *Node) Path() string {
+	name := n.Name
+	if n.Kind == ChoiceNode {
+		names := make([]string, len(n.Children))
+		for i, c := range n.Children {
+			names[i] = c.Name
+		}
+		name = strings.Join(names, "|")
+	}
+	if n.Parent == nil || n.Parent.Path() == "" {
+		return name
+	}
+	return n.Parent.Path() + "/" + name
+}

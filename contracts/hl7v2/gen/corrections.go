@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// What the packages get wrong, and what is done about it:
+//
+//   - Single versions say 1..1 for a group or segment that the version before and the one after agree to be optional or
+//     repeating. That is so for whole structures of 2.6 (OMG_O19, OML_O21 and others), whose repeating groups lost
+//     their brackets. The neighbours' cardinality is taken.
+//   - ADT_A39, the structure of A40 since 2.3.1, is missing from 2.7 on, where it stands under ADT_A40. It is copied.
+//   - The group of MDM_T02 and its like that holds OBX is called GROUP from 2.7 on. It is OBSERVATION.
+//   - Segments to choose from are one name with commas in it. They become a choice; an empty one is dropped.
+//   - 2.8 is missing from the package with lists, and in the other equals 2.7.1. Structures are those of 2.7.1, so
+//     what 2.8 itself changed isn't known here.
+//   - Structures before 2.7 lack UAC in part of 2.6, and PRT is missing in the REF_I12 of 2.7 and later. That is left,
+//     because neither package has a version to compare with.
+
+// structuresByVersion gives all structures, corrected, and a line for each correction.
+func (s *source) structuresByVersion() (map[string]map[string]*listNode, []string) {
+	all := map[string]map[string]*listNode{}
+	for _, v := range versions {
+		all[v] = s.structures(v)
+	}
+	var notes []string
+	note := func(version, format string, args ...any) {
+		notes = append(notes, version+" "+fmt.Sprintf(format, args...))
+	}
+	fixed := map[*listNode][2]int{}
+	for _, v := range versions {
+		before, after := all[previous(v)], all[next(v)]
+		for name, root := range all[v] {
+			compare(name, root, before[name], after[name], func(place string, n *listNode, min, max int) {
+				fixed[n] = [2]int{min, max}
+				note(v, "%s: %s is %s, not 1..1", name, place, cardinality(min, max))
+			})
+		}
+	}
+	for n, c := range fixed {
+		n.Min, n.Max = c[0], c[1]
+	}
+	for _, v := range versions {
+		if all[v]["ADT_A39"] == nil && all[v]["ADT_A40"] != nil {
+			all[v]["ADT_A39"] = all[v]["ADT_A40"]
+			note(v, "ADT_A39 is taken from ADT_A40")
+		}
+		for name, root := range all[v] {
+			if renameGroups(root) {
+				note(v, "%s: the group GROUP is OBSERVATION", name)
+			}
+		}
+	}
+	slices.Sort(notes)
+	return all, notes
+}
+
+func cardinality(min, max int) string {
+	if max == 0 {
+		return fmt.Sprintf("%d..*", min)
+	}
+	return fmt.Sprintf("%d..%d", min, max)
+}
+
+// compare calls report for each node of root that is 1..1 while the same place is otherwise, and alike, in the
+// versions before and after.
+func compare(name string, root, before, after *listNode, report func(place string, n *listNode, min, max int)) {
+	if before == nil || after == nil {
+		return
+	}
+	b, a := places(before), places(after)
+	own := places(root)
+	for _, place := range slices.Sorted(maps.Keys(own)) {
+		n, x, y := own[place], b[place], a[place]
+		if x == nil || y == nil || n.Min != 1 || n.Max != 1 || x.Min != y.Min || x.Max != y.Max {
+			continue
+		}
+		if x.Min != 1 || x.Max != 1 {
+			report(place, n, x.Min, x.Max)
+		}
+	}
+}
+
+// places names every node by the names on the way to it; a second one of a name has #2.
+func places(root *listNode) map[string]*listNode {
+	out := map[string]*listNode{}
+	var walk func(prefix string, nodes []*listNode)
+	walk = func(prefix string, nodes []*listNode) {
+		seen := map[string]int{}
+		for _, n := range nodes {
+			seen[n.Name]++
+			place := prefix + n.Name
+			if seen[n.Name] > 1 {
+				place += fmt.Sprintf("#%d", seen[n.Name])
+			}
+			out[place] = n
+			walk(place+"/", n.Children)
+		}
+	}
+	walk("", root.Children)
+	return out
+}
+
+func renameGroups(n *listNode) (changed bool) {
+	for _, c := range n.Children {
+		if c.Name == "GROUP" && len(c.Children) > 0 && c.Children[0].Name == "OBX" {
+			c.Name, changed = "OBSERVATION", true
+		}
+		changed = renameGroups(c) || changed
+	}
+	return changed
+}
+
+// choice gives the segments that a node with commas in its name lets one choose from.
+func choice(name string) []string {
+	return slices.DeleteFunc(strings.Split(name, ","), func(s string) bool { return s == "" })
+}
