@@ -79,6 +79,7 @@ func TestReferralStructures(t *testing.T) {
 		"2.4":   "MSH RF1?" + contacts + after,
 		"2.5":   "MSH SFT* RF1?" + contacts + after,
 		"2.5.1": "MSH SFT* RF1?" + contacts + after,
+		"2.6":   "MSH SFT* UAC? RF1?" + contacts + after,
 		"2.7":   "MSH SFT* UAC? RF1?" + contacts + after,
 		"2.8":   "MSH SFT* UAC? RF1?" + contacts + after,
 	} {
@@ -109,8 +110,8 @@ func TestReferralStructures(t *testing.T) {
 	}
 }
 
-// In its source 2.6 has the repeating groups of some order messages as 1..1; the generator corrects that.
-func TestLostBracketsAreCorrected(t *testing.T) {
+// In its source 2.6 has OMG_O19 with all groups as 1..1, and as it should be under OMG_019, without its head.
+func TestMisspelledStructuresAreCorrected(t *testing.T) {
 	for _, version := range []string{"2.5.1", "2.6", "2.7"} {
 		for _, n := range dictionary(t, version).Structure("OMG_O19").Find("SPM") {
 			if group := n.Parent; group.IsRequired() || !group.Repeats() || group.Path() != "ORDER/SPECIMEN" {

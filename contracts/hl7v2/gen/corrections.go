@@ -3,22 +3,25 @@ package main
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 // What the packages get wrong, and what is done about it:
 //
+//   - In 2.6 some names are misspelled: a zero for the O of the event (OMG_019, OML_021, ORB_028), T12 for I12
+//     (REF_T12, RRI_T12). Those hold 2.6's own structure, with UAC, and replace the ones under the right name, which
+//     are 2.5's or lost the brackets of their repeating groups.
+//   - In 2.6 some structures lost their first segments, MSH among them. The neighbour version's head is put before.
 //   - Single versions say 1..1 for a group or segment that the version before and the one after agree to be optional or
-//     repeating. That is so for whole structures of 2.6 (OMG_O19, OML_O21 and others), whose repeating groups lost
-//     their brackets. The neighbours' cardinality is taken.
+//     repeating. The neighbours' cardinality is taken.
 //   - ADT_A39, the structure of A40 since 2.3.1, is missing from 2.7 on, where it stands under ADT_A40. It is copied.
 //   - The group of MDM_T02 and its like that holds OBX is called GROUP from 2.7 on. It is OBSERVATION.
 //   - Segments to choose from are one name with commas in it. They become a choice; an empty one is dropped.
 //   - 2.8 is missing from the package with lists, and in the other equals 2.7.1. Structures are those of 2.7.1, so
 //     what 2.8 itself changed isn't known here.
-//   - Structures before 2.7 lack UAC in part of 2.6, and PRT is missing in the REF_I12 of 2.7 and later. That is left,
-//     because neither package has a version to compare with.
+//   - PRT is missing in the REF_I12 of 2.7 and later. That is left: neither package has a version to compare with.
 
 // structuresByVersion gives all structures, corrected, and a line for each correction.
 func (s *source) structuresByVersion() (map[string]map[string]*listNode, []string) {
@@ -29,6 +32,31 @@ func (s *source) structuresByVersion() (map[string]map[string]*listNode, []strin
 	var notes []string
 	note := func(version, format string, args ...any) {
 		notes = append(notes, version+" "+fmt.Sprintf(format, args...))
+	}
+	for _, v := range versions {
+		for _, wrong := range slices.Sorted(maps.Keys(all[v])) {
+			name := zeroForO.ReplaceAllString(wrong, "_O$1")
+			if wrong == "REF_T12" || wrong == "RRI_T12" {
+				name = wrong[:4] + "I12"
+			}
+			if name != wrong {
+				all[v][name] = all[v][wrong]
+				delete(all[v], wrong)
+				note(v, "%s is %s", wrong, name)
+			}
+		}
+	}
+	for _, v := range versions {
+		for name, root := range all[v] {
+			neighbour := all[previous(v)][name]
+			if neighbour == nil {
+				neighbour = all[next(v)][name]
+			}
+			if head := lostHead(root, neighbour); len(head) > 0 {
+				root.Children = append(copyNodes(head), root.Children...)
+				note(v, "%s: its first %d segments were missing", name, len(head))
+			}
+		}
 	}
 	fixed := map[*listNode][2]int{}
 	for _, v := range versions {
@@ -56,6 +84,24 @@ func (s *source) structuresByVersion() (map[string]map[string]*listNode, []strin
 	}
 	slices.Sort(notes)
 	return all, notes
+}
+
+// zeroForO finds names such as OMG_019. No event starts with a digit.
+var zeroForO = regexp.MustCompile(`_0([0-9][0-9])$`)
+
+// lostHead gives the nodes of a neighbour that stand before the first one that both have, if root lacks its MSH.
+func lostHead(root, neighbour *listNode) []*listNode {
+	if neighbour == nil || len(root.Children) == 0 || root.Children[0].Name == "MSH" {
+		return nil
+	}
+	for _, n := range root.Children {
+		for i, other := range neighbour.Children {
+			if n.Name == other.Name {
+				return neighbour.Children[:i]
+			}
+		}
+	}
+	return nil
 }
 
 func cardinality(min, max int) string {
