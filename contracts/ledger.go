@@ -121,6 +121,9 @@ type StoredBody struct {
 // Change is what one moment writes to the ledger: all of it or nothing. Rows are keyed by derived ids, so applying
 // a change twice leaves what applying it once does.
 //
+// A Delivery of state translated is only added: it never changes a row that is there, because the translator may do
+// a message again while its delivery is under way. A Journey keeps the state of its latest Updated.
+//
 // Apply checks, and gives a fault of kind conflict and writes nothing, when: a Delivery has another digest than the
 // row of that id; a Wait is for a key that is live (and Keys of the same change doesn't spill or park it).
 type Change struct {

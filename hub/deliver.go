@@ -1,0 +1,134 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// deliver works one record of a partner's topic. Nil finishes it: delivered, parked, stopped, or waiting behind its
+// key. An error is trouble of our own: the record comes again.
+//
+// A partner that can't be reached is tried again here, the key's later messages waiting behind in the lane; after
+// the contract's spill time the key leaves the lane and waits as rows, so that the topic's offsets move on.
+func (h *Hub) deliver(ctx context.Context, p *partner, r contracts.Record) error {
+	q := h.queues[r.Topic]
+	if waits, err := q.join(ctx, r); waits || err != nil {
+		return err
+	}
+	begun := h.now()
+	for tries := 0; ; {
+		o, err := h.attempt(ctx, p, r)
+		if err != nil {
+			return err
+		}
+		if o.counts {
+			tries++
+		} else {
+			begun = h.now() // the partner was paused: its key isn't what is stuck
+		}
+		wait := max(waitFor(p.Retry, tries, r.ID), o.answer.RetryAfter)
+		if !o.again() || o.counts && h.now().Add(wait).Sub(begun) > p.Retry.Spill {
+			return q.settle(ctx, r, o, tries, false)
+		}
+		if err := h.insist(ctx, o.change); err != nil {
+			return err
+		}
+		if !pause(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// outcome is what became of one attempt.
+type outcome struct {
+	fault  *contracts.Fault // nil: there is nothing left to do
+	answer contracts.Answer
+	change contracts.Change // tells the ledger of the failed attempt
+	counts bool             // toward the contract's limit: not while the partner is paused
+}
+
+// again says that waiting may mend it.
+func (o outcome) again() bool {
+	return o.fault != nil && (o.fault.Kind == contracts.Unavailable || o.fault.Kind == contracts.NotFound)
+}
+
+// attempt sends a message once. The ledger knows of the attempt before the first byte leaves, so whoever comes after
+// a crash knows that the partner may have the message, and repeats the same bytes under the same id.
+func (h *Hub) attempt(ctx context.Context, p *partner, r contracts.Record) (outcome, error) {
+	d, err := h.ledger.Delivery(ctx, r.ID)
+	if err != nil {
+		return outcome{}, err
+	}
+	if d.State == contracts.StateDelivered || d.State == contracts.StateStopped {
+		return outcome{}, nil
+	}
+	probing, err := p.gate.enter(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	settled := false
+	defer func() {
+		if !settled {
+			p.gate.leave(nil, probing) // trouble of our own says nothing about the partner
+		}
+	}()
+	repeat := d.Unknown || d.State == contracts.StateSending
+	d.State, d.Attempts, d.Digest, d.Place, d.Fault = contracts.StateSending, d.Attempts+1, contracts.Digest(r.Header[contracts.HeaderDigest]), r.Place, nil
+	if h.secret.Digest(r.Body.Bytes()) != d.Digest {
+		return outcome{}, contracts.Faultf(contracts.Internal, "HUB-041", "", "The bytes on the bus aren't those that were translated; nothing was sent.")
+	}
+	if err := h.apply(ctx, h.attemptChange(d, contracts.StepSending, nil, probing)); err != nil {
+		return outcome{}, err
+	}
+	var answer contracts.Answer
+	err = h.guard("deliver", r.ID, func() (err error) {
+		answer, err = p.courier.Deliver(ctx, contracts.Parcel{ID: d.ID, Control: d.Control, Type: d.Type, Format: d.Format, Body: r.Body,
+			Attempt: d.Attempts, Repeat: repeat, Trace: r.Header[contracts.HeaderTrace]})
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		return outcome{}, ctx.Err() // the hub is stopping: the row says sending, so the next one repeats it
+	}
+	settled = true
+	p.gate.leave(&err, probing)
+	d.Answer = answer.Code
+	if err == nil {
+		d.State, d.Unknown = contracts.StateDelivered, false
+		return outcome{}, h.insist(ctx, h.attemptChange(d, contracts.StepDelivered, nil, false))
+	}
+	fault := gravest(contracts.FaultsOf(err))
+	d.Fault, d.Unknown = fault, repeat || answer.Unknown
+	step := contracts.StepRetried
+	if fault.Kind != contracts.Unavailable {
+		d.State, step = contracts.StateParked, contracts.StepParked
+	}
+	return outcome{fault, answer, h.attemptChange(d, step, fault, probing && step == contracts.StepRetried), !probing}, nil
+}
+
+// attemptChange tells the ledger of an attempt. A probe of a paused partner leaves no step until it succeeds: an
+// outage of hours would else write thousands.
+func (h *Hub) attemptChange(d contracts.Delivery, step string, fault *contracts.Fault, probe bool) contracts.Change {
+	c := contracts.Change{Deliveries: []contracts.Delivery{d}}
+	if !probe {
+		c.Steps = []contracts.Step{h.deliveryStep(d, step, fault)}
+	}
+	return c
+}
+
+func (h *Hub) deliveryStep(d contracts.Delivery, step string, fault *contracts.Fault) contracts.Step {
+	return contracts.Step{ID: contracts.StepID(d.ID, step, d.Partner, d.Attempts), At: h.now(), Journey: d.Journey, Message: d.Message, Control: d.Control,
+		Type: d.Type, Step: step, To: d.Partner, Map: d.Map, Attempt: d.Attempts, Answer: d.Answer, Digest: d.Digest, Fault: fault}
+}
+
+// waitFor is the time before the next try: doubling, and spread by up to a quarter from the message's own id, so that
+// many messages don't come back at the same instant and a rerun waits just as long.
+func waitFor(r contracts.Retry, tries int, id contracts.ID) time.Duration {
+	d := r.First
+	for i := 1; i < tries && d < r.Max; i++ {
+		d *= 2
+	}
+	d = min(d, r.Max)
+	return d + time.Duration(spread(id, tries))*d/1024
+}

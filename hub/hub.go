@@ -1,0 +1,247 @@
+// Package hub keeps custody of messages. Its files tell a message's life in order: receive, route, translate,
+// deliver, park, journey, operate.
+//
+// What happens when things fail: a message is acknowledged only when the bus has it durable. Everything behind that
+// is done at least once and derived from the record alone, so a crash at any point is followed by doing the same
+// again with the same ids and bytes. While the ledger is down receiving goes on; translating and delivering wait.
+// What a receiver doesn't take is tried again with growing waits, then parks; nothing is dropped.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/mappings"
+)
+
+// The consumer groups of the hub's own topics.
+const (
+	groupTranslate = "translate"
+	groupDeliver   = "deliver"
+	groupRefuse    = "refuse"
+)
+
+// Config is what a hub works with. Everything but Watch, Lanes and Development must be set.
+type Config struct {
+	Partners    []*contracts.Partner
+	Maps        *mappings.Catalog
+	Bus         Bus
+	Ledger      Ledger
+	Couriers    map[string]Courier // by partner id
+	Secret      contracts.Secret
+	Now         func() time.Time
+	Log         logrus.FieldLogger
+	Watch       func(contracts.Step) // is told of each step once the ledger has it; must not block
+	Lanes       int                  // keys worked at once, a topic; 32
+	Development bool                 // show needs no reason
+}
+
+// Hub is a running hub. Its methods may be called from many goroutines.
+type Hub struct {
+	bus         Bus
+	ledger      Ledger
+	maps        *mappings.Catalog
+	secret      contracts.Secret
+	now         func() time.Time
+	log         logrus.FieldLogger
+	watch       func(contracts.Step)
+	lanes       int
+	development bool
+
+	partners map[string]*partner
+	queues   map[string]*queue // what waits behind keys, by topic
+	aside    chan contracts.Change
+}
+
+// partner is a contract with what the hub made of it.
+type partner struct {
+	*contracts.Partner
+	courier Courier
+	gate    *gate
+	keys    map[string][]keyPath
+}
+
+// New checks the configuration as a whole (the maps that contracts name, a courier for every route, the secret
+// against the ledger's) and gives a hub that Run starts. All faults come at once.
+func New(ctx context.Context, c Config) (*Hub, error) {
+	h := &Hub{
+		bus: c.Bus, ledger: c.Ledger, maps: c.Maps, secret: c.Secret, log: c.Log, watch: c.Watch,
+		now:   func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
+		lanes: c.Lanes, development: c.Development,
+		partners: map[string]*partner{}, queues: map[string]*queue{},
+		aside: make(chan contracts.Change, 1024),
+	}
+	if h.lanes == 0 {
+		h.lanes = 32
+	}
+	if h.watch == nil {
+		h.watch = func(contracts.Step) {}
+	}
+	faults := CheckContracts(c.Partners, c.Maps)
+	h.queues[contracts.TopicIn] = h.newQueue(contracts.TopicIn, nil)
+	for _, contract := range c.Partners {
+		keys, _ := compileKeys(contract)
+		p := &partner{Partner: contract, courier: c.Couriers[contract.ID], keys: keys, gate: newGate(contract.Retry)}
+		h.partners[contract.ID] = p
+		if p.courier == nil {
+			if contract.Courier != (contracts.Courier{}) {
+				faults = append(faults, contracts.Faultf(contracts.Invalid, "CFG-030", contract.ID, "The contract has a courier, but none was given to the hub."))
+			}
+			continue
+		}
+		h.queues[contracts.OutTopic(p.ID)] = h.newQueue(contracts.OutTopic(p.ID), p)
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return h, h.checkSecret(ctx)
+}
+
+// checkSecret refuses a secret that isn't the one this ledger was begun with: keys and digests would no longer meet.
+func (h *Hub) checkSecret(ctx context.Context) error {
+	held, err := h.ledger.Fix(ctx, "secret", h.secret.Fingerprint())
+	if err != nil {
+		return fmt.Errorf("compare the secret with the ledger's: %w", err)
+	}
+	if held != h.secret.Fingerprint() {
+		return contracts.Faultf(contracts.Invalid, "CFG-021", "", "The secret is not the one that this ledger was begun with. Put the old secret file back.")
+	}
+	return nil
+}
+
+// CheckContracts says what contracts and maps lack together: a map that no catalog has, a key path that is none, an
+// event that the receiver of a route has no map for.
+func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog) contracts.Faults {
+	var faults contracts.Faults
+	for _, p := range partners {
+		fault := func(code, format string, args ...any) {
+			faults = append(faults, &contracts.Fault{Kind: contracts.Invalid, Code: code, File: p.File, Public: fmt.Sprintf(format, args...)})
+		}
+		for _, in := range p.In {
+			if _, err := maps.Map(in.Map); err != nil {
+				fault("CFG-031", "No map %q for incoming %s.", in.Map, in.Type)
+			}
+		}
+		for _, out := range p.Out {
+			if _, err := maps.Map(out.Map); err != nil {
+				fault("CFG-031", "No map %q for outgoing %s.", out.Map, out.Event)
+			}
+		}
+		if _, err := compileKeys(p); err != nil {
+			fault("CFG-032", "A key path can't be read: %v", err)
+		}
+		if p.Dialect.Format == contracts.FormatV2 && p.Door.MLLP != nil && len(p.In) == 0 {
+			fault("CFG-033", "The partner has an MLLP door and no map for what comes in.")
+		}
+	}
+	return faults
+}
+
+// Run translates and delivers until ctx ends and what was begun is finished. It returns nil at an orderly end.
+func (h *Hub) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return h.bus.Consume(ctx, contracts.TopicIn, groupTranslate, h.lanes, h.translate)
+	})
+	g.Go(func() error {
+		return h.bus.Consume(ctx, contracts.TopicDead, groupRefuse, 4, h.recordRefusal)
+	})
+	for _, p := range h.partners {
+		if p.courier != nil {
+			g.Go(func() error {
+				return h.bus.Consume(ctx, contracts.OutTopic(p.ID), groupDeliver, h.lanes, func(ctx context.Context, r contracts.Record) error {
+					return h.deliver(ctx, p, r)
+				})
+			})
+		}
+	}
+	for _, q := range h.queues {
+		g.Go(func() error { return q.run(ctx) })
+	}
+	g.Go(func() error { return h.writeAside(ctx) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// apply writes a change to the ledger and tells the watcher of its steps.
+func (h *Hub) apply(ctx context.Context, c contracts.Change) error {
+	if err := h.ledger.Apply(ctx, c); err != nil {
+		return err
+	}
+	for _, s := range c.Steps {
+		h.watch(s)
+	}
+	return nil
+}
+
+// insist applies a change that must not get lost once the world has moved (a partner has answered): it tries until
+// the ledger takes it, refuses it, or ctx ends; then a restart finds the delivery unfinished and asks again.
+func (h *Hub) insist(ctx context.Context, c contracts.Change) error {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := h.apply(ctx, c)
+		if err == nil || contracts.KindOf(err) == contracts.Conflict || contracts.KindOf(err) == contracts.Invalid {
+			return err
+		}
+		h.log.WithField("kind", contracts.KindOf(err)).Warn("the ledger doesn't take a change; trying again")
+		if !pause(ctx, wait) {
+			return err
+		}
+	}
+}
+
+// pause waits; false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// note leaves a change for the background: a step that is good to have and that no acknowledgement may wait for.
+func (h *Hub) note(c contracts.Change) {
+	select {
+	case h.aside <- c:
+	default:
+		h.log.Warn("a step was not recorded: the ledger is behind")
+	}
+}
+
+func (h *Hub) writeAside(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-h.aside:
+			if err := h.apply(ctx, c); err != nil {
+				h.log.WithField("kind", contracts.KindOf(err)).Warn("a step was not recorded")
+			}
+		}
+	}
+}
+
+// guard runs one message's work; a panic is a bug that stops this message, not the hub.
+func (h *Hub) guard(stage string, id contracts.ID, work func() error) (err error) {
+	var once sync.Once
+	defer func() {
+		if r := recover(); r != nil {
+			once.Do(func() {
+				h.log.WithFields(logrus.Fields{"stage": stage, "id": id, "bug": fmt.Sprintf("%T", r)}).Error("a bug stopped a message")
+				err = &contracts.Fault{Kind: contracts.Internal, Code: "HUB-001", Op: stage, Public: "A bug in the hub stopped this message. The log names the stage; the message is kept."}
+			})
+		}
+	}()
+	return work()
+}

@@ -1,0 +1,267 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"sort"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// Find gives the messages that any id names: ours, a control id, a referral's placer or filler id, a journey's.
+func (h *Hub) Find(ctx context.Context, id string) ([]contracts.Row, error) {
+	return h.ledger.Find(ctx, id)
+}
+
+// List gives the chosen messages, newest first.
+func (h *Hub) List(ctx context.Context, f contracts.Filter) ([]contracts.Row, error) {
+	return h.ledger.List(ctx, f)
+}
+
+// Trace gives all that happened to the journey that any id names, or to the message if it belongs to none; a fault
+// of kind notfound if nothing has that id.
+func (h *Hub) Trace(ctx context.Context, id string) (contracts.Trace, error) {
+	rows, err := h.found(ctx, id)
+	if err != nil {
+		return contracts.Trace{}, err
+	}
+	t := contracts.Trace{IDs: []contracts.TraceIdentifier{}, Steps: []contracts.Step{}}
+	messages := []contracts.ID{rows[0].ID}
+	if t.Journey = rows[0].Journey; t.Journey != "" {
+		if messages, err = h.describeJourney(ctx, &t); err != nil {
+			return contracts.Trace{}, err
+		}
+	} else {
+		t.State = string(rows[0].State)
+	}
+	for _, m := range messages {
+		steps, err := h.ledger.MessageSteps(ctx, m)
+		if err != nil {
+			return contracts.Trace{}, err
+		}
+		t.Steps = append(t.Steps, steps...)
+	}
+	sort.SliceStable(t.Steps, func(i, j int) bool { return t.Steps[i].At.Before(t.Steps[j].At) })
+	return t, nil
+}
+
+// describeJourney fills in a trace's state and ids, and gives the journey's messages.
+func (h *Hub) describeJourney(ctx context.Context, t *contracts.Trace) ([]contracts.ID, error) {
+	journey, err := h.ledger.Journey(ctx, t.Journey)
+	if err != nil {
+		return nil, err
+	}
+	t.State = journey.State
+	ids, err := h.ledger.Identifiers(ctx, t.Journey)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if id.Kind != contracts.IDResource {
+			t.IDs = append(t.IDs, contracts.TraceIdentifier{Partner: id.Partner, Kind: id.Kind, Value: id.Value})
+		}
+	}
+	entries, err := h.ledger.JourneyEntries(ctx, t.Journey)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]contracts.ID, len(entries))
+	for i, e := range entries {
+		messages[i] = e.ID
+	}
+	return messages, nil
+}
+
+// found gives the rows that an id names, newest first; none is a fault.
+func (h *Hub) found(ctx context.Context, id string) ([]contracts.Row, error) {
+	rows, err := h.ledger.Find(ctx, id)
+	if err == nil && len(rows) == 0 {
+		err = contracts.Faultf(contracts.NotFound, "HUB-050", "", "Nothing has this id.")
+	}
+	return rows, err
+}
+
+// Show gives a body; by a control id, that of the newest message. It is audited as a step before it is shown. A
+// reason is needed unless the hub runs in development.
+func (h *Hub) Show(ctx context.Context, r contracts.ShowRequest) (contracts.Shown, error) {
+	if r.Reason == "" && !h.development {
+		return contracts.Shown{}, contracts.Faultf(contracts.Denied, "HUB-051", "", "Say why you look at it (--reason): whose data it is has a right to know.")
+	}
+	rows, err := h.found(ctx, r.Message)
+	if err != nil {
+		return contracts.Shown{}, err
+	}
+	e, err := h.ledger.Entry(ctx, rows[0].ID)
+	if err != nil {
+		return contracts.Shown{}, err
+	}
+	shown, err := h.body(ctx, e, r)
+	if err != nil {
+		return contracts.Shown{}, err
+	}
+	at := h.now()
+	audit := contracts.Step{ID: contracts.StepID(e.ID, contracts.StepShown, string(r.View), int(at.UnixMicro())), At: at, Journey: e.Journey, Message: e.ID,
+		Control: e.Control, Type: e.Type, Step: contracts.StepShown, From: r.Operator, To: r.Partner, Reason: r.Reason}
+	return shown, h.apply(ctx, contracts.Change{Steps: []contracts.Step{audit}})
+}
+
+func (h *Hub) body(ctx context.Context, e contracts.Entry, r contracts.ShowRequest) (contracts.Shown, error) {
+	switch r.View {
+	case contracts.ViewCanonical:
+		if e.Canonical == "" {
+			return contracts.Shown{}, contracts.Faultf(contracts.NotFound, "HUB-052", "", "The message has no canonical form: it isn't translated.")
+		}
+		body, err := h.ledger.Body(ctx, e.Canonical)
+		return contracts.Shown{Format: contracts.FormatFHIR, Body: body}, err
+	case contracts.ViewSent:
+		deliveries, err := h.ledger.Deliveries(ctx, e.ID)
+		if err != nil {
+			return contracts.Shown{}, err
+		}
+		i := slices.IndexFunc(deliveries, func(d contracts.Delivery) bool {
+			return (r.Partner == "" || d.Partner == r.Partner) && d.Place.Topic != ""
+		})
+		if i < 0 {
+			return contracts.Shown{}, contracts.Faultf(contracts.NotFound, "HUB-053", "", "Nothing was sent to this partner yet.")
+		}
+		record, err := h.bus.Read(ctx, deliveries[i].Place)
+		return contracts.Shown{Format: deliveries[i].Format, Body: record.Body}, err
+	}
+	record, err := h.bus.Read(ctx, e.Place)
+	return contracts.Shown{Format: e.Format, Body: record.Body}, err
+}
+
+// Ready says what the hub lacks to take messages.
+func (h *Hub) Ready(ctx context.Context) contracts.Readiness {
+	missing := []string{}
+	if err := h.bus.Health(ctx); err != nil {
+		missing = append(missing, "bus: "+contracts.FaultsOf(err)[0].Public)
+	}
+	if err := h.ledger.Health(ctx); err != nil {
+		missing = append(missing, "ledger: "+contracts.FaultsOf(err)[0].Public)
+	}
+	for _, p := range h.partners {
+		if p.courier != nil && p.gate.paused() {
+			missing = append(missing, "partner "+p.ID+": paused, it doesn't answer; what is for it waits")
+		}
+	}
+	sort.Strings(missing)
+	return contracts.Readiness{Missing: missing}
+}
+
+// held finds what keeps a message from going on: the queue, and the row behind its key.
+func (h *Hub) held(ctx context.Context, id string) (contracts.Row, *queue, contracts.Waiting, error) {
+	rows, err := h.found(ctx, id)
+	if err != nil {
+		return contracts.Row{}, nil, contracts.Waiting{}, err
+	}
+	for _, row := range rows {
+		places, err := h.keysOf(ctx, row.ID)
+		if err != nil {
+			return row, nil, contracts.Waiting{}, err
+		}
+		for message, ref := range places {
+			q := h.queues[ref.Topic]
+			if q == nil {
+				continue
+			}
+			behind, err := h.ledger.Behind(ctx, ref)
+			if err != nil {
+				return row, nil, contracts.Waiting{}, err
+			}
+			if i := slices.IndexFunc(behind, func(w contracts.Waiting) bool { return w.Message == message }); i >= 0 {
+				return row, q, behind[i], nil
+			}
+		}
+	}
+	return rows[0], nil, contracts.Waiting{}, contracts.Faultf(contracts.NotFound, "HUB-054", "", "This message neither waits nor is parked.")
+}
+
+// keysOf gives the keys behind which a message or one of its deliveries may wait.
+func (h *Hub) keysOf(ctx context.Context, id contracts.ID) (map[contracts.ID]contracts.KeyRef, error) {
+	e, err := h.ledger.Entry(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	deliveries, err := h.ledger.Deliveries(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	places := map[contracts.ID]contracts.KeyRef{e.ID: {Topic: contracts.TopicIn, Key: e.Key}}
+	for _, d := range deliveries {
+		places[d.ID] = contracts.KeyRef{Topic: contracts.OutTopic(d.Partner), Key: d.Key}
+	}
+	return places, nil
+}
+
+// Stop ends a waiting or parked message for good: it is not sent, and its key flows on without it.
+func (h *Hub) Stop(ctx context.Context, id, reason, operator string) error {
+	return h.onHeld(ctx, id, func(row contracts.Row, q *queue, w contracts.Waiting) (contracts.Change, error) {
+		c, err := h.operatorChange(ctx, row, q, w, contracts.StepStopped, contracts.StateStopped, reason, operator)
+		c.Done = []contracts.Waiting{w}
+		c.Keys = []contracts.KeyState{{KeyRef: w.KeyRef, Condition: contracts.KeySpilled, Since: h.now()}}
+		c.Revive = []contracts.KeyRef{w.KeyRef}
+		return c, err
+	})
+}
+
+// Release lets a parked or waiting key try again at once from its first message; id is any id of a message behind it.
+func (h *Hub) Release(ctx context.Context, id, reason, operator string) error {
+	return h.onHeld(ctx, id, func(row contracts.Row, q *queue, w contracts.Waiting) (contracts.Change, error) {
+		behind, err := h.ledger.Behind(ctx, w.KeyRef)
+		if err != nil {
+			return contracts.Change{}, err
+		}
+		c, err := h.operatorChange(ctx, row, q, w, contracts.StepReleased, contracts.StateWaiting, reason, operator)
+		first := behind[0]
+		first.Due, first.Attempts = h.now(), 0
+		c.Keys = []contracts.KeyState{{KeyRef: w.KeyRef, Condition: contracts.KeySpilled, Since: h.now(), Message: first.Message}}
+		c.Wait = []contracts.Waiting{first}
+		return c, err
+	})
+}
+
+// onHeld finds a held message and applies a change to it while nobody works its key.
+func (h *Hub) onHeld(ctx context.Context, id string, change func(contracts.Row, *queue, contracts.Waiting) (contracts.Change, error)) error {
+	row, q, w, err := h.held(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := q.hold(ctx, w.Key); err != nil {
+		return err
+	}
+	defer q.nudge()
+	defer q.end(w.Key)
+	if row, q, w, err = h.held(ctx, id); err != nil { // it may have gone on while we waited
+		return err
+	}
+	c, err := change(row, q, w)
+	if err != nil {
+		return err
+	}
+	return h.apply(ctx, c)
+}
+
+// operatorChange records what an operator did to a message that is held.
+func (h *Hub) operatorChange(ctx context.Context, row contracts.Row, q *queue, w contracts.Waiting, step string, state contracts.State, reason, operator string) (contracts.Change, error) {
+	at := h.now()
+	s := contracts.Step{ID: contracts.StepID(w.Message, step, q.topic, int(at.UnixMicro())), At: at, Journey: row.Journey, Message: row.ID, Control: row.Control,
+		Type: row.Type, Step: step, From: operator, Reason: reason}
+	c := contracts.Change{Steps: []contracts.Step{s}}
+	if q.p == nil {
+		e, err := h.ledger.Entry(ctx, w.Message)
+		if err != nil {
+			return c, err
+		}
+		e.State, e.Fault = state, nil
+		c.Entries = []contracts.Entry{e}
+		return c, nil
+	}
+	d, err := h.ledger.Delivery(ctx, w.Message)
+	if err != nil {
+		return c, err
+	}
+	d.State = state
+	c.Deliveries = []contracts.Delivery{d}
+	return c, nil
+}

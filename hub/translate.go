@@ -1,0 +1,382 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
+	"github.com/hoitosilta/silta/mappings"
+)
+
+// translate works one record of silta.in. Nil finishes it: translated, parked, or waiting behind its key. An error
+// is trouble of our own (ledger, bus): the record comes again.
+func (h *Hub) translate(ctx context.Context, r contracts.Record) error {
+	q := h.queues[contracts.TopicIn]
+	if holdsOrder(r) {
+		if waits, err := q.join(ctx, r); waits || err != nil {
+			return err
+		}
+	}
+	o, err := h.translateOnce(ctx, r)
+	if err != nil {
+		return err
+	}
+	return q.settle(ctx, r, o, 1, false)
+}
+
+// holdsOrder says whether anything may wait behind a record: a key of the sender alone keeps no referral's order.
+func holdsOrder(r contracts.Record) bool {
+	return r.Header[contracts.HeaderKeyedBy] != contracts.KeyedBySender
+}
+
+// translateOnce translates a record, or says why it can't be.
+func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, error) {
+	err := h.guard("translate", r.ID, func() error { return h.translateNow(ctx, r) })
+	if err == nil {
+		return outcome{}, nil
+	}
+	var faults contracts.Faults
+	var fault *contracts.Fault
+	if !errors.As(err, &faults) && !errors.As(err, &fault) {
+		return outcome{}, err
+	}
+	fault = gravest(contracts.FaultsOf(err))
+	if fault.Kind == contracts.Unavailable {
+		return outcome{}, err
+	}
+	state, step := contracts.StateParked, contracts.StepParked
+	if fault.Kind == contracts.NotFound && holdsOrder(r) {
+		state, step = contracts.StateWaiting, contracts.StepWaiting
+	}
+	return outcome{fault: fault, counts: true, change: h.stepChange(entry(r), state, step, fault)}, nil
+}
+
+// notFoundTries is how often an answer to something unknown is looked up again before it parks: with doubling waits
+// from 1 s to 1 min, about ten minutes.
+const notFoundTries = 15
+
+// stepChange shows a message's new state in the ledger, with the step that led there.
+func (h *Hub) stepChange(e contracts.Entry, state contracts.State, step string, fault *contracts.Fault) contracts.Change {
+	e.State, e.Fault = state, fault
+	at := h.now()
+	return contracts.Change{Entries: []contracts.Entry{e}, Steps: []contracts.Step{receivedStep(e), {
+		ID: contracts.StepID(e.ID, step, "", int(at.UnixMicro())), At: at, Journey: e.Journey, Message: e.ID, Control: e.Control, Type: e.Type,
+		Step: step, From: e.Partner, Fault: fault,
+	}}}
+}
+
+func receivedStep(e contracts.Entry) contracts.Step {
+	return contracts.Step{ID: contracts.StepID(e.ID, contracts.StepReceived, "", 0), At: e.Received, Journey: e.Journey, Message: e.ID,
+		Control: e.Control, Type: e.Type, Step: contracts.StepReceived, From: e.Partner, Digest: e.Digest}
+}
+
+// gravest picks the fault that decides: trouble of our own first, then what only waiting mends, then the first.
+func gravest(faults contracts.Faults) *contracts.Fault {
+	for _, kind := range []contracts.Kind{contracts.Unavailable, contracts.Internal, contracts.Conflict, contracts.NotFound} {
+		for _, f := range faults {
+			if f.Kind == kind && f.Grade == contracts.GradeError {
+				return f
+			}
+		}
+	}
+	for _, f := range faults {
+		if f.Grade == contracts.GradeError && f.Kind != contracts.Loss {
+			return f
+		}
+	}
+	return faults[0]
+}
+
+// translateNow turns a record into its outgoing messages: parse, map to canonical, correlate, route, map to each
+// receiver's dialect, write the ledger, publish. It depends on the record and the ledger's first writes alone, so
+// doing it again gives the same ids and bytes; what was published twice is delivered once.
+func (h *Hub) translateNow(ctx context.Context, r contracts.Record) error {
+	e := entry(r)
+	done, err := h.sentOn(ctx, e.ID)
+	if done || err != nil {
+		return err
+	}
+	sender := h.partners[e.Partner]
+	if sender == nil {
+		return contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender's contract is gone. Put it back and release the message.")
+	}
+	c, err := h.toCanonical(sender, e, r)
+	if err != nil {
+		return err
+	}
+	t, err := h.correlate(ctx, e, c.head)
+	if err != nil {
+		return err
+	}
+	receivers, err := h.route(sender, c.head.Event, t)
+	if err != nil {
+		return err
+	}
+	e.Journey, e.Event, e.Map, e.State = t.journey, c.head.Event, c.by, contracts.StateTranslated
+	if t.origin != nil {
+		e.Origin = t.origin.ID
+	}
+	change := h.translated(e, c, t, receivers)
+	var origin *mappings.Origin
+	if t.origin != nil {
+		if origin, err = h.origin(ctx, t.origin); err != nil {
+			return err
+		}
+	}
+	var out []contracts.Record
+	for _, p := range receivers {
+		o, err := h.toDialect(p, e, c, t, origin)
+		if err != nil {
+			return err
+		}
+		change.Deliveries = append(change.Deliveries, o.delivery)
+		change.Identifiers = append(change.Identifiers, o.identifiers...)
+		change.Steps = append(change.Steps, o.steps...)
+		out = append(out, o.record)
+	}
+	if err := h.apply(ctx, change); err != nil {
+		return err
+	}
+	for _, record := range out {
+		if _, err := h.bus.Publish(ctx, record, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sentOn says that a message needs no translating: it was, and each delivery is past this stage, or a person
+// stopped it. A message whose deliveries still say translated is done again, since it may not have been published.
+func (h *Hub) sentOn(ctx context.Context, id contracts.ID) (bool, error) {
+	e, err := h.ledger.Entry(ctx, id)
+	if contracts.KindOf(err) == contracts.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if e.State == contracts.StateStopped {
+		return true, nil
+	}
+	deliveries, err := h.ledger.Deliveries(ctx, id)
+	if err != nil || len(deliveries) == 0 {
+		return false, err
+	}
+	for _, d := range deliveries {
+		if d.State == contracts.StateTranslated {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// canonical is a message in the canonical form.
+type canonical struct {
+	bundle   *fhir.Tree
+	head     *fhir.Header
+	body     contracts.Body
+	digest   contracts.Digest
+	by       string // map id@version; empty where the partner speaks the canonical form
+	findings contracts.Faults
+}
+
+func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record) (canonical, error) {
+	if e.Format == contracts.FormatFHIR {
+		return h.readCanonical(r.Body.Bytes(), "", nil)
+	}
+	m, err := hl7v2.Parse(r.Body.Bytes(), sender.parseOptions()...)
+	if err != nil {
+		return canonical{}, err
+	}
+	name := sender.MapIn(e.Type)
+	if name == "" {
+		return canonical{}, contracts.Faultf(contracts.Unmapped, "HUB-032", "MSH-9", "The contract names no map for this message type.")
+	}
+	mapping, err := h.maps.Map(name)
+	if err != nil {
+		return canonical{}, err
+	}
+	result, err := mapping.Forward(m, mappings.Context{Now: e.Received, Zone: sender.Location(), Sender: sender.ID})
+	if err != nil {
+		return canonical{}, err
+	}
+	return h.readCanonical(result.Bundle.Append(nil), mapping.Ref(), append(m.Warnings(), result.Findings...))
+}
+
+// readCanonical reads the canonical form back from its bytes: what is stored and what is routed are the same.
+func (h *Hub) readCanonical(b []byte, by string, findings contracts.Faults) (canonical, error) {
+	tree, err := fhir.Parse(b)
+	if err != nil {
+		return canonical{}, err
+	}
+	head, err := fhir.ScanTree(tree)
+	if err != nil {
+		return canonical{}, err
+	}
+	return canonical{bundle: tree, head: head, body: contracts.NewBody(b), digest: h.secret.Digest(b), by: by, findings: findings}, nil
+}
+
+// translated is the ledger's view of a translated message, without its deliveries.
+func (h *Hub) translated(e contracts.Entry, c canonical, t thread, receivers []*partner) contracts.Change {
+	e.Canonical = c.digest
+	at := h.now()
+	steps := []contracts.Step{receivedStep(e)}
+	if t.origin != nil {
+		steps = append(steps, contracts.Step{ID: contracts.StepID(e.ID, contracts.StepCorrelated, "", 0), At: at, Journey: e.Journey, Message: e.ID,
+			Control: e.Control, Type: e.Type, Step: contracts.StepCorrelated, From: e.Partner, To: t.origin.Partner})
+	}
+	names := make([]string, len(receivers))
+	for i, p := range receivers {
+		names[i] = p.ID
+	}
+	steps = append(steps, contracts.Step{ID: contracts.StepID(e.ID, contracts.StepTranslated, "", 0), At: at, Journey: e.Journey, Message: e.ID,
+		Control: e.Control, Type: e.Type, Step: contracts.StepTranslated, From: e.Partner, To: strings.Join(names, " "), Map: c.by, Digest: c.digest, Losses: c.findings})
+	return contracts.Change{
+		Entries:     []contracts.Entry{e},
+		Steps:       steps,
+		Journeys:    []contracts.Journey{{ID: e.Journey, State: journeyState(e.Event), Started: e.Received, Updated: e.Received}},
+		Bodies:      []contracts.StoredBody{{Digest: c.digest, Body: c.body}},
+		Identifiers: identifiers(e.Partner, e.ID, e.Journey, c.head, []string{e.Control}, nil),
+	}
+}
+
+// origin is what a map may read of the message that is answered.
+func (h *Hub) origin(ctx context.Context, e *contracts.Entry) (*mappings.Origin, error) {
+	body, err := h.ledger.Body(ctx, e.Canonical)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := fhir.Parse(body.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	return &mappings.Origin{Bundle: tree, Application: e.Application, Facility: e.Facility, ControlID: e.Control}, nil
+}
+
+// outgoing is one message for one receiver.
+type outgoing struct {
+	delivery    contracts.Delivery
+	record      contracts.Record
+	identifiers []contracts.Identifier
+	steps       []contracts.Step
+}
+
+// toDialect writes the canonical message for one receiver. The control ids are the hub's business (readdress): the
+// message leaves under an id of its own, and an answer names the id that its receiver once gave.
+func (h *Hub) toDialect(p *partner, e contracts.Entry, c canonical, t thread, origin *mappings.Origin) (outgoing, error) {
+	id := contracts.OutgoingID(e.ID, p.ID, "message", 0)
+	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
+		Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.secret.Key("journey", string(e.Journey)), Type: e.Event}
+	bundle, err := readdress(c, id, t)
+	if err != nil {
+		return outgoing{}, err
+	}
+	var body []byte
+	var resources []string
+	var findings contracts.Faults
+	if p.Dialect.Format == contracts.FormatFHIR {
+		body, resources = bundle.Append(nil), resourceNames(bundle)
+	} else if body, findings, err = h.toV2(p, e, bundle, origin, &d); err != nil {
+		return outgoing{}, err
+	}
+	d.Digest = h.secret.Digest(body)
+	return outgoing{
+		delivery: d,
+		record: contracts.Record{Topic: contracts.OutTopic(p.ID), Key: d.Key, ID: id, Time: e.Received, Body: contracts.NewBody(body), Header: map[string]string{
+			contracts.HeaderPartner: p.ID, contracts.HeaderFormat: d.Format, contracts.HeaderType: d.Type, contracts.HeaderControl: d.Control,
+			contracts.HeaderDigest: string(d.Digest), contracts.HeaderCause: string(e.ID), contracts.HeaderRoute: d.Route,
+			contracts.HeaderCanonical: string(c.digest), contracts.HeaderJourney: string(e.Journey), contracts.HeaderMap: d.Map,
+			contracts.HeaderKeyedBy: contracts.KeyedByReferral,
+		}},
+		identifiers: identifiers(p.ID, e.ID, e.Journey, c.head, []string{d.Control, string(id)}, resources),
+		steps: []contracts.Step{{ID: contracts.StepID(id, contracts.StepReaddress, p.ID, 0), At: h.now(), Journey: e.Journey, Message: e.ID,
+			Control: d.Control, Type: d.Type, Step: contracts.StepReaddress, From: e.Partner, To: p.ID, Map: d.Map, Digest: d.Digest, Losses: findings}},
+	}, nil
+}
+
+// readdress gives a copy of a canonical Bundle under our own ids: Bundle.id and Bundle.identifier name the message
+// that leaves, and an answer names what its receiver sent.
+func readdress(c canonical, id contracts.ID, t thread) (*fhir.Tree, error) {
+	out, err := fhir.Parse(c.body.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	root := out.Root()
+	root.Set("id", fhir.String(string(id)))
+	identifier := root.Object("identifier")
+	identifier.Get("system").Remove()
+	identifier.Set("value", fhir.String(id.Control()))
+	response := fhir.NewBundle(root).Header().Get("response")
+	if t.origin == nil || !response.Exists() {
+		return out, nil
+	}
+	short, whole := fhir.ResponseIdentifier(t.origin.Control)
+	response.Set("identifier", fhir.String(short))
+	if x := fhir.Extension(response, profiles.URL(profiles.ControlID)); x.Exists() {
+		x.Remove()
+	}
+	if !whole {
+		x := response.Array("extension").Push(fhir.Object())
+		x.Add("url", fhir.String(profiles.URL(profiles.ControlID)))
+		x.Add("valueString", fhir.String(t.origin.Control))
+	}
+	return out, nil
+}
+
+// resourceNames are the names under which a receiver may point at what it was given: fullUrls and Type/id.
+func resourceNames(bundle *fhir.Tree) []string {
+	var names []string
+	for entry := range bundle.Root().Get("entry").Each() {
+		r := entry.Get("resource")
+		names = append(names, nonEmpty(strings.Clone(entry.Get("fullUrl").Text()))...)
+		if id := r.Get("id").Text(); id != "" {
+			names = append(names, r.Type()+"/"+id)
+		}
+	}
+	return names
+}
+
+// toV2 writes a Bundle in a v2 partner's dialect and puts our addresses on it (MSH-3 to MSH-7, MSH-10).
+func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *mappings.Origin, d *contracts.Delivery) ([]byte, contracts.Faults, error) {
+	name := p.MapOut(e.Event)
+	if name == "" {
+		return nil, nil, contracts.Faultf(contracts.Unmapped, "HUB-033", "MessageHeader.eventCoding", "The receiver's contract names no map for this event.")
+	}
+	mapping, err := h.maps.Map(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.Map = mapping.Ref()
+	result, err := mapping.Reverse(bundle, mappings.Context{Now: e.Received, Zone: p.Location(), Origin: origin, Version: p.Dialect.Version, Charset: p.Dialect.Charset, Sender: e.Partner})
+	if err != nil {
+		return nil, nil, err
+	}
+	m, names := result.Message, p.Dialect.Names
+	for _, field := range []struct {
+		path  hl7v2.Path
+		value string
+	}{
+		{msh3, names.OurApplication}, {msh4, names.OurFacility}, {msh5, names.Application}, {msh6, names.Facility},
+		{msh7, hl7Time(e.Received.In(p.Location()))}, {msh10, d.Control},
+	} {
+		if err := m.SetText(field.path, field.value); err != nil {
+			return nil, nil, err
+		}
+	}
+	d.Type = messageType(m.Code(), m.Event())
+	return m.Bytes(), result.Findings, nil
+}
+
+// The fields of MSH that are the hub's.
+var (
+	msh3, msh4, msh5, msh6 = hl7v2.MustPath("MSH-3"), hl7v2.MustPath("MSH-4"), hl7v2.MustPath("MSH-5"), hl7v2.MustPath("MSH-6")
+	msh7, msh10            = hl7v2.MustPath("MSH-7"), hl7v2.MustPath("MSH-10")
+)
+
+// hl7Time writes a time as HL7 v2.5.1 DTM to the second with its zone (chapter 2A.22).
+func hl7Time(t time.Time) string { return t.Format("20060102150405-0700") }
