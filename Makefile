@@ -1,0 +1,59 @@
+# The two commands to begin with: make demo, and make test. Each sets itself up.
+
+GO ?= go
+GOFLAGS += -buildvcs=false # a checkout that belongs to somebody else builds too
+export GOFLAGS
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := build
+.PHONY: build check test demo bench fuzz generate golden setup
+
+build:                     ## bin/silta
+	@mkdir -p bin
+	$(GO) build -o bin/silta ./cmd/silta
+
+check:                     ## format, vet, floors, unit tests: only Go, under a minute
+	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) test ./...
+
+# Everything: with the race detector and a real Kafka broker. PostgreSQL and a browser will be set up here by the
+# tests that use them; none does yet.
+test: setup check
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+	$(GO) vet -tags kafka ./testfixtures/...
+	$(GO) test -count=1 -tags kafka ./testfixtures/kafka/...
+
+demo: build                ## a referral crosses and the answers come home
+	bin/silta demo
+
+bench: build               ## figures with their baselines, on this machine
+	bin/silta bench parse
+	bin/silta bench map
+	bin/silta bench flow
+
+FUZZTIME ?= 10s
+fuzz:                      ## every fuzz target for FUZZTIME
+	@found=0; for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	    found=1; echo "$$package $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done; [ $$found = 1 ] || { echo "no fuzz target was found"; exit 1; }
+
+generate:                  ## the dictionaries and schemas, from the standards' packages
+	$(GO) generate ./...
+
+golden: build              ## expected outputs, to be read as a diff
+	SILTA_GOLDEN=1 $(GO) test -count=1 ./...
+
+# What the tests need beside Go, on Debian: a C compiler for the race detector, a Java runtime and Maven for the broker.
+PACKAGES = gcc libc6-dev default-jre-headless maven
+setup:
+	@command -v gcc >/dev/null && command -v java >/dev/null && command -v mvn >/dev/null && exit 0; \
+	as=; if [ "$$(id -u)" != 0 ]; then sudo -n true 2>/dev/null && as="sudo -n" || \
+	  { echo "The tests need more packages. Type: sudo apt-get install -y --no-install-recommends $(PACKAGES)"; exit 1; }; fi; \
+	echo "installing $(PACKAGES)"; \
+	$$as apt-get -qq update >/dev/null && \
+	DEBIAN_FRONTEND=noninteractive $$as apt-get -qq install -y --no-install-recommends $(PACKAGES) >/dev/null

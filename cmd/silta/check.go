@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+func newCheck(t *terminal) *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:     "check",
+		Short:   "Check configuration, contracts, maps and code maps",
+		Long:    "Checks everything that `silta serve` would start with, and reports every fault at once. Nothing is started or written.",
+		Example: "  silta check -c /srv/silta/silta.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s, err := readSettings(file)
+			if err != nil {
+				return err
+			}
+			agreed, err := s.readAgreements()
+			if err := join(err, s.checkSecrets(agreed.partners)); err != nil {
+				return err
+			}
+			if t.json() {
+				return t.print(map[string]any{"partners": len(agreed.partners), "faults": 0})
+			}
+			_, err = fmt.Fprintf(t.out, "%s: %d contracts, no faults. One process runs it; several would need Kafka and PostgreSQL.\n", file, len(agreed.partners))
+			return err
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", "silta.yaml", "the configuration")
+	return c
+}
+
+// join puts the faults of two checks together.
+func join(a, b error) error {
+	if faults := append(contracts.FaultsOf(a), contracts.FaultsOf(b)...); len(faults) > 0 {
+		return configuration{faults}
+	}
+	return nil
+}

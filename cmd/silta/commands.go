@@ -1,0 +1,12 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands are all there are, in the order in which the help lists them.
+func commands(t *terminal) []*cobra.Command {
+	return []*cobra.Command{
+		newHL7(t),
+		newServe(t), newInit(t), newCheck(t),
+		newFind(t), newList(t), newTrace(t), newShow(t), newStop(t), newRelease(t),
+	}
+}

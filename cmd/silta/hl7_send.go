@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hoitosilta/silta/adapters/mllp"
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// sending is what `silta hl7 send` was asked for.
+type sending struct {
+	to          string
+	count       int
+	rate        float64
+	connections int
+	release     int
+	answer      time.Duration
+}
+
+func newHL7Send(t *terminal) *cobra.Command {
+	var s sending
+	c := &cobra.Command{
+		Use:   "send --to HOST:PORT FILE…",
+		Short: "Send messages over MLLP and show the answers",
+		Long: "Sends messages and prints a line each: control id, MSA-1, milliseconds; then a summary. With --count the messages go\n" +
+			"round and round until so many are sent, from the second round on under new control ids (ID-2, ID-3 …). The exit code\n" +
+			"is 1 if a message wasn't accepted, and 3 if there was no answer at all.",
+		Example: "  silta hl7 send --to 127.0.0.1:2575 referral.hl7 --count 1000 --connections 4",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if s.to == "" || s.connections < 1 || s.rate < 0 || s.release < 1 || s.release > 2 {
+				return usagef("--to HOST:PORT is needed, --connections is at least 1, --release 1 or 2")
+			}
+			messages, err := t.toSend(files, s.count)
+			if err != nil || len(messages) == 0 {
+				return err
+			}
+			return t.send(cmd.Context(), s, messages)
+		},
+	}
+	c.Flags().StringVar(&s.to, "to", "", "the receiver's host:port")
+	c.Flags().IntVar(&s.count, "count", 0, "how many messages to send; without it each once")
+	c.Flags().Float64Var(&s.rate, "rate", 0, "messages a second; as fast as answers come without it")
+	c.Flags().IntVar(&s.connections, "connections", 1, "connections at once")
+	c.Flags().IntVar(&s.release, "release", 1, "of MLLP: 1 or 2")
+	c.Flags().DurationVar(&s.answer, "answer", 30*time.Second, "how long to wait for an answer")
+	return c
+}
+
+// toSend gives the parcels, each with the control id that its answer will name.
+func (t *terminal) toSend(files []string, count int) ([]contracts.Parcel, error) {
+	var originals []*hl7v2.Message
+	if err := t.messages(files, func(_ string, m *hl7v2.Message) error {
+		originals = append(originals, m)
+		return nil
+	}); err != nil || len(originals) == 0 {
+		return nil, err
+	}
+	if count == 0 {
+		count = len(originals)
+	}
+	parcels := make([]contracts.Parcel, count)
+	path := hl7v2.MustPath("MSH-10")
+	for i := range parcels {
+		m := originals[i%len(originals)]
+		body := m.Bytes()
+		if round := i/len(originals) + 1; round > 1 {
+			again, err := hl7v2.Parse(slices.Clone(body))
+			if err == nil {
+				err = again.SetText(path, fmt.Sprintf("%s-%d", m.ControlID(), round))
+			}
+			if err != nil {
+				return nil, err
+			}
+			m, body = again, again.Bytes()
+		}
+		parcels[i] = contracts.Parcel{Control: m.ControlID(), Type: m.Type(), Format: contracts.FormatV2, Body: contracts.NewBody(body), Attempt: 1}
+	}
+	return parcels, nil
+}
+
+// send sends the parcels over so many connections at once.
+func (t *terminal) send(ctx context.Context, s sending, parcels []contracts.Parcel) error {
+	log := logrus.New()
+	log.SetOutput(io.Discard) // what matters is in the answers
+	courier := mllp.NewCourier(contracts.MLLPCourier{To: s.to, Answer: s.answer}, time.Now, log,
+		mllp.WithConnections(s.connections), mllp.WithRelease(mllp.Release(s.release)))
+	queue := make(chan contracts.Parcel)
+	sum := summary{codes: map[string]int{}}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(queue)
+		return feed(ctx, queue, parcels, s.rate)
+	})
+	for range s.connections {
+		g.Go(func() error {
+			for p := range queue {
+				begun := time.Now()
+				answer, fault := courier.Deliver(ctx, p)
+				if err := t.sent(&sum, p, answer, fault, time.Since(begun)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := errors.Join(g.Wait(), courier.Close())
+	if err == nil {
+		err = t.summarise(&sum)
+	}
+	return err
+}
+
+// feed hands the parcels out, at most rate a second if it isn't 0.
+func feed(ctx context.Context, queue chan<- contracts.Parcel, parcels []contracts.Parcel, rate float64) error {
+	begun := time.Now()
+	for i, p := range parcels {
+		if rate > 0 {
+			due := time.NewTimer(time.Until(begun.Add(time.Duration(float64(i) / rate * float64(time.Second)))))
+			select {
+			case <-due.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		select {
+		case queue <- p:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// summary counts answers by their meaning, so CA counts as AA.
+type summary struct {
+	mu    sync.Mutex
+	codes map[string]int
+	times []time.Duration
+}
+
+const noAnswer = "no answer"
+
+func (t *terminal) sent(sum *summary, p contracts.Parcel, answer contracts.Answer, fault error, took time.Duration) error {
+	sum.mu.Lock()
+	defer sum.mu.Unlock()
+	code := noAnswer
+	if len(answer.Code) == 2 {
+		code = "A" + answer.Code[1:]
+		sum.times = append(sum.times, took)
+	}
+	sum.codes[code]++
+	for _, f := range contracts.FaultsOf(fault) {
+		t.faults(p.Control, contracts.Faults{f})
+	}
+	ms := float64(took.Microseconds()) / 1000
+	if t.json() {
+		return t.print(map[string]any{"controlId": p.Control, "answer": answer.Code, "ms": ms})
+	}
+	_, err := fmt.Fprintf(t.out, "%s\t%s\t%.1f\n", p.Control, orDash(answer.Code), ms)
+	return err
+}
+
+func (t *terminal) summarise(sum *summary) error {
+	slices.Sort(sum.times)
+	total := 0
+	for _, n := range sum.codes {
+		total += n
+	}
+	if len(sum.times) == 0 {
+		t.fail(exitUnreachable)
+	}
+	p50, p99 := percentile(sum.times, 50), percentile(sum.times, 99)
+	if t.json() {
+		return t.print(map[string]any{"sent": total, "AA": sum.codes["AA"], "AE": sum.codes["AE"], "AR": sum.codes["AR"],
+			"noAnswer": sum.codes[noAnswer], "p50Ms": p50, "p99Ms": p99})
+	}
+	_, err := fmt.Fprintf(t.out, "sent %d, AA %d, AE %d, AR %d, no answer %d, p50 %.1f ms, p99 %.1f ms\n", total, sum.codes["AA"], sum.codes["AE"],
+		sum.codes["AR"], sum.codes[noAnswer], p50, p99)
+	return err
+}
+
+// percentile of sorted times, in milliseconds; 0 where there are none.
+func percentile(sorted []time.Duration, p int) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return float64(sorted[(len(sorted)-1)*p/100].Microseconds()) / 1000
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/partners"
+)
+
+// starting is the configuration that init writes. It says what holds anyway, so that a reader sees what there is.
+const starting = `# Silta's configuration. Paths are relative to this file; an unknown key is an error.
+silta: config/v1
+
+dir: data                        # the bus and the ledger; keep it on a disk that honours fsync
+secretFile: secrets/hub.secret   # keep it: another one would make old keys and digests meaningless
+partners: contracts/partners     # one contract a partner, with its addresses
+mappings: mappings               # your own maps; they lie over the built-in ones
+development: false               # true: showing a body needs no reason
+
+console:
+  listen: 127.0.0.1:8080
+  tokenFile: secrets/operator.token
+
+fhir:
+  listen: 127.0.0.1:8081         # the FHIR doors; a partner is known by its token
+
+log:
+  level: info
+  format: text                   # or json
+`
+
+func newInit(t *terminal) *cobra.Command {
+	return &cobra.Command{
+		Use:   "init DIR",
+		Short: "Write a starting configuration",
+		Long: "Writes silta.yaml, the contracts of the partners with their addresses, and fresh secrets. `silta serve` runs it as it\n" +
+			"is. Nothing that is there is overwritten.",
+		Example: "  silta init /srv/silta && silta serve -c /srv/silta/silta.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			written, err := initialise(args[0])
+			if err != nil {
+				return err
+			}
+			for _, file := range written {
+				if t.json() {
+					err = t.print(map[string]string{"wrote": file})
+				} else {
+					_, err = fmt.Fprintln(t.out, file)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(t.err, "Start it: silta serve -c %s\n", filepath.Join(args[0], "silta.yaml"))
+			return nil
+		},
+	}
+}
+
+// file is one that init writes.
+type file struct {
+	path string
+	data []byte
+	mode fs.FileMode
+}
+
+// initialise writes a starting configuration into dir and names the files. If one of them is there already, nothing
+// is written.
+func initialise(dir string) ([]string, error) {
+	files, err := startingFiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if _, err := os.Lstat(filepath.Join(dir, f.path)); err == nil {
+			return nil, fmt.Errorf("%s is there already; nothing was written", filepath.Join(dir, f.path))
+		}
+	}
+	var written []string
+	for _, f := range files {
+		path := filepath.Join(dir, f.path)
+		if err := writeNew(path, f.data, f.mode); err != nil {
+			return nil, err
+		}
+		written = append(written, path)
+	}
+	return written, nil
+}
+
+func startingFiles() ([]file, error) {
+	s := defaultSettings("")
+	files := []file{{"silta.yaml", []byte(starting), 0o644}}
+	contracted, err := contracts.LoadPartners(partners.Files, ".")
+	if err != nil {
+		return nil, err
+	}
+	secrets := []string{s.SecretFile, s.Console.TokenFile}
+	for _, p := range contracted {
+		b, err := fs.ReadFile(partners.Files, p.File)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{filepath.Join(s.Partners, p.File), b, 0o644})
+		secrets = append(secrets, tokenFiles(p)...)
+	}
+	for _, path := range secrets {
+		files = append(files, file{path, newSecret(), 0o600})
+	}
+	return files, nil
+}
+
+// tokenFiles are the secrets that a contract names.
+func tokenFiles(p *contracts.Partner) []string {
+	var paths []string
+	if d := p.Door.FHIR; d != nil {
+		paths = append(paths, d.TokenFile)
+	}
+	if c := p.Courier.FHIR; c != nil && c.TokenFile != "" {
+		paths = append(paths, c.TokenFile)
+	}
+	return paths
+}
+
+// newSecret draws 32 random bytes and writes them in hexadecimal, a line.
+func newSecret() []byte {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // it never fails; without randomness the process ends
+	return append(hex.AppendEncode(nil, b), '\n')
+}
+
+// writeNew writes a file that must not be there yet, and its folders. Folders of secrets are for their owner alone.
+func writeNew(path string, data []byte, mode fs.FileMode) error {
+	folder := fs.FileMode(0o755)
+	if mode&0o077 == 0 {
+		folder = 0o700
+	}
+	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	return err
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+func newFind(t *terminal) *cobra.Command {
+	var hub client
+	c := &cobra.Command{
+		Use:   "find ID",
+		Short: "Find messages by any id",
+		Long: "Finds messages by any id: Silta's own, the partner's control id or Bundle id, a referral's placer or filler id, a\n" +
+			"journey's. Nothing found is exit code 1.",
+		Example: "  silta find L-2026-000123",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var answer struct{ Messages []contracts.Row }
+			if err := hub.call(cmd.Context(), "GET", "/api/v1/find", url.Values{"id": args}, nil, &answer); err != nil {
+				return err
+			}
+			if len(answer.Messages) == 0 {
+				return contracts.Faultf(contracts.NotFound, "CLI-003", "", "Nothing has this id.")
+			}
+			return t.rows(answer.Messages)
+		},
+	}
+	hub.flags(c)
+	return c
+}
+
+func newList(t *terminal) *cobra.Command {
+	var hub client
+	var state, partner, typ, since string
+	var limit int
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List messages, newest first",
+		Example: "  silta list --state parked --since 24h",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			query := url.Values{}
+			for name, value := range map[string]string{"state": state, "partner": partner, "type": typ} {
+				if value != "" {
+					query.Set(name, value)
+				}
+			}
+			if since != "" {
+				from, err := sinceWhen(since, time.Now())
+				if err != nil {
+					return err
+				}
+				query.Set("since", from.UTC().Format(time.RFC3339))
+			}
+			if limit > 0 {
+				query.Set("limit", strconv.Itoa(limit))
+			}
+			var answer struct{ Messages []contracts.Row }
+			if err := hub.call(cmd.Context(), "GET", "/api/v1/messages", query, nil, &answer); err != nil {
+				return asUsage(err)
+			}
+			return t.rows(answer.Messages)
+		},
+	}
+	c.Flags().StringVar(&state, "state", "", "only this state: received translated sending delivered waiting parked refused stopped")
+	c.Flags().StringVar(&partner, "partner", "", "only what this partner sent or gets")
+	c.Flags().StringVar(&typ, "type", "", "only this type, such as REF^I12")
+	c.Flags().StringVar(&since, "since", "", "only what came since: 90m, 24h, 7d, 2026-03-01 or a time as RFC 3339 has it")
+	c.Flags().IntVar(&limit, "limit", 0, "at most so many; 200 unless set")
+	hub.flags(c)
+	return c
+}
+
+// asUsage tells a refused argument from other faults.
+func asUsage(err error) error {
+	if contracts.KindOf(err) == contracts.Invalid {
+		return configuration{err}
+	}
+	return err
+}
+
+// sinceWhen reads 90m, 24h, 7d, a day or a time.
+func sinceWhen(text string, now time.Time) (time.Time, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
+			return now.AddDate(0, 0, -n), nil
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(-d), nil
+	}
+	if at, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
+		return at, nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	return time.Time{}, usagef("--since takes 90m, 24h, 7d, 2026-03-01 or a time as RFC 3339 has it")
+}
+
+func newTrace(t *terminal) *cobra.Command {
+	var hub client
+	c := &cobra.Command{
+		Use:     "trace ID",
+		Short:   "Show all that happened to a referral",
+		Example: "  silta trace L-2026-000123",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var trace contracts.Trace
+			if err := hub.call(cmd.Context(), "GET", "/api/v1/trace", url.Values{"id": args}, nil, &trace); err != nil {
+				return err
+			}
+			return t.trace(trace)
+		},
+	}
+	hub.flags(c)
+	return c
+}
+
+func newShow(t *terminal) *cobra.Command {
+	var hub client
+	var raw, canonical bool
+	var sent, reason string
+	c := &cobra.Command{
+		Use:   "show MESSAGE",
+		Short: "Print a message's body; it is audited",
+		Long: "Prints the bare body of a message: the bytes that came in, the canonical Bundle, or the bytes that went to a partner.\n" +
+			"Every look is audited with its reason, which a development hub doesn't ask for. By control id: the newest message.",
+		Example: "  silta show L-2026-000123 --sent hus --reason 'The ward asks for the diagnosis code, case 4711'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			query := url.Values{"view": {string(contracts.ViewRaw)}}
+			if canonical {
+				query.Set("view", string(contracts.ViewCanonical))
+			}
+			if sent != "" {
+				query = url.Values{"view": {string(contracts.ViewSent)}, "partner": {sent}}
+			}
+			header := http.Header{"Silta-Reason": {url.PathEscape(reason)}}
+			body, err := hub.raw(cmd.Context(), "GET", "/api/v1/messages/"+url.PathEscape(args[0])+"/body", query, header, nil)
+			if err != nil {
+				return err
+			}
+			_, err = t.out.Write(body)
+			return err
+		},
+	}
+	c.Flags().BoolVar(&raw, "raw", false, "the bytes that came in (so without a flag)")
+	c.Flags().BoolVar(&canonical, "canonical", false, "the canonical FHIR Bundle")
+	c.Flags().StringVar(&sent, "sent", "", "the bytes that went to this partner")
+	c.Flags().StringVar(&reason, "reason", "", "why you look at it")
+	c.MarkFlagsMutuallyExclusive("raw", "canonical", "sent")
+	hub.flags(c)
+	return c
+}
+
+func newStop(t *terminal) *cobra.Command {
+	var hub client
+	var reason string
+	c := &cobra.Command{
+		Use:     "stop ID",
+		Short:   "End a message that waits or is parked; it is never delivered",
+		Example: "  silta stop L-2026-000123 --reason 'Sent again by hand under another id'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return usagef("--reason is needed: say why the message is stopped")
+			}
+			return hub.call(cmd.Context(), "POST", "/api/v1/messages/"+url.PathEscape(args[0])+"/stop", nil, map[string]string{"reason": reason}, nil)
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why it is stopped")
+	hub.flags(c)
+	return c
+}
+
+func newRelease(t *terminal) *cobra.Command {
+	var hub client
+	var reason string
+	c := &cobra.Command{
+		Use:     "release KEY",
+		Short:   "Let a parked key try again at once",
+		Long:    "Lets a parked or waiting key try again at once, beginning with its first message. KEY is any id of a message that it\nholds up.",
+		Example: "  silta release L-2026-000123",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return hub.call(cmd.Context(), "POST", "/api/v1/release", nil, map[string]string{"key": args[0], "reason": reason}, nil)
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why it is released")
+	hub.flags(c)
+	return c
+}

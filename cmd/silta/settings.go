@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/hub"
+	"github.com/hoitosilta/silta/mappings"
+)
+
+// settings is silta.yaml. Paths in it are relative to the file's own directory.
+type settings struct {
+	Silta       string          `yaml:"silta"`       // config/v1
+	Dir         string          `yaml:"dir"`         // bus.db, ledger.db and what belongs to them; data
+	Development bool            `yaml:"development"` // show needs no reason
+	SecretFile  string          `yaml:"secretFile"`  // at least 32 random bytes; secrets/hub.secret
+	Partners    string          `yaml:"partners"`    // the contracts; contracts/partners
+	Mappings    string          `yaml:"mappings"`    // lies over the built-in catalog, if it is there; mappings
+	Lanes       int             `yaml:"lanes"`       // keys worked at once, a topic; 32
+	Console     consoleSettings `yaml:"console"`
+	FHIR        fhirSettings    `yaml:"fhir"`
+	Log         logSettings     `yaml:"log"`
+
+	home string // the directory of silta.yaml
+}
+
+type consoleSettings struct {
+	Listen    string `yaml:"listen"`    // 127.0.0.1:8080
+	TokenFile string `yaml:"tokenFile"` // the operators' bearer token; secrets/operator.token
+}
+
+type fhirSettings struct {
+	Listen string `yaml:"listen"` // all FHIR doors share it; 127.0.0.1:8081
+}
+
+type logSettings struct {
+	Level  string `yaml:"level"`  // error, warn, info or debug; info
+	Format string `yaml:"format"` // text or json; text
+}
+
+func defaultSettings(home string) settings {
+	return settings{
+		Silta: "config/v1", Dir: "data", SecretFile: "secrets/hub.secret", Partners: "contracts/partners", Mappings: "mappings",
+		Lanes:   32,
+		Console: consoleSettings{Listen: "127.0.0.1:8080", TokenFile: "secrets/operator.token"},
+		FHIR:    fhirSettings{Listen: "127.0.0.1:8081"},
+		Log:     logSettings{Level: "info", Format: "text"},
+		home:    home,
+	}
+}
+
+// readSettings reads silta.yaml. All its faults come at once.
+func readSettings(file string) (settings, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return settings{}, err
+	}
+	home, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return settings{}, err
+	}
+	s := defaultSettings(home)
+	s.Silta = ""
+	doc, faults := contracts.DecodeYAML(file, b, &s)
+	if len(faults) == 0 {
+		faults = s.check(file, doc)
+	}
+	if err := faults.Err(); err != nil {
+		return settings{}, configuration{err}
+	}
+	return s, nil
+}
+
+func (s *settings) check(file string, doc *contracts.YAML) contracts.Faults {
+	var faults contracts.Faults
+	fault := func(key, format string, args ...any) {
+		line, col := doc.Position(key)
+		faults = append(faults, &contracts.Fault{Kind: contracts.Invalid, Code: "CFG-040", File: file, Line: line, Col: col, Public: fmt.Sprintf(format, args...)})
+	}
+	if s.Silta != "config/v1" {
+		fault("silta", "A configuration begins with `silta: config/v1`.")
+	}
+	for _, a := range []struct{ key, address string }{{"console.listen", s.Console.Listen}, {"fhir.listen", s.FHIR.Listen}} {
+		if _, _, err := net.SplitHostPort(a.address); err != nil {
+			fault(a.key, "An address is host:port.")
+		}
+	}
+	if s.Console.Listen == s.FHIR.Listen {
+		fault("fhir.listen", "The console has the same address.")
+	}
+	if s.Lanes < 1 || s.Lanes > 4096 {
+		fault("lanes", "Between 1 and 4096 lanes.")
+	}
+	if _, err := logrus.ParseLevel(s.Log.Level); err != nil {
+		fault("log.level", "The level is error, warn, info or debug.")
+	}
+	if s.Log.Format != "text" && s.Log.Format != "json" {
+		fault("log.format", "The format is text or json.")
+	}
+	for _, p := range []struct{ key, path string }{
+		{"dir", s.Dir}, {"secretFile", s.SecretFile}, {"partners", s.Partners}, {"console.tokenFile", s.Console.TokenFile},
+	} {
+		if p.path == "" {
+			fault(p.key, "A path is needed here.")
+		}
+	}
+	return faults
+}
+
+// path is a path of the configuration as the process can open it.
+func (s *settings) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(s.home, filepath.FromSlash(p))
+}
+
+// agreements is what stands beside the configuration: contracts and maps, checked together.
+type agreements struct {
+	partners []*contracts.Partner
+	maps     *mappings.Catalog
+}
+
+// readAgreements loads contracts, maps and code maps. Every fault of all of them comes at once.
+func (s *settings) readAgreements() (agreements, error) {
+	var faults contracts.Faults
+	partners, err := contracts.LoadPartners(os.DirFS(s.path(s.Partners)), ".")
+	for _, f := range contracts.FaultsOf(err) {
+		f.File = filepath.Join(s.Partners, f.File)
+		faults = append(faults, f)
+	}
+	for _, p := range partners {
+		p.File = filepath.Join(s.Partners, p.File)
+	}
+	maps, err := openCatalog(s.path(s.Mappings))
+	faults = append(faults, contracts.FaultsOf(err)...)
+	if len(faults) == 0 {
+		faults = hub.CheckContracts(partners, maps)
+	}
+	if err := faults.Err(); err != nil {
+		return agreements{}, configuration{err}
+	}
+	return agreements{partners, maps}, nil
+}
+
+// openCatalog gives the built-in maps with those of dir over them, if dir is there.
+func openCatalog(dir string) (*mappings.Catalog, error) {
+	layers := []fs.FS{mappings.Embedded}
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		layers = append(layers, os.DirFS(dir))
+	}
+	return mappings.Load(layers...)
+}
+
+// secret reads a file that only its owner may read.
+func (s *settings) secret(path string) ([]byte, error) {
+	info, err := os.Stat(s.path(path))
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		return nil, configuration{&contracts.Fault{Kind: contracts.Invalid, Code: "CFG-041", File: path, Public: "Others than its owner may read this secret. Set its mode to 0600."}}
+	}
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(s.path(path))
+	}
+	if err != nil {
+		return nil, configuration{&contracts.Fault{Kind: contracts.Invalid, Code: "CFG-042", File: path, Public: "This secret can't be read. `silta init` makes the secrets of a new installation.", Err: err}}
+	}
+	if b = bytes.TrimSpace(b); len(b) < 32 {
+		return nil, configuration{&contracts.Fault{Kind: contracts.Invalid, Code: "CFG-043", File: path, Public: "This secret is shorter than 32 characters."}}
+	}
+	return b, nil
+}
+
+// checkSecrets reads every secret that the configuration and the contracts name.
+func (s *settings) checkSecrets(partners []*contracts.Partner) error {
+	paths := []string{s.SecretFile, s.Console.TokenFile}
+	for _, p := range partners {
+		paths = append(paths, tokenFiles(p)...)
+	}
+	var faults contracts.Faults
+	for _, path := range paths {
+		_, err := s.secret(path)
+		faults = append(faults, contracts.FaultsOf(err)...)
+	}
+	if err := faults.Err(); err != nil {
+		return configuration{err}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// rows prints messages: a table for people, one JSON object a line for programs.
+func (t *terminal) rows(rows []contracts.Row) error {
+	if t.json() {
+		for i := range rows {
+			if err := t.print(rows[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(t.err, "No message.")
+		return err
+	}
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "AT\tTYPE\tFROM\tTO\tSTATE\tCONTROL ID\tMAP\tID\tFAULT")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clock(r.At), orDash(r.Type), r.From, orDash(strings.Join(r.To, ",")), r.State,
+			orDash(r.Control), orDash(r.Map), r.ID, faultWord(r.Fault))
+	}
+	return w.Flush()
+}
+
+// trace prints a journey.
+func (t *terminal) trace(trace contracts.Trace) error {
+	if t.json() {
+		return t.print(trace)
+	}
+	fmt.Fprintf(t.out, "journey  %s\nstate    %s\n", orDash(string(trace.Journey)), trace.State)
+	for _, id := range trace.IDs {
+		fmt.Fprintf(t.out, "%-8s %s (%s)\n", id.Kind, id.Value, id.Partner)
+	}
+	fmt.Fprintln(t.out)
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "AT\tSTEP\tTYPE\tFROM\tTO\tCONTROL ID\tMAP\tANSWER\tFAULT")
+	for _, s := range trace.Steps {
+		answer := orDash(s.Answer)
+		if s.Attempt > 1 {
+			answer += fmt.Sprintf(" (attempt %d)", s.Attempt)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clock(s.At), s.Step, orDash(s.Type), orDash(s.From), orDash(s.To), orDash(s.Control),
+			orDash(s.Map), answer, faultWord(s.Fault))
+	}
+	return w.Flush()
+}
+
+// clock writes a time in the reader's own zone.
+func clock(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05.000") }
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// faultWord is a fault in a cell: kind, code, place and text.
+func faultWord(f *contracts.Fault) string {
+	if f == nil {
+		return "-"
+	}
+	word := string(f.Kind)
+	for _, part := range []string{f.Code, f.Place()} {
+		if part != "" {
+			word += " " + part
+		}
+	}
+	return word + ": " + f.Public
+}
