@@ -169,14 +169,17 @@ func (p *parser) value(parent, nameOff uint32, nameLen uint16, flags uint8) bool
 		p.depth++
 		return ok
 	case '"':
-		start, escaped, ok := p.str(in)
+		start, escaped, ok := p.str(Node{t, i})
+		if !ok {
+			return false
+		}
 		r := &t.nodes[i]
 		r.kind, r.a, r.b = KindString, uint32(start), uint32(p.pos-1-start)
 		if escaped {
 			r.flags |= textEscaped
 			p.surrogates(Node{t, i})
 		}
-		return ok
+		return true
 	case 't':
 		return p.word(i, KindBool, "true")
 	case 'f':

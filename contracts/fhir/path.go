@@ -19,8 +19,8 @@ func (n Node) Place() string {
 func (n Node) appendPlace(dst []byte) []byte {
 	p := n.Parent()
 	if !p.Exists() {
-		if rt := n.Type(); rt != "" && len(rt) <= 64 && isName(rt) {
-			return append(dst, rt...)
+		if t := Definitions().Type(n.Type()); t != nil {
+			return append(dst, t.Name...)
 		}
 		return append(dst, "$this"...)
 	}

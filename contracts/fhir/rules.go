@@ -88,7 +88,8 @@ func (v *validator) fullURLs(root Node) {
 			f.At += ".fullUrl"
 			continue
 		case !strings.Contains(url, ":"):
-			v.fault(CodeFullURL, n, "A fullUrl is absolute: http://…, https://…, urn:uuid: or urn:oid:.")
+			// Some servers write Type/id here, and it can be followed all the same.
+			v.fault(CodeFullURL, n, "A fullUrl is absolute: http://…, https://…, urn:uuid: or urn:oid:.").Grade = contracts.GradeWarning
 		case strings.HasPrefix(url, "urn:uuid:") && !isUUID(strings.ToLower(url)):
 			v.fault(CodeFullURL, n, "After urn:uuid: stands a UUID of 36 characters.")
 		}
@@ -106,7 +107,6 @@ func (v *validator) focus() {
 		if v.bundle.Resolve(f).Exists() || strings.HasPrefix(url, "urn:") || strings.HasPrefix(url, "#") {
 			continue // a urn or contained reference that leads nowhere was told by reference
 		}
-		fault := v.fault(CodeFocus, f, "The resource that the message is about isn't in the Bundle.")
-		fault.Grade = contracts.GradeWarning
+		v.fault(CodeFocus, f, "The resource that the message is about isn't in the Bundle.").Grade = contracts.GradeWarning
 	}
 }
