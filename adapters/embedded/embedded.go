@@ -53,6 +53,7 @@ type settings struct {
 	backoffMax  time.Duration
 	synchronous string               // of SQLite
 	vfs         string               // of SQLite
+	checkpoint  int                  // pages of the WAL from which a commit copies it into the file
 	sync        func(*os.File) error // makes a file or a folder durable
 }
 
@@ -79,7 +80,7 @@ func Backoff(first, longest time.Duration) Option {
 // record refers to are removed from the folder of bodies. Faults are of kind unavailable.
 func Open(dir string, options ...Option) (*Bus, error) {
 	set := settings{large: 1 << 20, window: 1 << 18, backoff: 100 * time.Millisecond, backoffMax: 10 * time.Second,
-		synchronous: "FULL", sync: (*os.File).Sync}
+		synchronous: "FULL", checkpoint: checkpointPages, sync: (*os.File).Sync}
 	for _, o := range options {
 		o(&set)
 	}

@@ -27,7 +27,7 @@ const checkpointPages = 4000
 func openWriting(ctx context.Context, file string, set settings) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", source(file, set,
 		fmt.Sprintf("page_size(%d)", pageSize), "journal_mode(WAL)", "synchronous("+set.synchronous+")",
-		fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages), "cache_size(-32768)"))
+		fmt.Sprintf("wal_autocheckpoint(%d)", set.checkpoint), "cache_size(-32768)"))
 	if err != nil {
 		return nil, err
 	}
