@@ -147,7 +147,7 @@ func (m *Maker) referral(message Message, at time.Time) string {
 }
 
 func (m *Maker) referrer() string {
-	return fmt.Sprintf("PRD|RP^Referring Provider^HL70286|%s^%s|||^WPN^PH^^^^^^^^^+358 9 000 0000||001999999%02d^TERHIKKI",
+	return fmt.Sprintf("PRD|RP^Referring Provider^HL70286|%s^%s|||^WPN^PH^^^^^^^^^+358 9 000 0000||001999999%02d^1.2.246.537.26",
 		pick(m.random, familyNames), pick(m.random, women), m.random.IntN(100))
 }
 
