@@ -53,9 +53,12 @@ func readDelimiters(msh []byte) (d Delimiters, odd, ok bool) {
 		odd = true
 		assignShort(&d, chars, roles)
 	}
-	for i, usual := range [4]byte{'^', '~', '\\', '&'} {
-		if *roles[i] == 0 && !d.has(usual) {
-			*roles[i] = usual
+	for i, usual := range "^~\\&" {
+		// A usual character may be MSH-1 itself; then any free one does, since the message can't hold it as such.
+		for _, c := range string(usual) + "@$!%*" {
+			if *roles[i] == 0 && !d.has(byte(c)) {
+				*roles[i] = byte(c)
+			}
 		}
 	}
 	return d, odd, true

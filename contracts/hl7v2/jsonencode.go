@@ -110,12 +110,11 @@ func (j *jsonMessage) delimiters() (Delimiters, *contracts.Fault) {
 	if len(j.Segments) == 0 || j.Segments[0].ID != "MSH" {
 		return Delimiters{}, shapeFault("segments[0].id", "The first segment must be MSH.")
 	}
-	fields := j.Segments[0].Fields
-	if len(fields) < 2 || fields[0].plain == nil || fields[1].plain == nil {
+	first, chars, ok := j.header()
+	if !ok {
 		return Delimiters{}, shapeFault("segments[0].fields", "MSH starts with two plain strings, MSH-1 and MSH-2.")
 	}
-	first := *fields[0].plain
-	d, _, ok := readDelimiters([]byte("MSH" + first + *fields[1].plain + first))
+	d, _, ok := readDelimiters([]byte("MSH" + first + chars + first))
 	if !ok || len(first) != 1 {
 		return Delimiters{}, contracts.Faultf(contracts.Malformed, CodeDelimiters, "MSH-1",
 			"MSH-1 and MSH-2 don't name usable delimiters.")
@@ -123,12 +122,27 @@ func (j *jsonMessage) delimiters() (Delimiters, *contracts.Fault) {
 	return d, nil
 }
 
+// header is MSH-1 and MSH-2; the latter may be left out, as other trailing empties.
+func (j *jsonMessage) header() (first, chars string, ok bool) {
+	fields := j.Segments[0].Fields
+	if len(fields) == 0 || fields[0].plain == nil {
+		return "", "", false
+	}
+	if len(fields) == 1 {
+		return *fields[0].plain, "", true
+	}
+	if fields[1].plain == nil {
+		return "", "", false
+	}
+	return *fields[0].plain, *fields[1].plain, true
+}
+
 // rawMessage is a message of the segments' raw texts, one segment for each; empty where raw can't be used: it isn't
 // there, holds what can't be written, or was written with other delimiters.
 func (j *jsonMessage) rawMessage(e *encoder) *Message {
 	m := &Message{delims: e.delims, charset: e.charset, segs: make([]span, len(j.Segments))}
-	head := "MSH" + string(e.delims.Field) + *j.Segments[0].Fields[1].plain
-	usable := strings.HasPrefix(j.Segments[0].Raw, head)
+	first, chars, _ := j.header()
+	usable := strings.HasPrefix(j.Segments[0].Raw, "MSH"+first+chars)
 	for i := range j.Segments {
 		s := &j.Segments[i]
 		start := len(m.b)
