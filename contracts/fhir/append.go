@@ -3,6 +3,7 @@ package fhir
 import (
 	"crypto/sha256"
 	"slices"
+	"strings"
 )
 
 // Append appends the tree as compact JSON: members in their order, every literal as it came or was set.
@@ -93,39 +94,22 @@ func (n Node) indent(dst []byte, line string) []byte {
 // Canonical appends the tree in one fixed spelling, for comparing what was sent again: no white space, members sorted
 // by the bytes of their names, strings with the fewest escapes. Numbers keep their text, since 1.0 and 1.00 say
 // different things in FHIR, and lists their order.
-func (t *Tree) Canonical(dst []byte) []byte { return t.Root().canonical(dst) }
+func (t *Tree) Canonical(dst []byte) []byte {
+	var c canonical
+	return c.append(dst, t.Root())
+}
 
-func (n Node) canonical(dst []byte) []byte {
+// canonical keeps the members that are being sorted, object within object.
+type canonical []Node
+
+func (c *canonical) append(dst []byte, n Node) []byte {
 	switch n.Kind() {
 	case KindObject:
-		members := make([]Node, 0, 16)
-		for c := n.First(); c.Exists(); c = c.Next() {
-			members = append(members, c)
-		}
-		slices.SortFunc(members, func(a, b Node) int {
-			if x, y := a.Name(), b.Name(); x < y {
-				return -1
-			} else if x > y {
-				return 1
-			}
-			return 0
-		})
-		dst = append(dst, '{')
-		for i, c := range members {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(dst, '"')
-			dst = appendEscaped(dst, c.Name())
-			dst = append(dst, '"', ':')
-			dst = c.canonical(dst)
-		}
-		return append(dst, '}')
+		return c.object(dst, n)
 	case KindArray:
 		dst = append(dst, '[')
-		for c := n.First(); c.Exists(); c = c.Next() {
-			dst = c.canonical(dst)
-			if c.Next().Exists() {
+		for i := n.First(); i.Exists(); i = i.Next() {
+			if dst = c.append(dst, i); i.Next().Exists() {
 				dst = append(dst, ',')
 			}
 		}
@@ -136,6 +120,27 @@ func (n Node) canonical(dst []byte) []byte {
 		return append(dst, '"')
 	}
 	return n.Append(dst)
+}
+
+func (c *canonical) object(dst []byte, n Node) []byte {
+	from := len(*c)
+	for m := n.First(); m.Exists(); m = m.Next() {
+		*c = append(*c, m)
+	}
+	slices.SortFunc((*c)[from:], func(a, b Node) int { return strings.Compare(a.Name(), b.Name()) })
+	dst = append(dst, '{')
+	for i := from; i < len(*c); {
+		m := (*c)[i]
+		dst = append(dst, '"')
+		dst = appendEscaped(dst, m.Name())
+		dst = append(dst, '"', ':')
+		dst = c.append(dst, m) // grows c behind and cuts it back
+		if i++; i < len(*c) {
+			dst = append(dst, ',')
+		}
+	}
+	*c = (*c)[:from]
+	return append(dst, '}')
 }
 
 // Digest is the SHA-256 of Canonical: equal for two serialisations of one resource. It is not keyed; a digest of

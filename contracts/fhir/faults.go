@@ -34,9 +34,10 @@ const (
 	CodeFullURL    = "FHIR-035" // a fullUrl that is missing, relative, or there twice
 	CodeNoEvent    = "FHIR-036" // a MessageHeader without an event
 	CodeOutcome    = "FHIR-040" // what came back isn't an OperationOutcome
+	CodePath       = "FHIR-050" // a text that is no path
 )
 
-// maxFaults ends a hopeless case: beyond it nobody reads on, and a hostile resource could ask for a million.
+// maxFaults is how many faults one call tells.
 const maxFaults = 200
 
 func malformed(code, at, format string, args ...any) *contracts.Fault {

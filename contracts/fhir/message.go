@@ -55,7 +55,7 @@ func ScanTree(t *Tree) (*Header, error) {
 	}
 	b := NewBundle(root)
 	head := b.Header()
-	h := &Header{Canonical: t.Canonical(nil)}
+	h := &Header{Canonical: t.Canonical(make([]byte, 0, len(t.src)))}
 	h.Control, _ = ControlID(root)
 	h.event(head)
 	source := head.Get("source")

@@ -41,6 +41,7 @@ func (t *Tree) Parse(b []byte, limits ...Limits) error {
 	if l.Bytes <= 0 {
 		l.Bytes = defaultBytes
 	}
+	l.Bytes = min(l.Bytes, 1<<31-1) // offsets are 32 bits
 	if l.Depth <= 0 {
 		l.Depth = defaultDepth
 	}
@@ -107,6 +108,9 @@ func invalidUTF8(b []byte) int {
 
 // fail notes a fault at byte pos inside the value in.
 func (p *parser) fail(code string, in Node, pos int, text string) bool {
+	if len(p.faults) >= maxFaults {
+		return false
+	}
 	line, col := 1, 1
 	for _, c := range p.b[:pos] {
 		if col++; c == '\n' {
@@ -117,9 +121,7 @@ func (p *parser) fail(code string, in Node, pos int, text string) bool {
 	if f.At == "" {
 		f.At = "byte " + itoa(pos)
 	}
-	if len(p.faults) < maxFaults {
-		p.faults = append(p.faults, f)
-	}
+	p.faults = append(p.faults, f)
 	return false
 }
 
@@ -352,21 +354,13 @@ func numberPrefix(s string) int {
 	return i
 }
 
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
 // str reads a string whose opening quote is next and gives where its content starts; it ends at p.pos-1.
 func (p *parser) str(in Node) (start int, escaped, ok bool) {
 	b := p.b
 	start = p.pos + 1
 	for i := start; ; {
-		for i+8 <= len(b) { // eight bytes at a time up to a quote, a backslash or a control character
-			x := binary.LittleEndian.Uint64(b[i:])
-			quote, slash := x^(ones*'"'), x^(ones*'\\')
-			found := ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*0x20)&^x) & highs
-			if found != 0 {
+		for i+8 <= len(b) {
+			if found := special(binary.LittleEndian.Uint64(b[i:])); found != 0 {
 				i += bits.TrailingZeros64(found) / 8
 				break
 			}

@@ -72,12 +72,12 @@ func CompilePath(path string) (Path, error) {
 		if open := strings.IndexByte(step, '['); open > 0 && strings.HasSuffix(step, "]") {
 			i, err := strconv.Atoi(step[open+1 : len(step)-1])
 			if err != nil || i < 0 {
-				return nil, contracts.Faultf(contracts.Invalid, CodeUnknown, path, "An index is a number from 0 in brackets.")
+				return nil, contracts.Faultf(contracts.Invalid, CodePath, path, "An index is a number from 0 in brackets.")
 			}
 			name, index = step[:open], i
 		}
 		if !isName(strings.TrimPrefix(name, "_")) {
-			return nil, contracts.Faultf(contracts.Invalid, CodeUnknown, path, "A path is element names with dots between them, such as identifier[0].value.")
+			return nil, contracts.Faultf(contracts.Invalid, CodePath, path, "A path is element names with dots between them, such as identifier[0].value.")
 		}
 		p = append(p, PathStep{name, index})
 	}

@@ -50,6 +50,38 @@ func TestDefinitions(t *testing.T) {
 	}
 }
 
+// Every type that an element names is there, and a set of elements holds the largest type.
+func TestDefinitionsAreWhole(t *testing.T) {
+	d, open := Definitions(), map[string]int{}
+	for _, name := range d.Types() {
+		typ := d.Type(name)
+		if typ.Base != "" && d.Type(typ.Base) == nil {
+			t.Errorf("%s has the unknown base %s", name, typ.Base)
+		}
+		if len(typ.Elements) > 128 || len(typ.Elements) == 0 && name != "Element" {
+			t.Errorf("%s has %d elements", name, len(typ.Elements))
+		}
+		for json, m := range typ.members {
+			if m.typ == nil || m.element.Min < 0 || m.element.Max < Unbounded || m.element.Max > 1 {
+				t.Errorf("%s.%s: %+v", name, json, m.element)
+			}
+		}
+		for _, e := range typ.Elements {
+			for _, target := range e.Targets {
+				if r := d.Type(target); r == nil || r.Kind != Resource {
+					t.Errorf("%s.%s refers to %s", name, e.Name, target)
+				}
+			}
+			if e.Strength == "required" && e.Codes() == nil {
+				open[e.Binding]++
+			}
+		}
+	}
+	if len(open) != 4 { // currencies, media types, units, and one LOINC list
+		t.Errorf("required value sets without codes: %v", open)
+	}
+}
+
 func BenchmarkLoad(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,9 +1,12 @@
 package fhir
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 func itoa(i int) string { return strconv.Itoa(i) }
@@ -107,15 +110,13 @@ func unescape(dst []byte, s string) []byte {
 
 // appendEscaped appends text as the inside of a JSON string, with the fewest escapes.
 func appendEscaped(dst []byte, text string) []byte {
-	start := 0
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
+	for {
+		plain := plainPrefix(text)
+		dst = append(dst, text[:plain]...)
+		if plain == len(text) {
+			return dst
 		}
-		dst = append(dst, text[start:i]...)
-		start = i + 1
-		switch c {
+		switch c := text[plain]; c {
 		case '"', '\\':
 			dst = append(dst, '\\', c)
 		case '\n':
@@ -128,6 +129,35 @@ func appendEscaped(dst []byte, text string) []byte {
 			const digits = "0123456789abcdef"
 			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
 		}
+		text = text[plain+1:]
 	}
-	return append(dst, text[start:]...)
+}
+
+// plainPrefix is how much of text needs no escape.
+func plainPrefix(text string) int {
+	b := unsafe.Slice(unsafe.StringData(text), len(text))
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		if found := special(binary.LittleEndian.Uint64(b[i:])); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c < 0x20 || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return i
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// special marks, by the high bit of their byte, a quote, a backslash or a control character among the eight bytes of x.
+// Bytes above the lowest mark may be marked falsely, by a borrow.
+func special(x uint64) uint64 {
+	quote, slash := x^(ones*'"'), x^(ones*'\\')
+	return ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*0x20)&^x) & highs
 }

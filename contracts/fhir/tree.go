@@ -152,7 +152,7 @@ func (n Node) Get(name string) Node {
 	return Node{}
 }
 
-// At is the item of that index, from 0, of an array. At(0) of anything else is the value itself, because partners
+// At is the item of that index, from 0, of an array; it walks there, so loops use Each or First and Next. At(0) of anything else is the value itself, because partners
 // write single values where the other side reads lists.
 func (n Node) At(index int) Node {
 	r := n.rec()
@@ -265,6 +265,41 @@ func (n Node) Literal() string {
 		return `"` + n.t.literal(r) + `"`
 	}
 	return n.t.literal(r)
+}
+
+// ID numbers the node within its tree, from 1; 0 is the absent node. It is small and stays with the node, so bitmaps
+// over Slots can mark what was visited.
+func (n Node) ID() uint32 { return n.i }
+
+// Node is the node with that ID.
+func (t *Tree) Node(id uint32) Node {
+	if t == nil || id == 0 || int(id) >= len(t.nodes) {
+		return Node{}
+	}
+	return Node{t, id}
+}
+
+// Slots is one more than the highest ID in the tree, removed nodes counted.
+func (t *Tree) Slots() int { return len(t.nodes) }
+
+// Leaves gives the nodes below n, or n itself, that hold a value: all but arrays and objects, in order.
+func (n Node) Leaves() iter.Seq[Node] {
+	return func(yield func(Node) bool) { n.leaves(yield) }
+}
+
+func (n Node) leaves(yield func(Node) bool) bool {
+	switch n.Kind() {
+	case KindAbsent:
+		return true
+	case KindArray, KindObject:
+		for c := n.First(); c.Exists(); c = c.Next() {
+			if !c.leaves(yield) {
+				return false
+			}
+		}
+		return true
+	}
+	return yield(n)
 }
 
 // Is says whether the node is a string of exactly this text.

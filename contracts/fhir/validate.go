@@ -32,10 +32,11 @@ type validator struct {
 }
 
 func (v *validator) fault(code string, at Node, format string, args ...any) *contracts.Fault {
-	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
-	if len(v.faults) < maxFaults {
-		v.faults = append(v.faults, f)
+	if len(v.faults) >= maxFaults {
+		return &contracts.Fault{} // nobody reads on, and a hostile resource could ask for a million places
 	}
+	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
+	v.faults = append(v.faults, f)
 	return f
 }
 

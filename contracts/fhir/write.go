@@ -37,9 +37,9 @@ func Object() Value { return Value{kind: KindObject} }
 func Array() Value { return Value{kind: KindArray} }
 
 // Add appends a member to an object and gives it. It doesn't look whether the object has that name already: that is
-// for callers who know, such as a map's program; others use Set.
+// for callers who know, such as a map's program; others use Set. A name has at most 10,000 bytes.
 func (n Node) Add(name string, v Value) Node {
-	if n.Kind() != KindObject {
+	if n.Kind() != KindObject || len(name) > 10_000 {
 		return Node{}
 	}
 	t := n.t
