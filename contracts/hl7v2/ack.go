@@ -159,7 +159,7 @@ func (w *ackWriter) header(h *Header, a Answer) {
 	w.text(a.Time.Format("20060102150405-0700"))
 	w.field(nil)
 	w.text("ACK")
-	if event := h.Get(MustPath("MSH-9.2")).Raw(); len(event) > 0 {
+	if event := h.Get(Path{Segment: "MSH", Field: 9, Component: 2}).Raw(); len(event) > 0 {
 		w.out = append(append(w.out, d.Component), event...)
 		w.out = append(append(w.out, d.Component), "ACK"...)
 	}

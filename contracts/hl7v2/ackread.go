@@ -110,5 +110,8 @@ func readLocation(v Value, parts int) string {
 		}
 		*to = n
 	}
+	if p.Index == 1 {
+		p.Index = 0
+	}
 	return p.String()
 }

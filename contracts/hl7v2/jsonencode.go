@@ -174,7 +174,8 @@ func (c *Charset) appendText(dst []byte, text string) (_ []byte, ok bool) {
 // append writes the segment: unchanged as a whole, unchanged fields, or afresh.
 func (s *jsonSegment) append(dst []byte, e *encoder, old *Message, i int) ([]byte, []place) {
 	was := Segment{old, i}
-	if n := was.lastFilled(); len(was.Raw()) > 0 && n == s.lastFilled() && s.equalFields(was, n) {
+	known := len(was.Raw()) > 0
+	if known && was.lastFilled() == s.lastFilled() && s.equalFields(was, s.lastFilled()) {
 		return append(dst, was.Raw()...), nil
 	}
 	fresh := NewSegment{id: s.ID, enc: e}
@@ -182,7 +183,7 @@ func (s *jsonSegment) append(dst []byte, e *encoder, old *Message, i int) ([]byt
 		if f.plain != nil && s.ID == "MSH" && n < 2 {
 			continue
 		}
-		if len(was.Raw()) > 0 && f.equal(was.Field(n+1)) {
+		if known && f.equal(was.Field(n+1)) {
 			fresh.SetRaw(n+1, 0, 0, 0, was.Field(n+1).Raw())
 			continue
 		}

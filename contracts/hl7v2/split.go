@@ -2,6 +2,7 @@ package hl7v2
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -135,19 +136,24 @@ func (s *splitter) segment(id string, line []byte, at int) {
 		if !s.inBatch {
 			s.fault(CodeBatchForm, at, "BTS stands without BHS.")
 		}
-		s.count("BTS-1", line, s.messages, "messages")
+		s.count("BTS-1", line, "messages", s.messages)
 		s.inBatch, s.messages = false, 0
 	case "FTS":
 		if !s.inFile || s.inBatch {
 			s.fault(CodeBatchForm, at, "FTS stands without FHS, or before the BTS of its batch.")
 		}
-		s.count("FTS-1", line, s.batches, "batches")
+		if s.batches == 0 {
+			// A file without batches has none to count; some senders count its messages.
+			s.count("FTS-1", line, "batches", 0, s.messages)
+		} else {
+			s.count("FTS-1", line, "batches", s.batches)
+		}
 		s.inFile, s.inBatch, s.batches = false, false, 0
 	}
 }
 
-// count compares the number in a trailer's first field with what came. An empty one says nothing.
-func (s *splitter) count(at string, line []byte, came int, what string) {
+// count compares the number in a trailer's first field with what came, any of which is right. An empty one says nothing.
+func (s *splitter) count(at string, line []byte, what string, came ...int) {
 	if len(line) < 5 {
 		return
 	}
@@ -155,9 +161,9 @@ func (s *splitter) count(at string, line []byte, came int, what string) {
 	if len(said) == 0 {
 		return
 	}
-	if n, err := strconv.Atoi(string(said)); err != nil || n != came {
+	if n, err := strconv.Atoi(string(said)); err != nil || !slices.Contains(came, n) {
 		s.faults = append(s.faults, contracts.Faultf(contracts.Malformed, CodeBatchCount, at,
-			"The count differs from the %d %s that came.", came, what))
+			"The count differs from the %d %s that came.", came[0], what))
 	}
 }
 
