@@ -42,20 +42,21 @@ func newConversation(d *Door, conn net.Conn) *conversation {
 }
 
 // enter sets the deadline of the next read. A door that stops waits for no new frame.
-func (c *conversation) enter(p phase) {
+func (c *conversation) enter(p phase) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.phase, c.due = p, c.deadlines.at(p)
 	c.arm()
+	return c.deadlines.over(p)
 }
 
 func (c *conversation) arm() {
 	t := c.due
-	if c.hurried {
+	switch {
+	case c.hurried && c.phase == waiting:
+		t = time.Unix(1, 0)
+	case c.hurried && c.phase != trailing: // whose end would be taken for a frame's
 		t = earliest(t, c.until)
-		if c.phase == waiting {
-			t = time.Unix(1, 0)
-		}
 	}
 	_ = c.conn.SetReadDeadline(t) // a dead connection shows itself by the read
 }

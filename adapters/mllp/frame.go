@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -14,7 +15,7 @@ import (
 type Frame struct {
 	Body    []byte // the content; the caller's, and nobody else's
 	Junk    int    // bytes before the start block
-	Dropped int    // bytes of blocks that were begun, and then begun anew by another start block
+	Dropped int    // bytes of blocks, start block and all, that another start block began anew
 	Strays  int    // end blocks inside the content that ended nothing
 	NoCR    bool   // no carriage return came behind the end block
 }
@@ -60,17 +61,20 @@ const (
 type Reader struct {
 	src    *bufio.Reader
 	limits Limits
-	enter  func(phase)
-	owed   bool // the last frame's carriage return may still come
+	enter  func(phase) error // sets the deadline of the next byte; an error if it is over
+	owed   bool              // the last frame's carriage return may still come
 }
 
 // NewReader reads from src. Idle and Read of limits, and the grace for a missing carriage return, need a src that has
 // SetReadDeadline, as every net.Conn has; the Reader then sets its read deadline.
 func NewReader(src io.Reader, limits Limits) *Reader {
-	r := &Reader{src: bufio.NewReaderSize(src, 16<<10), limits: limits, enter: func(phase) {}}
+	r := &Reader{src: bufio.NewReaderSize(src, 16<<10), limits: limits, enter: func(phase) error { return nil }}
 	if conn, ok := src.(readDeadliner); ok {
 		d := deadlines{idle: limits.Idle, read: limits.Read}
-		r.enter = func(p phase) { _ = conn.SetReadDeadline(d.at(p)) } // a dead connection shows itself by the read
+		r.enter = func(p phase) error {
+			_ = conn.SetReadDeadline(d.at(p)) // a dead connection shows itself by the read
+			return d.over(p)
+		}
 	}
 	return r
 }
@@ -90,9 +94,18 @@ func (d *deadlines) at(p phase) time.Time {
 	case reading:
 		d.frame = after(d.read)
 	case trailing:
-		return earliest(after(trailingGrace), d.frame)
+		return after(trailingGrace) // a frame's deadline is no silence: it must not end what goes on
 	}
 	return d.frame
+}
+
+// over says whether a frame that goes on has had its time. Its next byte may lie there already, so that no read would
+// find out.
+func (d *deadlines) over(p phase) error {
+	if p == resumed && !d.frame.IsZero() && time.Now().After(d.frame) {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
 }
 
 // after gives the time in d from now; the zero time, which is no deadline, for zero. Deadlines of connections are
@@ -115,14 +128,18 @@ func earliest(a, b time.Time) time.Time {
 // Next gives the next frame.
 //
 // The error is io.EOF when the stream ends between frames, io.ErrUnexpectedEOF when it ends within one, ErrTooLarge
-// with the first 64 KB of the content in the frame, ErrJunk, or the connection's own. After an error the stream is at
+// with the first 64 KB of the content in the frame (less if the limit is less), ErrJunk, or the connection's own. After an error the stream is at
 // no known place and can't be read on. The frame's counts hold with an error too.
 func (r *Reader) Next() (f Frame, err error) {
-	r.enter(waiting)
+	if err := r.enter(waiting); err != nil {
+		return f, err
+	}
 	if err := r.skip(&f); err != nil {
 		return f, err
 	}
-	r.enter(reading)
+	if err := r.enter(reading); err != nil {
+		return f, err
+	}
 	for {
 		chunk, err := r.fill()
 		if err == io.EOF {
@@ -133,24 +150,23 @@ func (r *Reader) Next() (f Frame, err error) {
 			return f, err
 		}
 		end := bytes.IndexByte(chunk, endBlock)
-		part := chunk
-		if end >= 0 {
-			part = chunk[:end]
+		if end < 0 {
+			end = len(chunk)
 		}
-		if again := bytes.LastIndexByte(part, startBlock); again >= 0 {
-			f.Dropped += len(f.Body) + again
-			f.Body, part = f.Body[:0], part[again+1:]
-		}
-		if err := r.append(&f, part); err != nil {
+		if err := r.content(&f, chunk[:end]); err != nil {
 			return f, err
 		}
-		if end < 0 {
-			r.discard(len(chunk))
+		closed := end < len(chunk)
+		r.discard(end)
+		if !closed {
 			continue
 		}
-		r.discard(end + 1)
-		if r.ends(&f) {
+		r.discard(1)
+		if done, err := r.ends(&f); done {
 			return f, nil
+		} else if err != nil {
+			f.Body = nil
+			return f, err
 		}
 		if err := r.append(&f, []byte{endBlock}); err != nil {
 			return f, err
@@ -183,24 +199,43 @@ func (r *Reader) skip(f *Frame) error {
 		}
 		r.owed = false
 		start := bytes.IndexByte(chunk, startBlock)
+		junk := chunk
 		if start >= 0 {
-			f.Junk += start
-			r.discard(start + 1)
-			return nil
+			junk = chunk[:start]
 		}
-		f.Junk += len(chunk)
-		r.discard(len(chunk))
+		f.Junk += len(junk)
 		if r.limits.Junk > 0 && f.Junk > r.limits.Junk {
 			return ErrJunk
 		}
+		r.discard(len(junk))
+		if start >= 0 {
+			r.discard(1)
+			return nil
+		}
+	}
+}
+
+// content adds what came of the frame; each start block in it begins the frame anew.
+func (r *Reader) content(f *Frame, part []byte) error {
+	for {
+		again := bytes.IndexByte(part, startBlock)
+		if again < 0 {
+			return r.append(f, part)
+		}
+		if err := r.append(f, part[:again]); err != nil {
+			return err
+		}
+		f.Dropped += len(f.Body) + 1
+		f.Body, part = f.Body[:0], part[again+1:]
 	}
 }
 
 // append adds content. Beyond the limit it cuts the frame to what is kept of it.
 func (r *Reader) append(f *Frame, part []byte) error {
 	if r.limits.Bytes > 0 && len(f.Body)+len(part) > r.limits.Bytes {
-		lacking := min(max(kept-len(f.Body), 0), len(part))
-		f.Body = bytes.Clone(append(f.Body, part[:lacking]...)[:min(kept, len(f.Body)+lacking)])
+		most := min(kept, r.limits.Bytes)
+		lacking := max(most-len(f.Body), 0)
+		f.Body = bytes.Clone(append(f.Body, part[:lacking]...)[:most])
 		return ErrTooLarge
 	}
 	f.Body = append(f.Body, part...)
@@ -208,15 +243,19 @@ func (r *Reader) append(f *Frame, part []byte) error {
 }
 
 // ends looks behind an end block and says whether it ends the frame.
-func (r *Reader) ends(f *Frame) bool {
-	if r.src.Buffered() == 0 {
-		r.enter(trailing)
-		defer r.enter(resumed)
+func (r *Reader) ends(f *Frame) (bool, error) {
+	silent := r.src.Buffered() == 0
+	if silent {
+		if err := r.enter(trailing); err != nil {
+			return false, err
+		}
 	}
 	next, err := r.src.Peek(1)
 	switch {
-	case err != nil: // the stream ended, or its silence lasted
+	case err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded): // nothing more, or not soon
 		f.NoCR, r.owed = true, true
+	case err != nil:
+		return false, err
 	case next[0] == carriageReturn:
 		r.discard(1)
 	case next[0] == startBlock:
@@ -224,11 +263,14 @@ func (r *Reader) ends(f *Frame) bool {
 	case next[0] == '\n': // some senders end their frames as they end their lines
 		r.discard(1)
 		f.NoCR = true
+	case silent:
+		f.Strays++
+		return false, r.enter(resumed)
 	default:
 		f.Strays++
-		return false
+		return false, nil
 	}
-	return true
+	return true, nil
 }
 
 // WriteFrame writes body as one frame in one Write, so that it leaves whole, or in as few packets as it needs.
