@@ -11,7 +11,16 @@ import (
 type Bundle struct {
 	root    Node
 	entries []entry
-	byURL   map[string]int // entries by fullUrl; made for large Bundles only
+	index   *index                     // of large Bundles only
+	inside  map[uint32]map[string]Node // by node and id: what resources contain that contain much
+}
+
+// index finds entries where looking at each would cost the square of their number.
+type index struct {
+	byURL   map[string]int
+	byID    map[[2]string]int // by type and id
+	byValue map[string][]int  // by the value of an identifier
+	byNode  map[uint32]int
 }
 
 type entry struct {
@@ -23,22 +32,38 @@ type entry struct {
 // manyEntries is from where a map beats looking at each entry.
 const manyEntries = 24
 
-// NewBundle reads the entries of root, a Bundle.
+// NewBundle reads the entries of root, a Bundle; of another resource, what it contains.
 func NewBundle(root Node) *Bundle {
 	b := &Bundle{root: root}
+	b.look(root)
 	for e := range root.Get("entry").Each() {
 		r := e.Get("resource")
+		b.look(r)
 		b.entries = append(b.entries, entry{e.Get("fullUrl").Text(), r.Type(), r.Get("id").Text(), r})
 	}
 	if len(b.entries) > manyEntries {
-		b.byURL = make(map[string]int, len(b.entries))
-		for i, e := range b.entries {
-			if _, twice := b.byURL[e.fullURL]; !twice {
-				b.byURL[e.fullURL] = i
+		b.index = newIndex(b.entries)
+	}
+	return b
+}
+
+func newIndex(entries []entry) *index {
+	x := &index{map[string]int{}, map[[2]string]int{}, map[string][]int{}, map[uint32]int{}}
+	for i := len(entries) - 1; i >= 0; i-- { // backwards, so that the first of equals stays
+		e := entries[i]
+		x.byURL[e.fullURL] = i
+		x.byID[[2]string{e.typ, e.id}] = i
+		x.byNode[e.resource.i] = i
+	}
+	for i, e := range entries {
+		for id := range e.resource.Get("identifier").Each() {
+			v := id.Get("value").Text()
+			if same := x.byValue[v]; len(same) == 0 || same[len(same)-1] != i {
+				x.byValue[v] = append(same, i)
 			}
 		}
 	}
-	return b
+	return x
 }
 
 // IsMessage says whether it is a Bundle of type message.
@@ -84,7 +109,7 @@ func (b *Bundle) Resolve(reference Node) Node {
 		id := reference.Get("identifier")
 		return b.byIdentifier(lastSegment(reference.Get("type").Text()), id.Get("system").Text(), id.Get("value").Text())
 	case url[0] == '#':
-		return contained(reference, url[1:])
+		return b.contained(reference, url[1:])
 	}
 	if typ, query, ok := strings.Cut(url, "?identifier="); ok {
 		system, value, both := strings.Cut(query, "|")
@@ -101,8 +126,8 @@ func (b *Bundle) Resolve(reference Node) Node {
 }
 
 func (b *Bundle) byFullURL(url string) Node {
-	if b.byURL != nil {
-		if i, ok := b.byURL[url]; ok {
+	if b.index != nil {
+		if i, ok := b.index.byURL[url]; ok {
 			return b.entries[i].resource
 		}
 		return Node{}
@@ -129,6 +154,12 @@ func (b *Bundle) relative(reference Node, url string) Node {
 	if !ok {
 		return Node{}
 	}
+	if b.index != nil {
+		if i, ok := b.index.byID[[2]string{typ, id}]; ok {
+			return b.entries[i].resource
+		}
+		return Node{}
+	}
 	for _, e := range b.entries {
 		if e.typ == typ && e.id == id {
 			return e.resource
@@ -140,6 +171,12 @@ func (b *Bundle) relative(reference Node, url string) Node {
 // owner is the entry that a node stands in.
 func (b *Bundle) owner(n Node) *entry {
 	r := resourceOf(n)
+	if b.index != nil {
+		if i, ok := b.index.byNode[r.i]; ok && r.Exists() {
+			return &b.entries[i]
+		}
+		return nil
+	}
 	for i := range b.entries {
 		if b.entries[i].resource == r {
 			return &b.entries[i]
@@ -160,17 +197,45 @@ func resourceOf(n Node) Node {
 
 func (n Node) isContained() bool { return n.Name() == "contained" || n.Parent().Name() == "contained" }
 
-func contained(reference Node, id string) Node {
+// contained is what the resource that a reference stands in contains under that id; the resource itself for none.
+func (b *Bundle) contained(reference Node, id string) Node {
 	r := resourceOf(reference)
 	if id == "" {
 		return r
 	}
+	if byID := b.inside[r.i]; byID != nil {
+		return byID[id]
+	}
+	looked := 0
 	for c := range r.Get("contained").Each() {
 		if c.Get("id").Is(id) {
 			return c
 		}
+		if looked++; looked == mostContained {
+			break
+		}
 	}
 	return Node{}
+}
+
+// mostContained bounds what a Bundle within the Bundle can cost, whose resources aren't indexed.
+const mostContained = 100
+
+// look indexes what a resource contains, where that is much.
+func (b *Bundle) look(r Node) {
+	if !r.Get("contained").At(manyEntries).Exists() {
+		return
+	}
+	byID := map[string]Node{}
+	for c := range r.Get("contained").Each() {
+		if id := c.Get("id").Text(); id != "" && !byID[id].Exists() {
+			byID[id] = c
+		}
+	}
+	if b.inside == nil {
+		b.inside = map[uint32]map[string]Node{}
+	}
+	b.inside[r.i] = byID
 }
 
 func (b *Bundle) byIdentifier(typ, system, value string) Node {
@@ -178,7 +243,7 @@ func (b *Bundle) byIdentifier(typ, system, value string) Node {
 		return Node{}
 	}
 	var found Node
-	for _, e := range b.entries {
+	for e := range b.candidates(value) {
 		if typ != "" && e.typ != typ || !hasIdentifier(e.resource, system, value) {
 			continue
 		}
@@ -188,6 +253,25 @@ func (b *Bundle) byIdentifier(typ, system, value string) Node {
 		found = e.resource
 	}
 	return found
+}
+
+// candidates are the entries that may have an identifier of that value.
+func (b *Bundle) candidates(value string) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		if b.index != nil {
+			for _, i := range b.index.byValue[value] {
+				if !yield(&b.entries[i]) {
+					return
+				}
+			}
+			return
+		}
+		for i := range b.entries {
+			if !yield(&b.entries[i]) {
+				return
+			}
+		}
+	}
 }
 
 func hasIdentifier(r Node, system, value string) bool {

@@ -3,13 +3,42 @@ package fhir
 import "testing"
 
 func TestResolve(t *testing.T) {
-	n := parse(t, `{"resourceType":"Bundle","type":"collection","entry":[
+	n := parse(t, refers)
+	testResolve(t, n)
+}
+
+// A Bundle that is large enough for an index resolves alike.
+func TestResolveInLargeBundles(t *testing.T) {
+	n := parse(t, refers)
+	for range manyEntries {
+		n.Get("entry").Push(Object()).Add("resource", Object()).Add("resourceType", String("Basic"))
+	}
+	testResolve(t, n)
+	if NewBundle(n).index == nil {
+		t.Error("the Bundle has no index")
+	}
+}
+
+const refers = `{"resourceType":"Bundle","type":"collection","entry":[
 		{"fullUrl":"urn:uuid:1","resource":{"resourceType":"Task","id":"t","contained":[{"resourceType":"Patient","id":"p","link":[{"other":{"reference":"#"}},{"other":{"reference":"#q"}}]},{"resourceType":"Patient","id":"q"}],
 			"note":[{"authorReference":{"reference":"#p"}}]}},
 		{"fullUrl":"https://a.example/fhir/Patient/1","resource":{"resourceType":"Patient","id":"1","identifier":[{"system":"urn:h","value":"X"}]}},
 		{"fullUrl":"https://b.example/fhir/Patient/1","resource":{"resourceType":"Patient","id":"1","identifier":[{"system":"urn:h","value":"Y"},{"value":"Z"}]}},
 		{"fullUrl":"https://b.example/fhir/Task/9","resource":{"resourceType":"Task","id":"9","for":{"reference":"Patient/1"}}},
-		{"fullUrl":"urn:uuid:5","resource":{"resourceType":"Organization","identifier":[{"system":"urn:h","value":"X"},{"value":"Z"}]}}]}`)
+		{"fullUrl":"urn:uuid:5","resource":{"resourceType":"Organization","identifier":[{"system":"urn:h","value":"X"},{"value":"Z"}]}}]}`
+
+func TestResolveInWhatContainsMuch(t *testing.T) {
+	n := parse(t, `{"resourceType":"Task","for":{"reference":"#30"},"owner":{"reference":"#x"},"contained":[]}`)
+	for i := range 40 {
+		n.Get("contained").Push(Object()).Add("id", String(itoa(i)))
+	}
+	b := NewBundle(n)
+	if got := b.Resolve(n.Get("for")); got != n.Get("contained").At(30) || b.Resolve(n.Get("owner")).Exists() {
+		t.Errorf("got %q", got.Place())
+	}
+}
+
+func testResolve(t *testing.T, n Node) {
 	b := NewBundle(n)
 	entry := func(i int) Node { return n.Get("entry").At(i).Get("resource") }
 	contained := func(i int) Node { return entry(0).Get("contained").At(i) }

@@ -12,7 +12,7 @@ type Identifier struct{ System, Value string }
 
 // Header is what a hub needs to know of a message before it is translated: who it is, what it answers, and the
 // identifiers that keep order and find the referral. Its texts are copies and outlive the input. They may be patient
-// data: they belong in keyed hashes, never in logs.
+// data: they belong in keyed hashes, never in logs. Each list holds the first 100, without repeats.
 type Header struct {
 	Control     Identifier // Bundle.identifier, else Bundle.id without a system
 	Event       string     // the code of eventCoding, or eventUri
@@ -61,14 +61,14 @@ func ScanTree(t *Tree) (*Header, error) {
 	source := head.Get("source")
 	h.Source, h.SourceName = clone(source.Get("endpoint")), clone(source.Get("name"))
 	for d := range head.Get("destination").Each() {
-		h.To = append(h.To, clone(d.Get("endpoint")))
+		h.To = add(h.To, clone(d.Get("endpoint")))
 	}
 	response := head.Get("response")
 	h.ResponseTo, h.ResponseCode = clone(response.Get("identifier")), clone(response.Get("code"))
 	h.ResponseControl = clone(Extension(response, profiles.URL(profiles.ControlID)).Get("valueString"))
 	for f := range head.Get("focus").Each() {
 		if r := b.Resolve(f); r.Exists() {
-			h.Focus = append(h.Focus, strings.Clone(r.Type()))
+			h.Focus = add(h.Focus, strings.Clone(r.Type()))
 		}
 		h.reference(b, f)
 	}
@@ -203,7 +203,14 @@ func identifier(n Node) Identifier {
 
 func clone(n Node) string { return strings.Clone(n.Text()) }
 
+// mostNames bounds each list of a Header; a message names one referral and one patient, seldom a few.
+const mostNames = 100
+
+// add appends v where the list lacks it and has room.
 func add[T comparable](list []T, v T) []T {
+	if len(list) == mostNames {
+		return list
+	}
 	for _, have := range list {
 		if have == v {
 			return list

@@ -11,19 +11,14 @@ import (
 // is found, or named by Type/id or type, must be of a type that the element allows.
 func (v *validator) reference(n Node, e *Element) {
 	url := n.Get("reference").Text()
-	var target Node
-	if v.bundle != nil {
-		target = v.bundle.Resolve(n)
-	} else if strings.HasPrefix(url, "#") {
-		target = contained(n, url[1:])
-	}
+	target := v.bundle.Resolve(n)
 	typ := target.Type()
 	switch {
 	case target.Exists():
 	case strings.HasPrefix(url, "#"):
 		v.fault(CodeReference, n, "The resource contains nothing with this id.")
 		return
-	case v.bundle != nil && strings.HasPrefix(url, "urn:"):
+	case v.inBundle && strings.HasPrefix(url, "urn:"):
 		v.fault(CodeReference, n, "No entry of the Bundle has this fullUrl.")
 		return
 	default:

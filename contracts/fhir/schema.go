@@ -297,6 +297,9 @@ func (d *Defs) resolve(t *Type) {
 // nearest gives the name with the fewest edits from name, at most a third of its letters, or "".
 func nearest(name string, names []string) string {
 	best, least := "", len(name)/3+1
+	if len(name) > 64 {
+		return ""
+	}
 	for _, n := range names {
 		if strings.EqualFold(n, name) {
 			return n

@@ -13,32 +13,33 @@ import (
 // All faults come at once (at most 200), of kind invalid, each with the FHIRPath of its element and what to do; one of
 // grade warning doesn't make the resource invalid. Faults of no grade are errors: see contracts.Faults.Err.
 func Validate(t *Tree) contracts.Faults {
-	v := validator{defs: Definitions()}
 	root := t.Root()
-	if root.Get("resourceType").Is("Bundle") {
-		v.bundle = NewBundle(root)
-	}
+	v := validator{defs: Definitions(), bundle: NewBundle(root), inBundle: root.Get("resourceType").Is("Bundle")}
 	v.resource(root)
-	if v.bundle != nil {
+	if v.inBundle {
 		v.bundleRules(root)
 	}
 	return v.faults
 }
 
 type validator struct {
-	defs   *Defs
-	bundle *Bundle // nil outside one
-	faults contracts.Faults
+	defs     *Defs
+	bundle   *Bundle
+	inBundle bool // the resource is a Bundle
+	faults   contracts.Faults
 }
 
 func (v *validator) fault(code string, at Node, format string, args ...any) *contracts.Fault {
-	if len(v.faults) >= maxFaults {
-		return &contracts.Fault{} // nobody reads on, and a hostile resource could ask for a million places
+	if v.full() {
+		return &contracts.Fault{}
 	}
 	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
 	v.faults = append(v.faults, f)
 	return f
 }
+
+// full says that the list is long enough: nobody reads on, and a hostile resource could ask for a million places.
+func (v *validator) full() bool { return len(v.faults) >= maxFaults }
 
 func (v *validator) resource(n Node) {
 	rt := n.Get("resourceType")
@@ -48,6 +49,9 @@ func (v *validator) resource(n Node) {
 	}
 	typ := v.defs.Type(rt.Text())
 	if typ == nil || typ.Kind != Resource || typ.Abstract {
+		if v.full() {
+			return
+		}
 		v.fault(CodeResourceType, n, "R4 has no resource of this type%s.", hint(v.defs.SuggestResource(rt.Text())))
 		return
 	}
@@ -88,7 +92,7 @@ func (v *validator) object(n Node, typ *Type) {
 		plain := elementName(name)
 		m, ok := typ.members[plain]
 		if !ok || m.typ == nil {
-			v.unknown(n, c, typ, plain)
+			v.unknown(c, typ, plain)
 			continue
 		}
 		if len(plain) != len(name) {
@@ -119,7 +123,10 @@ func (v *validator) object(n Node, typ *Type) {
 	}
 }
 
-func (v *validator) unknown(n, c Node, typ *Type, plain string) {
+func (v *validator) unknown(c Node, typ *Type, plain string) {
+	if v.full() {
+		return
+	}
 	if e := typ.Element(plain); e != nil && e.Choice {
 		v.fault(CodeUnknown, c, "%s needs its type in its name, such as %s.", e.Name, e.JSON(e.Types[0]))
 		return
