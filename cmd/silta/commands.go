@@ -5,7 +5,8 @@ import "github.com/spf13/cobra"
 // commands are all there are, in the order in which the help lists them.
 func commands(t *terminal) []*cobra.Command {
 	return []*cobra.Command{
-		newHL7(t),
+		newDemo(t),
+		newHL7(t), newFHIR(t),
 		newServe(t), newInit(t), newCheck(t),
 		newFind(t), newList(t), newTrace(t), newShow(t), newStop(t), newRelease(t),
 	}

@@ -21,7 +21,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("SILTA_GOLDEN") != "",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"er7": er7},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"er7": er7},
 	})
 }
 
