@@ -176,7 +176,7 @@ func (c *Courier) read(l *line, f Frame, p contracts.Parcel) (done bool, answer 
 	}
 	ack, err := hl7v2.ReadAcknowledgement(f.Body)
 	if err != nil {
-		answer, good, err = unknown(CodeUnreadable, "What came back is no acknowledgement.", err)
+		answer, good, err = unknown(CodeUnreadable, "What came back is no acknowledgement.", nil) // its own fault's kind would hide this one
 		return true, answer, good, err
 	}
 	if ack.ControlID != p.Control {

@@ -1,0 +1,497 @@
+package mllp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// partner is a listener that answers each frame by a script, one line of it a frame, over all connections.
+type partner struct {
+	listener net.Listener
+	mu       sync.Mutex
+	script   []func(c net.Conn, body string) (goOn bool)
+	calls    int      // connections that were made
+	got      []string // frames that came
+	running  sync.WaitGroup
+}
+
+func newPartner(t *testing.T, script ...func(net.Conn, string) bool) *partner {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &partner{listener: listener, script: script}
+	p.running.Add(1)
+	go p.accept()
+	t.Cleanup(func() {
+		listener.Close()
+		p.running.Wait()
+	})
+	return p
+}
+
+func (p *partner) accept() {
+	defer p.running.Done()
+	for {
+		c, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		p.calls++
+		p.mu.Unlock()
+		p.running.Add(1)
+		go p.converse(c)
+	}
+}
+
+func (p *partner) converse(c net.Conn) {
+	defer p.running.Done()
+	defer c.Close()
+	r := NewReader(c, Limits{})
+	for {
+		f, err := r.Next()
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		p.got = append(p.got, string(f.Body))
+		act := say("AA")
+		if len(p.script) > 0 {
+			act, p.script = p.script[0], p.script[1:]
+		}
+		p.mu.Unlock()
+		if !act(c, string(f.Body)) {
+			return
+		}
+	}
+}
+
+func (p *partner) seen() (calls int, got []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls, p.got
+}
+
+// control is MSH-10 of a message.
+func control(body string) string { return strings.Split(body, "|")[9] }
+
+// ack is an acknowledgement of id; each of errs is an ERR-3.
+func ack(code, id string, errs ...string) string {
+	b := "MSH|^~\\&|HIS|X|SILTA|HUB|20260304050607||ACK^I12^ACK|K" + id + "|P|2.5.1\rMSA|" + code + "|" + id + "\r"
+	for _, e := range errs {
+		b += "ERR||PID^1^3|" + e + "|E||||a text that may hold anything: canary\r"
+	}
+	return b
+}
+
+// say answers a message with a code.
+func say(code string, errs ...string) func(net.Conn, string) bool {
+	return func(c net.Conn, body string) bool {
+		_, _ = io.WriteString(c, framed(ack(code, control(body), errs...)))
+		return true
+	}
+}
+
+// send answers with a fixed stream.
+func send(stream string) func(net.Conn, string) bool {
+	return func(c net.Conn, _ string) bool {
+		_, _ = io.WriteString(c, stream)
+		return true
+	}
+}
+
+func hangUp(net.Conn, string) bool { return false }
+
+func silence(net.Conn, string) bool { return true }
+
+func reset(c net.Conn, _ string) bool {
+	_ = c.(*net.TCPConn).SetLinger(0)
+	return false
+}
+
+func courier(t *testing.T, to string, opts ...Option) *Courier {
+	c := NewCourier(contracts.MLLPCourier{To: to, Connect: 5 * time.Second, Answer: 5 * time.Second}, time.Now, quiet(), opts...)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func parcel(id string) contracts.Parcel {
+	return contracts.Parcel{ID: contracts.DerivedID("test", id), Control: id, Type: "REF^I12", Format: contracts.FormatV2,
+		Body: contracts.NewBody([]byte(message(id))), Attempt: 1}
+}
+
+// became is what a delivery came to, in short.
+func became(a contracts.Answer, err error) string {
+	var list []string
+	if a.Code != "" {
+		list = append(list, a.Code)
+	}
+	if err == nil {
+		list = append(list, "delivered")
+	} else {
+		f := contracts.FaultsOf(err)[0]
+		list = append(list, string(f.Kind), f.Code)
+	}
+	if a.Unknown {
+		list = append(list, "unknown")
+	}
+	return strings.Join(list, " ")
+}
+
+func TestAnAnswerDecides(t *testing.T) {
+	repeat, enhanced, rri := parcel("P1"), parcel("P1"), parcel("P1")
+	repeat.Repeat = true
+	enhanced.Body = contracts.NewBody([]byte(message("P1", "P|2.5.1|||AL|NE")))
+	rri.Body = contracts.NewBody([]byte(message("P1") + "MSA|AA|R1\r"))
+	for _, row := range []struct {
+		name   string
+		parcel contracts.Parcel
+		answer func(net.Conn, string) bool
+		want   string
+		says   string // in the fault's text
+	}{
+		{"AA", parcel("P1"), say("AA"), "AA delivered", ""},
+		{"CA to enhanced", enhanced, say("CA"), "CA delivered", ""},
+		{"AA to enhanced", enhanced, say("AA"), "AA delivered", ""},
+		{"AE", parcel("P1"), say("AE", "102"), "AE refused MLLP-020", "AE (ERR-3 102 at PID-3)"},
+		{"AR", parcel("P1"), say("AR", "200"), "AR refused MLLP-020", "AR (ERR-3 200"},
+		{"AE without a reason", parcel("P1"), say("AE"), "AE refused MLLP-020", "without an error code"},
+		{"AE with many reasons", parcel("P1"), say("AE", "101", "102", "103", "101", "102", "103"), "AE refused MLLP-020", "and more"},
+		{"an error code that isn't one", parcel("P1"), say("AE", "canary"), "AE refused MLLP-020", "ERR-3 207"},
+		{"CE", enhanced, say("CE", "102"), "CE refused MLLP-020", "CE"},
+		{"CR", enhanced, say("CR", "203"), "CR refused MLLP-020", "CR (ERR-3 203"},
+		{"AR 205 to a repeat", repeat, say("AR", "205"), "AR delivered", ""},
+		{"CR 205 to a repeat", repeat, say("CR", "205"), "CR delivered", ""},
+		{"AR 205 to a first attempt", parcel("P1"), say("AR", "205"), "AR conflict MLLP-021", "205"},
+		{"AE 205 is about content", repeat, say("AE", "205"), "AE refused MLLP-020", "205"},
+		{"AR 200 to a repeat", repeat, say("AR", "200"), "AR refused MLLP-020", ""},
+		{"another message's AA", parcel("P1"), send(framed(ack("AA", "P0"))), "unavailable MLLP-013 unknown", "another message"},
+		{"an AA without MSA-2", parcel("P1"), send(framed(ack("AA", ""))), "unavailable MLLP-013 unknown", ""},
+		{"an AA for a longer id", parcel("P1"), send(framed(ack("AA", "P11"))), "unavailable MLLP-013 unknown", ""},
+		{"an unknown MSA-1", parcel("P1"), say("XX"), "unavailable MLLP-014 unknown", "no acknowledgement"},
+		{"a message instead of an answer", parcel("P1"), send(framed(message("Q1"))), "unavailable MLLP-014 unknown", ""},
+		{"a frame of rubbish", parcel("P1"), send(framed("rubbish")), "unavailable MLLP-014 unknown", ""},
+		{"an empty frame", parcel("P1"), send(framed("")), "unavailable MLLP-014 unknown", ""},
+		{"junk before the answer", parcel("P1"), send("junk" + framed(ack("AA", "P1"))), "AA delivered", ""},
+		{"an answer without its carriage return", parcel("P1"), send("\x0b" + ack("AA", "P1") + "\x1c"), "AA delivered", ""},
+		{"half an answer", parcel("P1"), func(c net.Conn, _ string) bool {
+			_, _ = io.WriteString(c, "\x0bMSH|^~\\&|")
+			return false
+		}, "unavailable MLLP-012 unknown", "closed"},
+		{"an answer without end", parcel("P1"), func(c net.Conn, _ string) bool {
+			_, _ = io.WriteString(c, "\x0b"+strings.Repeat("x", maxAnswer+1))
+			return false
+		}, "unavailable MLLP-012 unknown", ""},
+		{"the connection closes", parcel("P1"), hangUp, "unavailable MLLP-012 unknown", "closed the connection"},
+		{"the connection closes after an RRI", rri, hangUp, "unavailable MLLP-012 unknown", "HAPI"},
+		{"the connection is reset", parcel("P1"), reset, "unavailable MLLP-012 unknown", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := newPartner(t, row.answer)
+			answer, err := courier(t, p.listener.Addr().String()).Deliver(t.Context(), row.parcel)
+			if got := became(answer, err); got != row.want {
+				t.Errorf("got %s, want %s", got, row.want)
+			}
+			if err != nil && (!strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "canary")) {
+				t.Errorf("the fault's text lacks %q, or has the partner's own words", row.says)
+			}
+			if calls, got := p.seen(); calls != 1 || len(got) != 1 || got[0] != string(row.parcel.Body.Bytes()) {
+				t.Errorf("the partner saw %d connections and %d frames, want the parcel's bytes once", calls, len(got))
+			}
+		})
+	}
+}
+
+// byPipe is a courier in a test's own time, whose connections are pipes that talk serves, the n-th with number n. done
+// closes the courier and waits for all.
+func byPipe(talk func(n int, c net.Conn)) (c *Courier, done func()) {
+	c = NewCourier(contracts.MLLPCourier{To: "partner", Answer: 30 * time.Second}, time.Now, quiet())
+	var talks sync.WaitGroup
+	n := 0
+	c.dial = func(context.Context, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		n++
+		number := n
+		talks.Go(func() { defer far.Close(); talk(number, far) })
+		return near, nil
+	}
+	return c, func() { c.Close(); talks.Wait() }
+}
+
+// An answer that comes after its time must not be taken for the next message's: the connection is gone by then.
+func TestALateAnswerMeetsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		connections := 0
+		c, done := byPipe(func(n int, conn net.Conn) {
+			connections = n
+			r := NewReader(conn, Limits{})
+			for {
+				f, err := r.Next()
+				if err != nil {
+					return
+				}
+				if n == 1 {
+					time.Sleep(31 * time.Second) // virtual time
+				}
+				_, _ = io.WriteString(conn, framed(ack("AA", control(string(f.Body)))))
+			}
+		})
+		defer done()
+		begun := time.Now()
+		if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "unavailable MLLP-012 unknown" || time.Since(begun) != 30*time.Second {
+			t.Errorf("the first: %s after %v", got, time.Since(begun))
+		}
+		if got := became(c.Deliver(t.Context(), parcel("P2"))); got != "AA delivered" || connections != 2 {
+			t.Errorf("the second: %s on connection %d, want delivered on a new one", got, connections)
+		}
+	})
+}
+
+// What lies in a connection unasked before a message leaves is not its answer, even if it says so.
+func TestAnAnswerBeforeItsMessageIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, done := byPipe(func(n int, conn net.Conn) {
+			r := NewReader(conn, Limits{})
+			for {
+				f, err := r.Next()
+				switch {
+				case err != nil:
+					return
+				case n == 1:
+					_, _ = io.WriteString(conn, framed(ack("AA", "P1"), ack("AA", "P2")))
+				default:
+					_ = say("AE", "102")(conn, string(f.Body))
+				}
+			}
+		})
+		defer done()
+		if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "AA delivered" {
+			t.Fatalf("the first: %s", got)
+		}
+		synctest.Wait()
+		if got := became(c.Deliver(t.Context(), parcel("P2"))); got != "AE refused MLLP-020" {
+			t.Errorf("the second: %s, want the answer of a new connection", got)
+		}
+	})
+}
+
+func TestAConnectionIsKept(t *testing.T) {
+	p := newPartner(t)
+	c := courier(t, p.listener.Addr().String())
+	for _, id := range []string{"P1", "P2", "P3"} {
+		if got := became(c.Deliver(t.Context(), parcel(id))); got != "AA delivered" {
+			t.Fatalf("%s: %s", id, got)
+		}
+	}
+	if calls, got := p.seen(); calls != 1 || len(got) != 3 {
+		t.Errorf("%d frames on %d connections, want 3 on 1", len(got), calls)
+	}
+}
+
+// After an answer that wasn't its own the connection is not used again.
+func TestAConnectionThatAnsweredAmissIsLeft(t *testing.T) {
+	p := newPartner(t, send(framed(ack("AA", "P0"))))
+	c := courier(t, p.listener.Addr().String())
+	first, second := became(c.Deliver(t.Context(), parcel("P1"))), became(c.Deliver(t.Context(), parcel("P2")))
+	if calls, _ := p.seen(); first != "unavailable MLLP-013 unknown" || second != "AA delivered" || calls != 2 {
+		t.Errorf("%s, then %s, on %d connections", first, second, calls)
+	}
+}
+
+// A partner that closes while nothing is in flight loses nobody anything: a new connection is made.
+func TestAConnectionThatClosedIsReplaced(t *testing.T) {
+	p := newPartner(t, func(c net.Conn, body string) bool { return say("AA")(c, body) && false })
+	c := courier(t, p.listener.Addr().String())
+	if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "AA delivered" {
+		t.Fatalf("the first: %s", got)
+	}
+	l := <-c.lines
+	for range l.frames { // until its end was noticed
+	}
+	c.lines <- l
+	if got := became(c.Deliver(t.Context(), parcel("P2"))); got != "AA delivered" {
+		t.Errorf("the second: %s", got)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	p := newPartner(t)
+	p.listener.Close()
+	answer, err := courier(t, p.listener.Addr().String()).Deliver(t.Context(), parcel("P1"))
+	if got := became(answer, err); got != "unavailable MLLP-010" || !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("got %s, want that nothing was sent", got)
+	}
+}
+
+// In enhanced mode the application acknowledgement of an accepted message may come on the same connection, before
+// the next one's accept acknowledgement or between messages. It decides nothing here.
+func TestALaterApplicationAcknowledgementDisturbsNobody(t *testing.T) {
+	tail := "P|2.5.1|||AL|AL"
+	enhanced := func(id string) contracts.Parcel {
+		p := parcel(id)
+		p.Body = contracts.NewBody([]byte(message(id, tail)))
+		return p
+	}
+	p := newPartner(t, say("CA"), func(c net.Conn, _ string) bool {
+		_, _ = io.WriteString(c, framed(ack("AE", "P1", "102"), ack("CA", "P2")))
+		return true
+	}, say("CA"))
+	c := courier(t, p.listener.Addr().String())
+	for _, id := range []string{"P1", "P2", "P3"} {
+		if got := became(c.Deliver(t.Context(), enhanced(id))); got != "CA delivered" {
+			t.Errorf("%s: %s", id, got)
+		}
+	}
+	if calls, _ := p.seen(); calls != 1 {
+		t.Errorf("%d connections, want 1", calls)
+	}
+}
+
+func TestReleaseTwoWaitsBehindTheCommit(t *testing.T) {
+	p := newPartner(t,
+		func(c net.Conn, body string) bool {
+			_, _ = io.WriteString(c, framed("\x06"))
+			return say("AA")(c, body)
+		},
+		silence, // our commit acknowledgement
+		send(framed("\x15")))
+	c := courier(t, p.listener.Addr().String(), WithRelease(Release2))
+	if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "AA delivered" {
+		t.Errorf("the first: %s", got)
+	}
+	if got := became(c.Deliver(t.Context(), parcel("P2"))); got != "NAK unavailable MLLP-015" {
+		t.Errorf("the second: %s", got)
+	}
+	_, got := p.seen()
+	if diff := cmp.Diff([]string{message("P1"), "\x06", message("P2")}, got); diff != "" {
+		t.Errorf("the partner saw other frames than the two messages and a commit between them (%d)", len(got))
+	}
+}
+
+func TestWhatCantBeDeliveredDoesNotLeave(t *testing.T) {
+	for name, row := range map[string]struct{ body, want string }{
+		"no acknowledgement asked": {message("P1", "P|2.5.1|||NE|NE"), "invalid MLLP-023"},
+		"a framing byte":           {message("P1") + "OBX|1|TX|||a\x1cb\r", "invalid MLLP-022"},
+		"another control id":       {message("P2"), "internal "},
+		"no message":               {"rubbish", "malformed HL7-001"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPartner(t)
+			parcel := parcel("P1")
+			parcel.Body = contracts.NewBody([]byte(row.body))
+			got := became(courier(t, p.listener.Addr().String()).Deliver(t.Context(), parcel))
+			if got != row.want {
+				t.Errorf("got %s, want %s", got, row.want)
+			}
+			if _, frames := p.seen(); len(frames) != 0 {
+				t.Errorf("%d frames left", len(frames))
+			}
+		})
+	}
+}
+
+// Several lanes deliver at once; a connection has one message in flight, and each gets its own answer.
+func TestLanesShareConnections(t *testing.T) {
+	for _, connections := range []int{1, 3} {
+		p := newPartner(t)
+		c := courier(t, p.listener.Addr().String(), WithConnections(connections))
+		var lanes sync.WaitGroup
+		for n := range 20 {
+			lanes.Go(func() {
+				id := "P" + string(rune('A'+n))
+				if got := became(c.Deliver(t.Context(), parcel(id))); got != "AA delivered" {
+					t.Errorf("%s: %s", id, got)
+				}
+			})
+		}
+		lanes.Wait()
+		if calls, got := p.seen(); calls > connections || len(got) != 20 {
+			t.Errorf("%d frames on %d connections, want 20 on at most %d", len(got), calls, connections)
+		}
+	}
+}
+
+// A hub that stops while an answer is due doesn't know the outcome; one that never got a connection does.
+func TestStoppingWhileAnAnswerIsDue(t *testing.T) {
+	arrived := make(chan struct{})
+	p := newPartner(t, func(net.Conn, string) bool { close(arrived); return true })
+	c := courier(t, p.listener.Addr().String())
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan string, 1)
+	go func() { first <- became(c.Deliver(ctx, parcel("P1"))) }()
+	<-arrived
+	second, giveUp := context.WithCancel(t.Context())
+	giveUp()
+	if got := became(c.Deliver(second, parcel("P2"))); got != "unavailable MLLP-016" {
+		t.Errorf("the one that waits for a connection: %s", got)
+	}
+	cancel()
+	if got := <-first; got != "unavailable MLLP-016 unknown" {
+		t.Errorf("the one in flight: %s", got)
+	}
+}
+
+func TestACourierThatIsClosedSendsNoMore(t *testing.T) {
+	arrived := make(chan struct{})
+	p := newPartner(t, func(net.Conn, string) bool { close(arrived); return true })
+	c := courier(t, p.listener.Addr().String())
+	first := make(chan string, 1)
+	go func() { first <- became(c.Deliver(t.Context(), parcel("P1"))) }()
+	<-arrived
+	c.Close()
+	c.Close()
+	if got := <-first; got != "unavailable MLLP-016 unknown" {
+		t.Errorf("the one in flight: %s", got)
+	}
+	if got := became(c.Deliver(t.Context(), parcel("P2"))); got != "unavailable MLLP-016" {
+		t.Errorf("a later one: %s", got)
+	}
+}
+
+// A partner that takes no bytes is given up in time, and what left of the message is unknown.
+func TestAPartnerThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enough := make(chan struct{})
+		c, done := byPipe(func(_ int, conn net.Conn) {
+			_, _ = io.ReadFull(conn, make([]byte, 10))
+			<-enough
+		})
+		defer done()
+		defer close(enough)
+		begun := time.Now()
+		if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "unavailable MLLP-011 unknown" || time.Since(begun) != 30*time.Second {
+			t.Errorf("%s after %v", got, time.Since(begun))
+		}
+	})
+}
+
+// The courier and the door understand each other.
+func TestACourierMeetsADoor(t *testing.T) {
+	for _, release := range []Release{Release1, Release2} {
+		r := &desk{}
+		d := open(t, r, contracts.MLLPDoor{}, WithRelease(release))
+		c := courier(t, d.Addr().String(), WithRelease(release))
+		for _, id := range []string{"P1", "P2"} {
+			if got := became(c.Deliver(t.Context(), parcel(id))); got != "AA delivered" {
+				t.Errorf("release %d: %s: %s", release, id, got)
+			}
+		}
+		if n := len(r.arrivals()); n != 2 {
+			t.Errorf("release %d: %d messages came, want 2", release, n)
+		}
+	}
+}
