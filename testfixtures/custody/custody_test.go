@@ -1,0 +1,209 @@
+package custody
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+func unavailable(p contracts.Parcel) (contracts.Answer, error) {
+	return contracts.Answer{Unknown: true}, contracts.Faultf(contracts.Unavailable, "T-1", "", "down")
+}
+
+func refusing(control string) func(contracts.Parcel) (contracts.Answer, error) {
+	return func(p contracts.Parcel) (contracts.Answer, error) {
+		if strings.Contains(string(p.Body.Bytes()), control) {
+			return contracts.Answer{Code: "422"}, contracts.Faultf(contracts.Refused, "T-2", "", "no")
+		}
+		return contracts.Answer{}, nil
+	}
+}
+
+func TestAReferralGoesAndItsAnswerComesHome(t *testing.T) {
+	h := open(t)
+	if r := h.send("clinic", message("C-1", "request", "R-1", "one")); r.Fault != nil || r.Claim != contracts.ClaimNew {
+		t.Fatalf("the receipt: %+v", r)
+	}
+	h.hus.await(t, 1)
+	sent := h.hus.parcels()[0]
+	if !strings.Contains(string(sent.Body.Bytes()), `"value":"`+sent.Control+`"`) || sent.Control == "C-1" {
+		t.Error("the message didn't leave under an id of the hub's own")
+	}
+	h.await(contracts.StepDelivered, sent.Control)
+	h.send("hus", answer("H-1", "response-accepted", sent.Control))
+	h.clinic.await(t, 1)
+	if body := string(h.clinic.parcels()[0].Body.Bytes()); !strings.Contains(body, `"response":{"identifier":"C-1"`) {
+		t.Error("the answer doesn't name the id that the clinic gave")
+	}
+	h.await(contracts.StepDelivered, h.clinic.parcels()[0].Control)
+	for _, id := range []string{"C-1", "R-1", sent.Control, "H-1"} {
+		trace, err := h.hub.Trace(t.Context(), id)
+		if err != nil || trace.State != "accepted" {
+			t.Fatalf("trace by %s: state %q, %v", id, trace.State, err)
+		}
+		var steps []string
+		for _, s := range trace.Steps {
+			steps = append(steps, s.Step)
+		}
+		want := "received translated readdress sending delivered received correlated translated readdress sending delivered"
+		if got := strings.Join(steps, " "); got != want {
+			t.Errorf("trace by %s:\n got %s\nwant %s", id, got, want)
+		}
+	}
+}
+
+func TestRepeatsConflictsAndWhatIsNoMessage(t *testing.T) {
+	h := open(t)
+	body := message("C-1", "request", "R-1", "one")
+	first := h.send("clinic", body)
+	again := h.send("clinic", body)
+	if again.Claim != contracts.ClaimSame || again.ID != first.ID || !again.At.Equal(first.At) {
+		t.Errorf("a repeat: %+v after %+v", again, first)
+	}
+	var tree any
+	if err := json.Unmarshal(body, &tree); err != nil {
+		t.Fatal(err)
+	}
+	respelled, _ := json.MarshalIndent(tree, "", "   ")
+	if r := h.send("clinic", respelled); r.Claim != contracts.ClaimSame {
+		t.Errorf("the same message serialised again: %+v", r)
+	}
+	other := h.send("clinic", message("C-1", "request", "R-1", "two"))
+	if other.Fault == nil || other.Fault.Kind != contracts.Conflict || other.Fault.ErrorCode != "205" {
+		t.Errorf("other bytes under the same id: %+v", other.Fault)
+	}
+	for what, b := range map[string]string{"no JSON": "hello", "no Bundle": `{"resourceType":"Patient"}`, "no message": `{"resourceType":"Bundle","type":"collection","id":"x"}`,
+		"no id": `{"resourceType":"Bundle","type":"message","entry":[]}`} {
+		r := h.send("clinic", []byte(b))
+		if r.Fault == nil || r.Fault.Kind != contracts.Malformed {
+			t.Errorf("%s: %+v", what, r.Fault)
+		}
+		h.await(contracts.StepRefused, "")
+	}
+	stranger, err := h.hub.Receive(t.Context(), contracts.Arrival{Partner: "nobody", Format: contracts.FormatFHIR, Body: contracts.NewBody(body)})
+	if err != nil || stranger.Fault == nil || stranger.Fault.Kind != contracts.Unroutable {
+		t.Errorf("an unknown partner: %+v, %v", stranger.Fault, err)
+	}
+	h.hus.await(t, 1)
+	h.stop()
+	if n := len(h.hus.parcels()); n != 1 {
+		t.Errorf("HUS got %d messages, want 1", n)
+	}
+	h.start()
+	rows, err := h.hub.List(t.Context(), contracts.Filter{State: contracts.StateRefused})
+	if err != nil || len(rows) != 6 {
+		t.Errorf("%d refused messages are kept and shown (%v), want 6", len(rows), err)
+	}
+	if _, err := h.hub.Show(t.Context(), contracts.ShowRequest{Message: string(rows[0].ID), View: contracts.ViewRaw}); contracts.KindOf(err) != contracts.Denied {
+		t.Errorf("a body was shown without a reason: %v", err)
+	}
+	if shown, err := h.hub.Show(t.Context(), contracts.ShowRequest{Message: string(rows[0].ID), View: contracts.ViewRaw, Reason: "test"}); err != nil || shown.Body.Len() == 0 {
+		t.Errorf("the kept bytes: %v, %v", shown.Body, err)
+	}
+}
+
+func TestOneReferralStandsStillAndAllOthersFlow(t *testing.T) {
+	h := open(t)
+	h.hus.answers(refusing("R-bad"))
+	h.send("clinic", message("B-1", "request", "R-bad", "1"))
+	h.send("clinic", message("B-2", "update", "R-bad", "2"))
+	for i := range 20 {
+		h.send("clinic", message(fmt.Sprint("G-", i), "request", fmt.Sprint("R-", i), "1"))
+	}
+	h.hus.await(t, 20)
+	h.await(contracts.StepParked, "")
+	h.await(contracts.StepWaiting, "")
+	if a, b := h.state("B-1"), h.state("B-2"); a != contracts.StateParked || b != contracts.StateWaiting {
+		t.Fatalf("the referral that HUS refuses: first %s, second %s", a, b)
+	}
+	h.stop() // what is parked is parked after a restart as well
+	h.start()
+	h.hus.answers(nil)
+	if err := h.hub.Release(t.Context(), "B-1", "mended at HUS", "op"); err != nil {
+		t.Fatal(err)
+	}
+	h.hus.await(t, 2)
+	if got := h.hus.order(t, "R-bad"); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("released in the order %v", got)
+	}
+	h.await(contracts.StepDelivered, "")
+	h.await(contracts.StepDelivered, "")
+	h.send("clinic", message("B-3", "update", "R-bad", "3"))
+	h.hus.await(t, 1)
+	if got := h.hus.order(t, "R-bad"); !slices.Equal(got, []string{"1", "2", "3"}) {
+		t.Errorf("the key lives again in the order %v", got)
+	}
+}
+
+func TestAStoppedMessageIsNotSentAndItsKeyFlowsOn(t *testing.T) {
+	h := open(t)
+	h.hus.answers(refusing(`"first"`))
+	h.send("clinic", message("B-1", "request", "R-1", "first"))
+	h.send("clinic", message("B-2", "update", "R-1", "second"))
+	h.await(contracts.StepWaiting, "")
+	if err := h.hub.Stop(t.Context(), "B-1", "sent by phone", "op"); err != nil {
+		t.Fatal(err)
+	}
+	h.hus.await(t, 1)
+	if got := h.hus.order(t, "R-1"); !slices.Equal(got, []string{"second"}) {
+		t.Errorf("HUS got %v", got)
+	}
+	h.await(contracts.StepDelivered, "")
+	if s := h.state("B-1"); s != contracts.StateStopped {
+		t.Errorf("the stopped message is %s", s)
+	}
+	if err := h.hub.Stop(t.Context(), "B-2", "", "op"); contracts.KindOf(err) != contracts.NotFound {
+		t.Errorf("stopping what is delivered: %v", err)
+	}
+}
+
+func TestAPartnerThatComesBackGetsEverythingInOrder(t *testing.T) {
+	h := open(t)
+	h.hus.answers(unavailable)
+	const keys, each = 5, 4
+	for i := range each {
+		for k := range keys {
+			event := "update"
+			if i == 0 {
+				event = "request"
+			}
+			h.send("clinic", message(fmt.Sprint("C-", k, "-", i), event, fmt.Sprint("R-", k), fmt.Sprint(i)))
+		}
+	}
+	for range 3 * keys {
+		h.await(contracts.StepRetried, "") // past the lane's spill time
+	}
+	h.stop()
+	h.start()
+	h.hus.answers(nil)
+	h.hus.await(t, keys*each)
+	for k := range keys {
+		if got := h.hus.order(t, fmt.Sprint("R-", k)); !slices.Equal(got, []string{"0", "1", "2", "3"}) {
+			t.Errorf("referral %d came as %v", k, got)
+		}
+	}
+	ids := map[contracts.ID]bool{}
+	for _, p := range h.hus.parcels() {
+		if ids[p.ID] {
+			t.Errorf("%s came twice", p.ID)
+		}
+		ids[p.ID] = true
+	}
+}
+
+func TestAnAnswerToNothingWaitsForItsRequest(t *testing.T) {
+	h := open(t)
+	h.send("hus", answer("H-1", "response-accepted", "NOBODYS"))
+	h.await(contracts.StepWaiting, "H-1")
+	if s := h.state("H-1"); s != contracts.StateWaiting {
+		t.Errorf("the answer is %s", s)
+	}
+	h.send("clinic", message("C-1", "request", "R-1", "one"))
+	h.hus.await(t, 1)
+	h.send("hus", answer("H-2", "response-accepted", h.hus.parcels()[0].Control))
+	h.clinic.await(t, 1) // another answer isn't held up
+}
