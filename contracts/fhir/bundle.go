@@ -24,13 +24,14 @@ type index struct {
 }
 
 type entry struct {
+	node     Node // of Bundle.entry
 	fullURL  string
 	typ, id  string
 	resource Node
 }
 
 // manyEntries is from where a map beats looking at each entry.
-const manyEntries = 24
+const manyEntries = 40
 
 // NewBundle reads the entries of root, a Bundle; of another resource, what it contains.
 func NewBundle(root Node) *Bundle {
@@ -39,7 +40,7 @@ func NewBundle(root Node) *Bundle {
 	for e := range root.Get("entry").Each() {
 		r := e.Get("resource")
 		b.look(r)
-		b.entries = append(b.entries, entry{e.Get("fullUrl").Text(), r.Type(), r.Get("id").Text(), r})
+		b.entries = append(b.entries, entry{e, e.Get("fullUrl").Text(), r.Type(), r.Get("id").Text(), r})
 	}
 	if len(b.entries) > manyEntries {
 		b.index = newIndex(b.entries)
@@ -48,7 +49,8 @@ func NewBundle(root Node) *Bundle {
 }
 
 func newIndex(entries []entry) *index {
-	x := &index{map[string]int{}, map[[2]string]int{}, map[string][]int{}, map[uint32]int{}}
+	n := len(entries)
+	x := &index{make(map[string]int, n), make(map[[2]string]int, n), make(map[string][]int, n), make(map[uint32]int, n)}
 	for i := len(entries) - 1; i >= 0; i-- { // backwards, so that the first of equals stays
 		e := entries[i]
 		x.byURL[e.fullURL] = i

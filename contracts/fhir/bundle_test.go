@@ -29,7 +29,7 @@ const refers = `{"resourceType":"Bundle","type":"collection","entry":[
 
 func TestResolveInWhatContainsMuch(t *testing.T) {
 	n := parse(t, `{"resourceType":"Task","for":{"reference":"#30"},"owner":{"reference":"#x"},"contained":[]}`)
-	for i := range 40 {
+	for i := range 60 {
 		n.Get("contained").Push(Object()).Add("id", String(itoa(i)))
 	}
 	b := NewBundle(n)

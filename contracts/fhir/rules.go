@@ -73,7 +73,6 @@ func (v *validator) firstEntry(root Node, typ string) {
 }
 
 func (v *validator) fullURLs(root Node) {
-	seen := make(map[[2]string]bool, 16)
 	for e := range root.Get("entry").Each() {
 		n := e.Get("fullUrl")
 		url := n.Text()
@@ -81,16 +80,24 @@ func (v *validator) fullURLs(root Node) {
 		case url == "":
 			f := v.fault(CodeFullURL, e, "Each entry has a fullUrl, so that others can refer to it: urn:uuid: and a new UUID will do.")
 			f.At += ".fullUrl"
-			continue
 		case !strings.Contains(url, ":"):
 			// Some servers write Type/id here, and it can be followed all the same.
 			v.fault(CodeFullURL, n, "A fullUrl is absolute: http://…, https://…, urn:uuid: or urn:oid:.").Grade = contracts.GradeWarning
 		case strings.HasPrefix(url, "urn:uuid:") && !isUUID(strings.ToLower(url)):
 			v.fault(CodeFullURL, n, "After urn:uuid: stands a UUID of 36 characters.")
 		}
-		key := [2]string{url, e.Get("resource").Get("meta").Get("versionId").Text()}
-		if seen[key] {
-			v.fault(CodeFullURL, n, "Another entry has the same fullUrl.")
+	}
+	v.fullURLsOnce()
+}
+
+// fullURLsOnce finds entries with one fullUrl, which only different versions of one resource may share.
+func (v *validator) fullURLsOnce() {
+	type version struct{ url, version string }
+	seen := make(map[version]bool, len(v.bundle.entries))
+	for _, e := range v.bundle.entries {
+		key := version{e.fullURL, e.resource.Get("meta").Get("versionId").Text()}
+		if seen[key] && e.fullURL != "" {
+			v.fault(CodeFullURL, e.node.Get("fullUrl"), "Another entry has the same fullUrl.")
 		}
 		seen[key] = true
 	}

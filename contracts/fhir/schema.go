@@ -43,7 +43,9 @@ type Type struct {
 	Abstract bool
 	Elements []Element // inherited ones first, in the order in which R4 writes them
 
-	members map[string]member // by the name in JSON; a choice element once for each type
+	members  map[string]member // by the name in JSON; a choice element once for each type
+	required []*Element        // those with a Min
+	json     Kind              // what a primitive is in JSON
 }
 
 type member struct {
@@ -226,11 +228,21 @@ func newType(cells string) *Type {
 	case 'r':
 		t.Kind = Resource
 	case 'p':
-		t.Kind = Primitive
+		t.Kind, t.json = Primitive, jsonKind(name)
 	case 'b':
 		t.Kind = Backbone
 	}
 	return t
+}
+
+func jsonKind(primitive string) Kind {
+	switch primitive {
+	case "boolean":
+		return KindBool
+	case "decimal", "integer", "positiveInt", "unsignedInt":
+		return KindNumber
+	}
+	return KindString
 }
 
 func newElement(cells string) Element {
@@ -285,6 +297,9 @@ func (d *Defs) resolve(t *Type) {
 	for i := range t.Elements {
 		e := &t.Elements[i]
 		e.Order = i
+		if e.Min > 0 {
+			t.required = append(t.required, e)
+		}
 		if e.Strength == "required" {
 			e.codes = d.sets[e.Binding]
 		}

@@ -69,8 +69,10 @@ func hint(name string) string {
 // elements is a set of a type's elements by their order.
 type elements [2]uint64
 
+func (s *elements) has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
+
 func (s *elements) add(i int) (before bool) {
-	before = s[i>>6]&(1<<(i&63)) != 0
+	before = s.has(i)
 	s[i>>6] |= 1 << (i & 63)
 	return before
 }
@@ -79,10 +81,7 @@ func (v *validator) object(n Node, typ *Type) {
 	if !n.First().Exists() {
 		v.fault(CodeEmpty, n, "An empty object says nothing; leave the element out.")
 	}
-	siblings := false
-	for c := n.First(); c.Exists() && !siblings; c = c.Next() {
-		siblings = strings.HasPrefix(c.Name(), "_")
-	}
+	siblings := n.hasSiblings()
 	var seen elements
 	for c := n.First(); c.Exists(); c = c.Next() {
 		name := c.Name()
@@ -116,11 +115,20 @@ func (v *validator) object(n Node, typ *Type) {
 			v.member(c, Node{}, m)
 		}
 	}
-	for i := range typ.Elements {
-		if e := &typ.Elements[i]; e.Min > 0 && seen[i>>6]&(1<<(i&63)) == 0 {
+	for _, e := range typ.required {
+		if !seen.has(e.Order) {
 			v.missing(n, e)
 		}
 	}
+}
+
+func (n Node) hasSiblings() bool {
+	for c := n.First(); c.Exists(); c = c.Next() {
+		if strings.HasPrefix(c.Name(), "_") {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *validator) unknown(c Node, typ *Type, plain string) {
@@ -216,15 +224,8 @@ func (v *validator) sibling(n Node) {
 }
 
 func (v *validator) primitive(n Node, m member) {
-	want := KindString
-	switch m.typ.Name {
-	case "boolean":
-		want = KindBool
-	case "decimal", "integer", "positiveInt", "unsignedInt":
-		want = KindNumber
-	}
-	if got := n.Kind(); got != want {
-		v.fault(CodeJSONType, n, "%s is %s in JSON, not %s.", m.typ.Name, want, got)
+	if got := n.Kind(); got != m.typ.json {
+		v.fault(CodeJSONType, n, "%s is %s in JSON, not %s.", m.typ.Name, m.typ.json, got)
 		return
 	}
 	text := n.Text()
