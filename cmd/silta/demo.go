@@ -111,11 +111,8 @@ func runDemo(ctx context.Context, t *terminal, o demoOptions) (err error) {
 }
 
 func (d *demo) checkOptions() error {
-	if d.bus != "embedded" {
-		return usagef("--bus %q: this build carries the embedded bus only; leave --bus out", d.bus)
-	}
-	if d.ledger != "embedded" {
-		return usagef("--ledger %q: this build carries the embedded ledger only; leave --ledger out", d.ledger)
+	if err := embeddedOnly(d.bus, d.ledger); err != nil {
+		return err
 	}
 	if d.portBase < 0 || d.portBase > 65535-demoPorts {
 		return usagef("--port-base is between 1 and %d", 65535-demoPorts)
@@ -303,9 +300,9 @@ func (d *demo) tidy(err error) error {
 	if !d.temporary {
 		return err
 	}
-	if err != nil {
+	if err != nil && d.house != nil {
 		fmt.Fprintf(d.t.err, "What happened is kept in %s\n", d.dir)
 		return err
 	}
-	return os.RemoveAll(d.dir)
+	return errors.Join(err, os.RemoveAll(d.dir))
 }

@@ -138,3 +138,10 @@ func issueCode(body []byte) string {
 	}
 	return ""
 }
+
+// Idle says whether HUS has no answer left to give.
+func (s *System) Idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) == 0
+}
