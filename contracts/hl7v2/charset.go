@@ -1,7 +1,7 @@
 package hl7v2
 
 import (
-	"bytes"
+	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 
@@ -53,6 +53,14 @@ var windows1252 = &Charset{name: "WINDOWS-1252", table: charmap.Windows1252}
 // spelling of it (ISO-8859-15, UTF8, latin9, in any case and with blanks around). An empty name is ASCII, which the
 // standard takes for a message that doesn't say.
 func LookupCharset(name string) (*Charset, bool) {
+	switch name {
+	case "UNICODE UTF-8":
+		return UTF8, true
+	case "8859/1":
+		return Latin1, true
+	case "8859/15":
+		return Latin9, true
+	}
 	key := charsetKey(name)
 	if key == "" {
 		return ASCII, strings.TrimSpace(name) == ""
@@ -106,9 +114,20 @@ func (c *Charset) invalidAt(b []byte) int {
 	return -1
 }
 
-// firstHigh gives the index of the first byte above ASCII, or -1.
+// firstHigh gives the index of the first byte above ASCII, or -1. It looks at eight bytes at a time.
 func firstHigh(b []byte) int {
-	return bytes.IndexFunc(b, func(r rune) bool { return r >= 0x80 })
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		if binary.LittleEndian.Uint64(b[i:])&0x8080808080808080 != 0 {
+			break
+		}
+	}
+	for ; i < len(b); i++ {
+		if b[i] >= 0x80 {
+			return i
+		}
+	}
+	return -1
 }
 
 // appendDecoded appends the text of b, which invalidAt found good.

@@ -64,6 +64,11 @@ func TestCorpusComesBackByteForByte(t *testing.T) {
 				t.Errorf("%s: Bytes differs from what was parsed", name)
 			}
 			checkJSONRoundTrip(t, name, m)
+			for _, f := range hl7v2.Validate(m, nil) {
+				if f.At == "" || f.Code == "" {
+					t.Errorf("%s: a finding without place or code: %v", name, f)
+				}
+			}
 		}
 	}
 	t.Logf("%d messages parsed, %d refused", good, refused)

@@ -168,8 +168,13 @@ func TestTablesThatTheStandardFixes(t *testing.T) {
 	if codes := d.Table("0155"); !slices.Equal(codes, []string{"AL", "ER", "NE", "SU"}) {
 		t.Errorf("table 0155 is %v", codes)
 	}
-	if d.Table("0001") == nil && d.Table("0136") == nil {
+	if !slices.Equal(d.Table("0136"), []string{"N", "Y"}) {
 		t.Error("the table of yes and no is missing")
+	}
+	for _, open := range []string{"0203", "0283", "0001", "9999"} {
+		if d.Table(open) != nil {
+			t.Errorf("table %s isn't fixed by the standard", open)
+		}
 	}
 }
 

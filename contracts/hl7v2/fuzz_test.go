@@ -41,6 +41,7 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
+		hl7v2.Validate(m, nil)
 		text := m.AppendJSON(nil)
 		er7, err := hl7v2.EncodeJSON(text)
 		if err != nil {

@@ -28,17 +28,21 @@ type span struct {
 }
 
 // Option changes how Parse and Scan read a message.
-type Option func(*options)
+type Option func(options) options
 
 type options struct {
 	charset, fallback *Charset
 }
 
 // WithCharset reads the message in c, whatever its MSH-18 says.
-func WithCharset(c *Charset) Option { return func(o *options) { o.charset = c } }
+func WithCharset(c *Charset) Option {
+	return func(o options) options { o.charset = c; return o }
+}
 
 // WithDefaultCharset reads the message in c if its MSH-18 is empty. Without it such a message is ASCII.
-func WithDefaultCharset(c *Charset) Option { return func(o *options) { o.fallback = c } }
+func WithDefaultCharset(c *Charset) Option {
+	return func(o options) options { o.fallback = c; return o }
+}
 
 // Parse reads one message in ER7 form.
 //
@@ -71,7 +75,7 @@ func Parse(b []byte, opts ...Option) (*Message, error) {
 func open(b []byte, opts []Option) (*Message, error) {
 	var o options
 	for _, opt := range opts {
-		opt(&o)
+		o = opt(o)
 	}
 	m := &Message{}
 	bom := m.skipPrefix(b)

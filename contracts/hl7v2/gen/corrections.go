@@ -164,3 +164,34 @@ func renameGroups(n *listNode) (changed bool) {
 func choice(name string) []string {
 	return slices.DeleteFunc(strings.Split(name, ","), func(s string) bool { return s == "" })
 }
+
+// openTables are used with type ID but aren't closed lists, or the source's list is of one version only. They aren't
+// written, so that no legal value is refused.
+var openTables = map[int]string{
+	3:   "events grow with each version",
+	4:   "patient class is each site's in all later versions",
+	62:  "event reasons are each site's",
+	69:  "hospital services are each site's",
+	74:  "diagnostic sections grow",
+	76:  "message codes grow with each version",
+	78:  "abnormal flags grow, and nations add to them",
+	104: "versions grow",
+	112: "discharge dispositions are each site's",
+	119: "order control codes grow",
+	123: "result states grow",
+	125: "value types grow with each version",
+	127: "allergen types are each site's",
+	190: "address types grow",
+	191: "referenced data types grow",
+	200: "name types grow",
+	201: "telecommunication uses grow",
+	202: "telecommunication equipment grows",
+	203: "identifier types grow and have a pattern for each nation (NNFIN)",
+	211: "spellings of character sets are told apart elsewhere",
+	291: "MIME subtypes are another body's",
+	301: "universal id types grow",
+	354: "structures grow with each version",
+	396: "coding systems grow",
+	440: "data types grow with each version",
+	834: "MIME types are another body's",
+}

@@ -21,7 +21,7 @@ import (
 func (s *source) dictionary() ([]byte, error) {
 	structures, notes := s.structuresByVersion()
 	w := &writer{bodies: map[string]map[string]*versionSet{}}
-	tables := map[int]bool{}
+	tables := tableUse{}
 	for i, v := range versions {
 		def, ok := s.Named[v]
 		if !ok || len(def.Segments) == 0 {
@@ -45,17 +45,39 @@ func (s *source) dictionary() ([]byte, error) {
 		out.WriteString("# corrected: " + n + "\n")
 	}
 	w.write(&out)
-	s.writeTables(&out, tables)
+	s.writeTables(&out, tables.fixed())
 	s.writeEvents(&out)
 	return out.Bytes(), nil
 }
 
-// fields writes parts, and marks the tables that the standard itself fixes: those of type ID.
-func fields(parts []part, tables map[int]bool) string {
+// tableUse gathers which types a table is used with. One that is used with ID and never with IS is the standard's own;
+// with IS it is each site's.
+type tableUse map[int]map[string]bool
+
+func (u tableUse) add(table int, dataType string) {
+	if u[table] == nil {
+		u[table] = map[string]bool{}
+	}
+	u[table][dataType] = true
+}
+
+// fixed gives the tables that the standard fixes and that the source has whole, sorted.
+func (u tableUse) fixed() (tables []int) {
+	for n, types := range u {
+		if types["ID"] && !types["IS"] && openTables[n] == "" {
+			tables = append(tables, n)
+		}
+	}
+	slices.Sort(tables)
+	return tables
+}
+
+// fields writes parts and notes the tables that they use.
+func fields(parts []part, tables tableUse) string {
 	words := make([]string, len(parts))
 	for i, p := range parts {
-		if p.Type == "ID" && p.Table > 0 {
-			tables[p.Table] = true
+		if p.Table > 0 {
+			tables.add(p.Table, p.Type)
 		}
 		columns := []string{p.Type, p.Usage, strconv.Itoa(int(p.Repeat)), strconv.Itoa(p.Length), strconv.Itoa(p.Table)}
 		for j, usual := range [...]string{"", "O", "1", "0", "0"} {
@@ -156,8 +178,8 @@ func (w *writer) write(out *bytes.Buffer) {
 	}
 }
 
-func (s *source) writeTables(out *bytes.Buffer, used map[int]bool) {
-	for _, n := range slices.Sorted(maps.Keys(used)) {
+func (s *source) writeTables(out *bytes.Buffer, used []int) {
+	for _, n := range used {
 		var codes []string
 		for code := range s.List.Tables[strconv.Itoa(n)].Values {
 			// Placeholders such as "..." or "Varies" say that the list is open.
