@@ -8,7 +8,8 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// Limits bound what Parse takes. A zero field has the default.
+// Limits bound what Parse takes. A zero field has the default. Beside them, an input may hold 1,024 values and one
+// more for every four bytes; no resource comes near that.
 type Limits struct {
 	Bytes int // size of the input; default 32 MB
 	Depth int // objects and arrays inside each other; default 64
@@ -66,7 +67,7 @@ type parser struct {
 	b      []byte
 	pos    int
 	depth  int
-	most   int // values: legal resources have one in some 25 bytes, so a quarter of the bytes bounds memory, not content
+	most   int // values: a quarter of the bytes, which bounds memory and refuses nothing that is a resource
 	faults contracts.Faults
 }
 
@@ -74,7 +75,7 @@ func (p *parser) document() error {
 	t := p.t
 	t.src = p.b
 	if cap(t.nodes) == 0 {
-		t.nodes = make([]node, 0, 16+len(p.b)/24)
+		t.nodes = make([]node, 0, 16+len(p.b)/16) // enough for most: compact resources have a value in some 25 bytes
 	}
 	t.nodes = append(t.nodes, node{})
 	if at := invalidUTF8(p.b); at >= 0 {
@@ -145,6 +146,9 @@ func (p *parser) value(parent, nameOff uint32, nameLen uint16, flags uint8) bool
 	}
 	if len(t.nodes) > p.most {
 		return p.fail(CodeCount, in, p.pos, "More values than a resource of this size can hold.")
+	}
+	if len(t.nodes) == cap(t.nodes) { // once and for all, so that no more than 8 bytes stand for one of the input
+		t.nodes = append(make([]node, 0, p.most+1), t.nodes...)
 	}
 	i := uint32(len(t.nodes))
 	t.nodes = append(t.nodes, node{nameOff: nameOff, nameLen: nameLen, flags: flags, parent: parent})
