@@ -18,7 +18,7 @@ type Bundle struct {
 // index finds entries where looking at each would cost the square of their number.
 type index struct {
 	byURL   map[string]int
-	byID    map[[2]string]int // by type and id
+	byID    map[[2]string]int // by type and id; ambiguous where several have them
 	byValue map[string][]int  // by the value of an identifier
 	byNode  map[uint32]int
 }
@@ -48,13 +48,20 @@ func NewBundle(root Node) *Bundle {
 	return b
 }
 
+const ambiguous = -1
+
 func newIndex(entries []entry) *index {
 	n := len(entries)
 	x := &index{make(map[string]int, n), make(map[[2]string]int, n), make(map[string][]int, n), make(map[uint32]int, n)}
 	for i := len(entries) - 1; i >= 0; i-- { // backwards, so that the first of equals stays
 		e := entries[i]
 		x.byURL[e.fullURL] = i
-		x.byID[[2]string{e.typ, e.id}] = i
+		key := [2]string{e.typ, e.id}
+		if _, twice := x.byID[key]; twice {
+			x.byID[key] = ambiguous
+		} else {
+			x.byID[key] = i
+		}
 		x.byNode[e.resource.i] = i
 	}
 	for i, e := range entries {
@@ -103,7 +110,8 @@ func (b *Bundle) Find(typ string) Node {
 // Resolve gives the resource that a Reference leads to within the Bundle: by urn:uuid or absolute URL the entry with
 // that fullUrl; by a relative Type/id the entry under the same base, else the one entry of that type and id; by #id
 // what the same resource contains; by Type?identifier=… or a bare identifier the resource that has it. A version
-// (/_history/n) is not looked at. It is absent where nothing fits, and where a bare identifier fits several.
+// (/_history/n) is not looked at. It is absent where nothing fits, and where an identifier, or a type and id without
+// a base, fit several: two servers' Patient/1 are two people.
 func (b *Bundle) Resolve(reference Node) Node {
 	url := reference.Get("reference").Text()
 	switch {
@@ -157,17 +165,22 @@ func (b *Bundle) relative(reference Node, url string) Node {
 		return Node{}
 	}
 	if b.index != nil {
-		if i, ok := b.index.byID[[2]string{typ, id}]; ok {
+		if i, ok := b.index.byID[[2]string{typ, id}]; ok && i != ambiguous {
 			return b.entries[i].resource
 		}
 		return Node{}
 	}
+	var found Node
 	for _, e := range b.entries {
-		if e.typ == typ && e.id == id {
-			return e.resource
+		if e.typ != typ || e.id != id {
+			continue
 		}
+		if found.Exists() {
+			return Node{}
+		}
+		found = e.resource
 	}
-	return Node{}
+	return found
 }
 
 // owner is the entry that a node stands in.

@@ -53,6 +53,7 @@ func testResolve(t *testing.T, n Node) {
 		"a version of it":                    {in(`{"reference":"https://b.example/fhir/Patient/1/_history/3"}`), entry(2)},
 		"a relative one under its own base":  {entry(3).Get("for"), entry(2)},
 		"a relative one without a base":      {in(`{"reference":"Task/t"}`), entry(0)},
+		"a type and id of two servers":       {in(`{"reference":"Patient/1"}`), Node{}},
 		"a contained one":                    {entry(0).Get("note").At(0).Get("authorReference"), contained(0)},
 		"contained from contained":           {contained(0).Get("link").At(1).Get("other"), contained(1)},
 		"the container":                      {contained(0).Get("link").At(0).Get("other"), entry(0)},
