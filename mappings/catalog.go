@@ -1,0 +1,315 @@
+package mappings
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // Europe/Helsinki must be known on every machine
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// lensSet is the number of the lens library. It rises with every change of a lens that changes any output, and is part
+// of each map's digest.
+const lensSet = "1"
+
+// Catalog is a set of compiled maps. It is immutable.
+type Catalog struct {
+	maps     []*Map
+	blocks   map[string]*source
+	concepts map[string]*codeMap
+	layers   []fs.FS
+	warnings contracts.Faults
+}
+
+// Map is one version of a map, compiled for every HL7 version that it is for. It is immutable; many goroutines may use it.
+type Map struct {
+	doc      *document
+	digest   string
+	versions []string
+	programs map[string]*program
+	layer    fs.FS
+	dir      string
+	local    *time.Location
+}
+
+// Load reads and compiles a catalog from layers, each laid out as Embedded is. A later layer adds maps, blocks and code
+// maps; what an earlier one has under the same name and version stays. The error is contracts.Faults: every fault of
+// every file, with line and column. A layer without the folders is empty; a catalog without any map is a fault.
+func Load(layers ...fs.FS) (*Catalog, error) {
+	set := &reporterSet{}
+	c := &Catalog{blocks: map[string]*source{}, concepts: map[string]*codeMap{}, layers: layers}
+	var sources []*source
+	layerOf := map[*source]fs.FS{}
+	for _, layer := range layers {
+		readConceptMaps(set, layer, c.concepts)
+		for _, src := range readSources(set, layer) {
+			name := src.doc.id.s + "@" + src.doc.version.s
+			if src.doc.block {
+				if _, known := c.blocks[name]; !known {
+					c.blocks[name] = src
+				}
+				continue
+			}
+			if !slices.ContainsFunc(sources, func(s *source) bool { return s.doc.id.s+"@"+s.doc.version.s == name }) {
+				sources = append(sources, src)
+				layerOf[src] = layer
+			}
+		}
+	}
+	for _, src := range sources {
+		if m := compile(src, c.blocks, c.concepts); m != nil {
+			m.layer = layerOf[src]
+			c.maps = append(c.maps, m)
+		}
+	}
+	faults := set.faults()
+	if len(sources) == 0 {
+		faults = append(faults, contracts.Faultf(contracts.Invalid, CodeCatalogLayout, "catalog", "There is no map under catalog/ID/VERSION/map.yaml."))
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	c.warnings = faults
+	slices.SortFunc(c.maps, func(a, b *Map) int {
+		if a.doc.id.s != b.doc.id.s {
+			return strings.Compare(a.doc.id.s, b.doc.id.s)
+		}
+		if newer(a.semver(), b.semver()) {
+			return -1
+		}
+		return 1
+	})
+	return c, nil
+}
+
+// readSources reads catalog/ID/VERSION/{map,block}.yaml of a layer, in the order of their names.
+func readSources(set *reporterSet, layer fs.FS) []*source {
+	var list []*source
+	for _, name := range []string{"block.yaml", "map.yaml"} {
+		files, err := fs.Glob(layer, "catalog/*/*/"+name)
+		if err != nil {
+			continue
+		}
+		for _, file := range files {
+			data, err := fs.ReadFile(layer, file)
+			if err != nil {
+				set.file(file).add(CodeCatalogLayout, pos{1, 1}, "The file can't be read.")
+				continue
+			}
+			src := parse(set.file(file), data)
+			src.dir = path.Dir(file)
+			if want := "catalog/" + src.doc.id.s + "/" + src.doc.version.s; want != src.dir {
+				src.r.add(CodeCatalogLayout, src.doc.id.at, "The file says another id or version than its folder.")
+			}
+			if src.doc.block != (name == "block.yaml") {
+				src.r.add(CodeCatalogLayout, pos{1, 1}, "A map stands in map.yaml, a block in block.yaml.")
+			}
+			list = append(list, src)
+		}
+	}
+	return list
+}
+
+func parse(r *reporter, data []byte) *source {
+	sum := sha256.Sum256(data)
+	return &source{doc: decode(r, readYAML(r, data)), r: r, data: data, digest: hex.EncodeToString(sum[:])}
+}
+
+// CompileFile compiles one map file against the catalog's blocks and code maps, for checking it. name is how faults
+// call it. The Faults are all of the file's, warnings too; the Map is nil if one of them is an error. A block is only
+// read, since its paths mean something in a map alone; the Map is nil then too.
+func (c *Catalog) CompileFile(name string, data []byte) (*Map, contracts.Faults) {
+	r := &reporter{file: name}
+	src := parse(r, data)
+	if src.doc.block || len(r.faults) > 0 && contracts.Faults(r.faults).Err() != nil {
+		if !src.doc.block && src.doc.id.set() {
+			compile(src, c.blocks, c.concepts)
+		}
+		return nil, r.once()
+	}
+	m := compile(src, c.blocks, c.concepts)
+	faults := r.once()
+	if faults.Err() != nil {
+		return nil, faults
+	}
+	return m, faults
+}
+
+// compile makes a map's programs. Faults go to the reporters; a map with faults has no use.
+func compile(src *source, blocks map[string]*source, concepts map[string]*codeMap) *Map {
+	m := &Map{doc: src.doc, dir: src.dir, programs: map[string]*program{}}
+	m.versions = versionRange(src)
+	for _, v := range m.versions {
+		if p := compileVersion(src, blocks, concepts, m.versions, v); p != nil {
+			m.programs[v] = p
+		}
+	}
+	m.local, _ = time.LoadLocation("Europe/Helsinki")
+	if z := src.doc.v2.zone; z.set() {
+		zone, err := time.LoadLocation(z.s)
+		if err != nil {
+			src.r.add(CodeType, z.at, "There is no time zone of that name.")
+		} else {
+			m.local = zone
+		}
+	}
+	m.digest = digest(src, blocks)
+	return m
+}
+
+// versionRange lists the dictionary versions that the map is for: exact ones and a..b.
+func versionRange(src *source) []string {
+	all := hl7v2.Versions()
+	if len(src.doc.v2.versions) == 0 {
+		src.r.add(CodeType, at(src.doc.v2.at, pos{1, 1}), "The map doesn't say its versions, such as [\"2.3..2.8\"].")
+		return nil
+	}
+	in := map[string]bool{}
+	for _, t := range src.doc.v2.versions {
+		from, to, isRange := strings.Cut(t.s, "..")
+		if !isRange {
+			to = from
+		}
+		if !has(all, from) || !has(all, to) {
+			src.r.add(CodeVersion, t.at, "HL7 versions run from %s to %s.", all[0], all[len(all)-1])
+			continue
+		}
+		for _, v := range all {
+			if hl7v2.VersionAtLeast(v, from) && hl7v2.VersionAtLeast(to, v) {
+				in[v] = true
+			}
+		}
+	}
+	var list []string
+	for _, v := range all {
+		if in[v] {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// digest covers the file, what it uses, and the number of the lens library.
+func digest(src *source, blocks map[string]*source) string {
+	h := sha256.New()
+	h.Write([]byte("lenses " + lensSet + "\n"))
+	h.Write(src.data)
+	for _, use := range src.doc.uses {
+		if b := blocks[use.block.s]; b != nil {
+			h.Write([]byte("\n" + use.block.s + " " + b.digest))
+		}
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// Warnings are what Load found and could live with.
+func (c *Catalog) Warnings() contracts.Faults { return c.warnings }
+
+// Maps are all maps, by id, the newest version of each first.
+func (c *Catalog) Maps() []*Map { return c.maps }
+
+// Map finds a map by ID, which means its newest version, or by ID@VERSION. The fault is notfound MAP-303.
+func (c *Catalog) Map(ref string) (*Map, error) {
+	id, version, _ := strings.Cut(ref, "@")
+	var ids []string
+	for _, m := range c.maps {
+		if m.ID() == id && (version == "" || version == m.Version()) {
+			return m, nil
+		}
+		ids = append(ids, m.ID())
+	}
+	return nil, contracts.Faultf(contracts.NotFound, CodeUnknownMap, ref, "There is no map of this name and version%s.", meant(id, ids))
+}
+
+// ID is the map's id: ref-i12.
+func (m *Map) ID() string { return m.doc.id.s }
+
+// Version is the map's version: 0.1.0.
+func (m *Map) Version() string { return m.doc.version.s }
+
+// Name is ID@VERSION.
+func (m *Map) Name() string { return m.ID() + "@" + m.Version() }
+
+func (m *Map) semver() [3]int {
+	v, _ := parseSemver(m.doc.version.s)
+	return v
+}
+
+// Digest covers the map's bytes, its blocks and the lens library: sha256:….
+func (m *Map) Digest() string { return m.digest }
+
+// Title is the map's title in a language (en, fi, sv), or in English, or its id.
+func (m *Map) Title(language string) string {
+	for _, l := range []string{language, "en"} {
+		if t := m.doc.title[l]; t != "" {
+			return t
+		}
+	}
+	return m.ID()
+}
+
+// Structures are the v2 structures that the map reads; the first one that a version has is written.
+func (m *Map) Structures() []string { return texts(m.doc.v2.structures) }
+
+// Events are the v2 trigger events that the map is for: I12.
+func (m *Map) Events() []string { return texts(m.doc.v2.events) }
+
+// Versions are the HL7 versions that the map is compiled for.
+func (m *Map) Versions() []string { return slices.Clone(m.versions) }
+
+func texts(list []text) []string {
+	var out []string
+	for _, t := range list {
+		out = append(out, t.s)
+	}
+	return out
+}
+
+func (m *Map) zone(c Context) *time.Location {
+	if c.Zone != nil {
+		return c.Zone
+	}
+	return m.local
+}
+
+// programFor chooses the program of a message's version, and checks that the message is one for this map.
+func (m *Map) programFor(msg *hl7v2.Message) (*program, *contracts.Fault) {
+	code, _, _ := strings.Cut(m.Structures()[0], "_")
+	if msg.Code() != code {
+		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.1", "The map %s takes %s messages.", m.Name(), code)
+	}
+	if events := m.Events(); len(events) > 0 && !has(events, msg.Event()) {
+		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.2", "The map %s takes the events %s.", m.Name(), strings.Join(events, ", "))
+	}
+	return m.program(msg.Version()), nil
+}
+
+// program gives the program of a version, or of the nearest that the map has.
+func (m *Map) program(version string) *program {
+	if p := m.programs[hl7v2.NearestVersion(version)]; p != nil {
+		return p
+	}
+	best := m.versions[0]
+	for _, v := range m.versions {
+		if hl7v2.VersionAtLeast(version, v) {
+			best = v
+		}
+	}
+	return m.programs[best]
+}
+
+func dictionary(version string) (*hl7v2.Dict, error) { return hl7v2.Dictionary(version) }
+
+// origin is the lineage of one leaf.
+type origin struct {
+	rule *op
+	from place
+	node fhir.Node
+}

@@ -1,0 +1,227 @@
+package mappings
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// leaf is one populated subcomponent. Only populated ones are kept, in the order in which they stand.
+type leaf struct {
+	field, rep, comp, sub int16
+	null, read            bool
+	text                  string
+}
+
+// segment is one segment of the message that is read.
+type segment struct {
+	id     string
+	nth    int // its number among the segments of that id, from 1
+	leaves []leaf
+	group  *group
+	known  bool // the structure has it; Z-segments and foreign ones aren't
+}
+
+// dialect is a v2 message laid out for reading: all populated leaves in one slice.
+type dialect struct {
+	segments []segment
+	root     *group
+	last     place // the leaf that was read last, for lineage
+}
+
+// place is where a leaf stands. The zero place is none.
+type place struct {
+	seg                   *segment
+	field, rep, comp, sub int16
+}
+
+// String gives the place as PID-3(1).4.2 or OBX(3)-5(1); parts that are 0 are left out.
+func (p place) String() string {
+	if p.seg == nil {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(p.seg.id)
+	if p.seg.nth > 1 {
+		b.WriteString("(" + strconv.Itoa(p.seg.nth) + ")")
+	}
+	if p.field > 0 {
+		b.WriteString("-" + strconv.Itoa(int(p.field)))
+	}
+	if p.rep > 0 {
+		b.WriteString("(" + strconv.Itoa(int(p.rep)) + ")")
+	}
+	if p.comp > 0 {
+		b.WriteString("." + strconv.Itoa(int(p.comp)))
+	}
+	if p.comp > 0 && p.sub > 1 {
+		b.WriteString("." + strconv.Itoa(int(p.sub)))
+	}
+	return b.String()
+}
+
+// layout reads every populated leaf of m once.
+func layout(m *hl7v2.Message) *dialect {
+	d := &dialect{segments: make([]segment, m.NumSegments())}
+	leaves := make([]leaf, 0, 32*m.NumSegments())
+	starts := make([]int, 0, m.NumSegments()+1)
+	for i, s := range m.Segments() {
+		d.segments[i].id = segmentName(s)
+		starts = append(starts, len(leaves))
+		first := 1
+		if i == 0 {
+			first = 3 // MSH-1 and MSH-2 are delimiters, not content
+		}
+		for f := first; f <= s.NumFields(); f++ {
+			leaves = appendField(leaves, int16(f), s.Field(f))
+		}
+	}
+	starts = append(starts, len(leaves))
+	for i := range d.segments {
+		d.segments[i].leaves = leaves[starts[i]:starts[i+1]:starts[i+1]]
+		d.segments[i].nth = 1
+		for j := i - 1; j >= 0; j-- {
+			if d.segments[j].id == d.segments[i].id {
+				d.segments[i].nth = d.segments[j].nth + 1
+				break
+			}
+		}
+	}
+	return d
+}
+
+func appendField(leaves []leaf, f int16, field hl7v2.Value) []leaf {
+	for r, rep := range field.All() {
+		if rep.IsNull() {
+			leaves = append(leaves, leaf{field: f, rep: int16(r), comp: 1, sub: 1, null: true})
+			continue
+		}
+		for c, comp := range rep.All() {
+			for s, sub := range comp.All() {
+				switch sub.State() {
+				case hl7v2.Filled:
+					leaves = append(leaves, leaf{field: f, rep: int16(r), comp: int16(c), sub: int16(s), text: sub.Text()})
+				case hl7v2.Null:
+					leaves = append(leaves, leaf{field: f, rep: int16(r), comp: int16(c), sub: int16(s), null: true})
+				}
+			}
+		}
+	}
+	return leaves
+}
+
+var segmentNames = func() map[string]string {
+	names := map[string]string{}
+	for _, id := range strings.Fields("MSH EVN PID PD1 PV1 PV2 NK1 GT1 IN1 IN2 IN3 ACC DG1 DRG AL1 PR1 OBR OBX NTE ORC RF1 AUT CTD PRD MSA ERR SCH TQ1 RGS AIS AIG AIL AIP TXA SFT MRG ROL") {
+		names[id] = id
+	}
+	return names
+}()
+
+func segmentName(s hl7v2.Segment) string {
+	raw := s.Raw()
+	if name, ok := segmentNames[string(raw[:min(3, len(raw))])]; ok {
+		return name
+	}
+	return s.ID()
+}
+
+// find gives the leaf at a place, nil where nothing stands.
+func (s *segment) find(field, rep, comp, sub int16) *leaf {
+	for i := range s.leaves {
+		l := &s.leaves[i]
+		if l.field == field && l.rep == rep && l.comp == comp && l.sub == sub {
+			return l
+		}
+		if l.field > field {
+			return nil
+		}
+	}
+	return nil
+}
+
+// cell is a place of the message that is read: a segment, a repetition, a component or a subcomponent.
+type cell struct {
+	d                     *dialect
+	seg                   *segment
+	field, rep, comp, sub int16
+	typ                   string // the v2 data type in this version
+}
+
+func (c cell) place() place { return place{c.seg, c.field, c.rep, c.comp, c.sub} }
+
+// filled says whether something stands here that isn't the explicit null.
+func (c cell) filled() bool {
+	if c.seg == nil {
+		return false
+	}
+	for i := range c.seg.leaves {
+		l := &c.seg.leaves[i]
+		if l.field == c.field && l.rep == c.rep && !l.null && (c.comp == 0 || l.comp == c.comp) && (c.sub == 0 || l.sub == c.sub) {
+			return true
+		}
+	}
+	return false
+}
+
+// part is the text of part n: component n of a repetition, subcomponent n of a component. What is absent or null is "".
+func (c cell) part(n int16) string {
+	switch {
+	case c.comp == 0:
+		return c.at(n, 1)
+	case c.sub == 0:
+		return c.at(c.comp, n)
+	case n == 1:
+		return c.at(c.comp, c.sub)
+	}
+	return ""
+}
+
+// text is the first leaf's text.
+func (c cell) text() string { return c.part(1) }
+
+// deep is subcomponent m of component n of a repetition; for a component only its own first level is left.
+func (c cell) deep(n, m int16) string {
+	if c.comp == 0 {
+		return c.at(n, m)
+	}
+	if m == 1 {
+		return c.part(n)
+	}
+	return ""
+}
+
+func (c cell) at(comp, sub int16) string {
+	if c.seg == nil {
+		return ""
+	}
+	l := c.seg.find(c.field, c.rep, comp, sub)
+	if l == nil {
+		return ""
+	}
+	l.read = true
+	c.d.last = place{c.seg, c.field, c.rep, comp, sub}
+	return l.text
+}
+
+// down is component n of a repetition as a cell of its own.
+func (c cell) down(n int16) cell {
+	if c.comp == 0 {
+		c.comp = n
+	} else {
+		c.sub = n
+	}
+	c.typ = ""
+	return c
+}
+
+// markAll counts everything under the cell as read, for lenses that take it whole.
+func (c cell) markAll() {
+	for i := range c.seg.leaves {
+		l := &c.seg.leaves[i]
+		if (c.field == 0 || l.field == c.field && l.rep == c.rep) && (c.comp == 0 || l.comp == c.comp) && (c.sub == 0 || l.sub == c.sub) {
+			l.read = true
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package mappings
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+)
+
+// codeMap pairs codes both ways. forward and back are sorted by from.
+type codeMap struct {
+	name    string // NAME@VERSION, or the inline map's own
+	keep    bool   // what it doesn't know passes through
+	forward []codePair
+	back    []codePair
+	display []codePair
+	table   string // HL7 table, written to component 3 on the way back
+	system  string // of the target codes, where the target is a Coding or CodeableConcept
+	at      pos
+}
+
+type codePair struct{ from, to string }
+
+func lookup(pairs []codePair, from string) (string, bool) {
+	i := sort.Search(len(pairs), func(i int) bool { return pairs[i].from >= from })
+	if i < len(pairs) && pairs[i].from == from {
+		return pairs[i].to, true
+	}
+	return "", false
+}
+
+func sortPairs(pairs []codePair) {
+	sort.SliceStable(pairs, func(i, j int) bool { return pairs[i].from < pairs[j].from })
+}
+
+// conceptMap is the part of a FHIR ConceptMap that code maps use. A target with equivalence `wider` is only written
+// forward; `narrower` marks a source that only the way back writes.
+type conceptMap struct {
+	ResourceType string `json:"resourceType"`
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Group        []struct {
+		Source   string `json:"source"`
+		Target   string `json:"target"`
+		Unmapped struct {
+			Mode string `json:"mode"`
+		} `json:"unmapped"`
+		Element []struct {
+			Code    string `json:"code"`
+			Display string `json:"display"`
+			Target  []struct {
+				Code        string `json:"code"`
+				Equivalence string `json:"equivalence"`
+			} `json:"target"`
+		} `json:"element"`
+	} `json:"group"`
+}
+
+// readConceptMaps reads every codes/NAME@VERSION.json of the layers.
+func readConceptMaps(r *reporterSet, layer fs.FS, into map[string]*codeMap) {
+	files, err := fs.Glob(layer, "codes/*.json")
+	if err != nil {
+		return
+	}
+	for _, name := range files {
+		data, err := fs.ReadFile(layer, name)
+		if err != nil {
+			continue
+		}
+		rep := r.file(name)
+		key := strings.TrimSuffix(path.Base(name), ".json")
+		m, err := parseConceptMap(data, key)
+		if err != nil {
+			rep.add(CodeCatalogLayout, pos{1, 1}, "This is no code map: %v.", err)
+			continue
+		}
+		if _, known := into[key]; !known {
+			into[key] = m
+		}
+	}
+}
+
+func parseConceptMap(data []byte, key string) (*codeMap, error) {
+	var c conceptMap
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("it isn't JSON of a ConceptMap")
+	}
+	if c.ResourceType != "ConceptMap" || c.Name+"@"+c.Version != key {
+		return nil, fmt.Errorf("it isn't a ConceptMap whose name and version are those of the file")
+	}
+	if len(c.Group) != 1 || len(c.Group[0].Element) == 0 {
+		return nil, fmt.Errorf("it needs one group with elements")
+	}
+	g := c.Group[0]
+	m := &codeMap{name: key, at: pos{1, 1}}
+	if table, ok := strings.CutPrefix(g.Source, v2Tables); ok {
+		m.table = table
+	}
+	if g.Unmapped.Mode == "provided" {
+		m.keep = true
+	}
+	for _, e := range g.Element {
+		for _, t := range e.Target {
+			if t.Equivalence != "narrower" {
+				m.forward = append(m.forward, codePair{e.Code, t.Code})
+			}
+			if t.Equivalence != "wider" {
+				m.back = append(m.back, codePair{t.Code, e.Code})
+			}
+		}
+		if e.Display != "" {
+			m.display = append(m.display, codePair{e.Code, e.Display})
+		}
+	}
+	sortPairs(m.forward)
+	sortPairs(m.back)
+	sortPairs(m.display)
+	for _, list := range [][]codePair{m.forward, m.back} {
+		for i := 1; i < len(list); i++ {
+			if list[i].from == list[i-1].from {
+				return nil, fmt.Errorf("two entries share a code; mark all but one as wider or narrower")
+			}
+		}
+	}
+	return m, nil
+}
+
+// inlineCodes compiles a code map of a map file.
+func inlineCodes(r *reporter, def codesDef, names func(text) string) *codeMap {
+	m := &codeMap{name: def.name.s, keep: def.unmapped.s == "keep", table: def.table.s, at: def.name.at}
+	if def.system.set() {
+		m.system = names(def.system)
+	}
+	prefer := map[string]string{}
+	for _, p := range def.prefer {
+		prefer[p.from.s] = p.to.s
+	}
+	back := map[string]bool{}
+	for _, p := range def.pairs {
+		m.forward = append(m.forward, codePair{p.from.s, p.to.s})
+		if want, ok := prefer[p.to.s]; ok && want != p.from.s {
+			continue
+		}
+		if back[p.to.s] {
+			r.add(CodeInjective, p.from.at, "Two codes become %q; name the one that is written back in prefer, or move this one to forwardOnly.", p.to.s)
+			continue
+		}
+		back[p.to.s] = true
+		m.back = append(m.back, codePair{p.to.s, p.from.s})
+	}
+	for _, p := range def.forwardOnly {
+		m.forward = append(m.forward, codePair{p.from.s, p.to.s})
+	}
+	for _, p := range def.reverseOnly {
+		if back[p.from.s] {
+			r.add(CodeInjective, p.from.at, "%q has a code of its own in map already.", p.from.s)
+			continue
+		}
+		m.back = append(m.back, codePair{p.from.s, p.to.s})
+	}
+	for _, p := range def.display {
+		m.display = append(m.display, codePair{p.from.s, p.to.s})
+	}
+	sortPairs(m.forward)
+	sortPairs(m.back)
+	sortPairs(m.display)
+	for i := 1; i < len(m.forward); i++ {
+		if m.forward[i].from == m.forward[i-1].from {
+			r.add(CodeInjective, def.name.at, "The code %q stands twice.", m.forward[i].from)
+		}
+	}
+	return m
+}
+
+// targets are the codes that the map writes forward.
+func (m *codeMap) hasTarget(code string) bool {
+	for _, p := range m.forward {
+		if p.to == code {
+			return true
+		}
+	}
+	_, ok := lookup(m.back, code)
+	return ok
+}

@@ -1,0 +1,426 @@
+package mappings
+
+import (
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
+)
+
+// unit is a file that takes part in a map: the map itself, or a block used for a frame. Each has its own names, slices
+// and code maps, and its faults are reported against its own file.
+type unit struct {
+	doc    *document
+	r      *reporter
+	names  map[string]string
+	slices map[string]*slice
+	codes  map[string]*codeMap
+	it     *frame // of a block
+	prefix string // of rule ids: pat.
+}
+
+type slice struct {
+	def  sliceDef
+	used bool
+}
+
+// compiler makes the program of one version.
+type compiler struct {
+	main     *unit
+	blocks   map[string]*source
+	concepts map[string]*codeMap
+	versions []string // all that the map is for
+	dict     *hl7v2.Dict
+	defs     *fhir.Defs
+	p        *program
+	frames   map[string]*frame
+	ranks    map[string]int64
+	refs     []*fhirRef // with lists, for their claims
+	v2refs   []*v2Ref
+	claims   map[string][]*fhirPlace
+	v2claims map[string][]*v2Ref
+	written  map[string]pos // FHIR places that two-way rules write
+	filled   map[string]bool
+	alone    bool // inside `first`, whose alternatives may write one place
+}
+
+// compileVersion makes the program of one version; faults go to the units' reporters.
+func compileVersion(src *source, blocks map[string]*source, concepts map[string]*codeMap, versions []string, version string) *program {
+	dict, err := hl7v2.Dictionary(version)
+	if err != nil {
+		src.r.add(CodeType, src.doc.v2.at, "There is no dictionary for version %s.", version)
+		return nil
+	}
+	c := &compiler{blocks: blocks, concepts: concepts, versions: versions, dict: dict, defs: fhir.Definitions(),
+		p: &program{version: version, dict: dict, owned: map[*groupDef]bool{}}, frames: map[string]*frame{},
+		ranks: map[string]int64{}, claims: map[string][]*fhirPlace{}, v2claims: map[string][]*v2Ref{},
+		written: map[string]pos{}, filled: map[string]bool{}}
+	c.main = c.unit(src, nil, "")
+	c.structure()
+	if c.p.root == nil {
+		return nil
+	}
+	c.declareFrames()
+	c.scopes()
+	c.rules()
+	c.ignores()
+	c.settleClaims()
+	c.plan()
+	c.required()
+	return c.p
+}
+
+// unit resolves a file's names, slices and code maps.
+func (c *compiler) unit(src *source, it *frame, prefix string) *unit {
+	u := &unit{doc: src.doc, r: src.r, names: map[string]string{"silta": profiles.Base}, slices: map[string]*slice{},
+		codes: map[string]*codeMap{}, it: it, prefix: prefix}
+	for _, n := range src.doc.names {
+		if _, twice := u.names[n.name.s]; twice {
+			u.r.add(CodeDuplicate, n.name.at, "The name %q is taken.", n.name.s)
+		}
+		u.names[n.name.s] = u.constant(n.value)
+	}
+	for _, s := range src.doc.slices {
+		u.slices[s.name.s] = &slice{def: s}
+	}
+	for _, def := range src.doc.codes {
+		if !def.use.set() {
+			u.codes[def.name.s] = inlineCodes(u.r, def, u.constant)
+			continue
+		}
+		m := c.concepts[def.use.s]
+		if m == nil {
+			u.r.add(CodeNoCodeMap, def.use.at, "There is no code map %q under codes/%s.", def.use.s, meant(def.use.s, keys(c.concepts)))
+			continue
+		}
+		if def.system.set() {
+			own := *m
+			own.system = u.constant(def.system)
+			m = &own
+		}
+		u.codes[def.name.s] = m
+	}
+	return u
+}
+
+func keys[V any](m map[string]V) []string {
+	list := make([]string, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	return list
+}
+
+// constant puts names in for $name, at the start or as a prefix: $fi/municipality-code.
+func (u *unit) constant(t text) string {
+	s, err := u.expand(t.s)
+	if err != nil {
+		u.r.add(CodeName, t.at, "There is no name %q%s.", t.s, meant(strings.TrimPrefix(t.s, "$"), keys(u.names)))
+	}
+	return s
+}
+
+func (u *unit) expand(s string) (string, error) {
+	if !strings.HasPrefix(s, "$") {
+		return s, nil
+	}
+	name, rest := s[1:], ""
+	if i := strings.IndexAny(name, "/|"); i >= 0 {
+		name, rest = name[:i], name[i:]
+	}
+	value, ok := u.names[name]
+	if !ok {
+		return s, errPath
+	}
+	return value + rest, nil
+}
+
+// structure finds the structure that this version reads and writes, and puts declared Z-segments into it.
+func (c *compiler) structure() {
+	h := c.main.doc.v2
+	for _, s := range h.structures {
+		if def := c.dict.Structure(s.s); def != nil {
+			c.p.structure, c.p.root = s.s, newGroupDef(def.Root, nil)
+			break
+		}
+	}
+	if c.p.root == nil {
+		at := h.at
+		if len(h.structures) > 0 {
+			at = h.structures[0].at
+		}
+		if len(h.structures) == 0 || c.firstVersion() {
+			c.main.r.add(CodeNotInMessage, at, "HL7 v%s has none of the map's structures.", c.dict.Version())
+		}
+		return
+	}
+	for _, z := range h.zsegments {
+		if !strings.HasPrefix(z.id.s, "Z") {
+			c.main.r.add(CodeZSegment, z.id.at, "A Z-segment's name starts with Z.")
+			continue
+		}
+		if !c.p.root.insert(z.after.s, z.id.s) {
+			c.main.r.add(CodeNotInMessage, at(z.after.at, z.id.at), "The structure has no segment %s that %s could follow.", z.after.s, z.id.s)
+		}
+	}
+}
+
+func (c *compiler) firstVersion() bool {
+	return len(c.versions) > 0 && c.versions[0] == c.dict.Version()
+}
+
+// insert puts a segment behind another one.
+func (g *groupDef) insert(after, id string) bool {
+	if i := g.direct(after); i >= 0 {
+		rest := append([]memberDef{{segment: id, repeats: true}}, g.members[i+1:]...)
+		g.members = append(g.members[:i+1:i+1], rest...)
+		for j := range g.members {
+			if child := g.members[j].group; child != nil {
+				child.index = j
+			}
+		}
+		return true
+	}
+	for i := range g.members {
+		if child := g.members[i].group; child != nil && child.insert(after, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// active says whether a rule, frame or constant counts in this version.
+func (c *compiler) active(u *unit, since, until text) bool {
+	for _, t := range []text{since, until} {
+		if t.set() && !has(hl7v2.Versions(), t.s) {
+			u.r.add(CodeVersion, t.at, "There is no HL7 version %s%s.", t.s, meant(t.s, hl7v2.Versions()))
+			return true
+		}
+	}
+	v := c.dict.Version()
+	return (!since.set() || hl7v2.VersionAtLeast(v, since.s)) && (!until.set() || hl7v2.VersionAtLeast(until.s, v))
+}
+
+func (c *compiler) declareFrames() {
+	c.p.bundle = &frame{name: "bundle", typ: "Bundle", index: -1, defs: c.defs.Type("Bundle"), message: true, always: true, from: "message"}
+	c.frames["bundle"] = c.p.bundle
+	u := c.main
+	for _, def := range u.doc.frames {
+		if _, twice := c.frames[def.name.s]; twice {
+			u.r.add(CodeDuplicate, def.at, "The frame %q stands here twice.", def.name.s)
+			continue
+		}
+		if !c.active(u, def.since, def.until) {
+			continue
+		}
+		f := &frame{name: def.name.s, typ: def.typ.s, index: len(c.p.frames), each: def.each, always: def.always, from: def.from.s, at: def.at}
+		if f.defs = c.defs.Type(f.typ); f.defs == nil || f.defs.Kind != fhir.Resource || f.defs.Abstract {
+			u.r.add(CodeElement, at(def.typ.at, def.at), "FHIR R4 has no resource type %q%s.", f.typ, meant(f.typ, c.defs.Resources()))
+			continue
+		}
+		c.frameSource(u, f, def)
+		c.frames[f.name] = f
+		c.p.frames = append(c.p.frames, f)
+	}
+	for _, def := range u.doc.frames {
+		c.nest(u, def)
+	}
+}
+
+// frameSource reads `from`.
+func (c *compiler) frameSource(u *unit, f *frame, def frameDef) {
+	if def.from.s == "message" {
+		f.message = true
+		return
+	}
+	p, err := parseV2Path(def.from.s)
+	if err != nil || p.it || p.comp > 0 || p.segPick.kind == pickIndex || p.segPick.kind == pickAll {
+		u.r.add(CodePath, at(def.from.at, def.at), "A frame comes from message, from a segment such as PID or PRD[1.1=RT], or from a field such as TXA-9.")
+		f.message = true
+		return
+	}
+	f.anchor, f.rest, f.field, f.fieldPick = p.segment, p.segPick.kind == pickRest, p.field, p.pick
+	if p.segPick.selecting() {
+		f.selector = c.v2Selector(u, p.segPick, true, def.from)
+	}
+}
+
+// nest settles `in` and `by`.
+func (c *compiler) nest(u *unit, def frameDef) {
+	f := c.frames[def.name.s]
+	if f == nil || !def.in.set() {
+		return
+	}
+	if f.parent = c.frames[def.in.s]; f.parent == nil {
+		u.r.add(CodeFrame, def.in.at, "There is no frame %q%s.", def.in.s, meant(def.in.s, keys(c.frames)))
+		return
+	}
+	for p := f.parent; p != nil; p = p.parent {
+		if p == f {
+			u.r.add(CodeNesting, def.in.at, "The frame %q stands inside itself.", f.name)
+			f.parent = nil
+			return
+		}
+	}
+	if !def.by.set() {
+		u.r.add(CodeNesting, def.at, "A nested frame needs `by`: the reference between %s and %s.", f.parent.name, f.name)
+		return
+	}
+	f.by = c.fhirPath(u, def.by, nil)
+	if f.by == nil {
+		return
+	}
+	f.byChild = f.by.frame == f
+	target := f
+	if f.byChild {
+		target = f.parent
+	}
+	if f.by.typ != "Reference" || f.by.frame != f && f.by.frame != f.parent {
+		u.r.add(CodeNesting, def.by.at, "`by` must be a reference from %s to %s or back.", f.parent.name, f.name)
+	}
+	c.mayPoint(u, f.by, target)
+	if def.orphans.set() {
+		if f.orphans = c.fhirPath(u, def.orphans, nil); f.orphans != nil {
+			c.mayPoint(u, f.orphans, f)
+		}
+	}
+}
+
+// mayPoint checks that a reference element may lead to a frame's type.
+func (c *compiler) mayPoint(u *unit, ref *fhirRef, to *frame) {
+	if ref.typ != "Reference" {
+		u.r.add(CodeTypeClash, ref.at, "%s is no reference.", ref.path.source)
+		return
+	}
+	if e := ref.elem; len(e.Targets) > 0 && !has(e.Targets, to.typ) && !has(e.Targets, "Resource") {
+		u.r.add(CodeTarget, ref.at, "%s may not point to a %s; it may to %s.", ref.path.source, to.typ, strings.Join(e.Targets, ", "))
+	}
+}
+
+// scopes finds the group that each anchor stands for.
+func (c *compiler) scopes() {
+	c.p.bundle.scope, c.p.bundle.holder = c.p.root, c.p.root
+	for _, f := range c.p.frames {
+		if f.message {
+			f.scope, f.holder = c.p.root, c.p.root
+			continue
+		}
+		f.holder = c.p.root
+		if c.p.root.direct(f.anchor) < 0 {
+			f.holder = c.p.root.holder(f.anchor, nil)
+		}
+		if f.parent != nil && f.parent.scope != nil && f.parent.anchor != f.anchor {
+			if inside := f.parent.scope.holder(f.anchor, nil); inside != nil {
+				f.holder = inside
+			} else if f.parent.scope.direct(f.anchor) >= 0 {
+				f.holder = f.parent.scope
+			}
+		}
+		if f.holder == nil {
+			c.absentSegment(f.anchor, f.at)
+			f.holder = c.p.root
+			continue
+		}
+		if m := f.holder.members[f.holder.direct(f.anchor)]; m.required && !m.repeats {
+			f.scope = f.holder
+		}
+		if f.field > 0 && c.field(c.main, f.anchor, f.field, f.at) == nil {
+			f.field = 0
+		}
+	}
+	for _, f := range c.p.frames {
+		if f.parent != nil && f.scope != nil && f.scope != f.parent.scope {
+			c.p.owned[f.scope] = true
+		}
+		if f.rest {
+			for _, other := range c.p.frames {
+				if other != f && other.anchor == f.anchor && other.selector != nil {
+					f.rivals = append(f.rivals, other.selector)
+				}
+			}
+		}
+	}
+}
+
+// absentSegment reports a segment that isn't in the structure, or in HL7 at all, or not in this version.
+func (c *compiler) absentSegment(id string, at pos) {
+	r := c.main.r
+	switch {
+	case strings.HasPrefix(id, "Z"):
+		r.add(CodeZSegment, at, "The map doesn't declare %s under v2.zsegments.", id)
+	case c.dict.Segment(id) != nil:
+		r.add(CodeNotInMessage, at, "%s isn't in %s of HL7 v%s.", id, c.p.structure, c.dict.Version())
+	case c.elsewhere(func(d *hl7v2.Dict) bool { return d.Segment(id) != nil }):
+		r.add(CodeVersion, at, "There is no segment %s in HL7 v%s; say since or until.", id, c.dict.Version())
+	default:
+		r.add(CodeSegment, at, "HL7 v%s has no segment %s%s.", c.dict.Version(), id, meant(id, c.dict.Segments()))
+	}
+}
+
+// elsewhere says whether another version of the map fits.
+func (c *compiler) elsewhere(fits func(*hl7v2.Dict) bool) bool {
+	for _, v := range c.versions {
+		if d, err := hl7v2.Dictionary(v); err == nil && fits(d) {
+			return true
+		}
+	}
+	return false
+}
+
+// rank numbers keys in the order in which they come first.
+func (c *compiler) rank(key string) int64 {
+	n, ok := c.ranks[key]
+	if !ok {
+		n = int64(len(c.ranks) + 1)
+		c.ranks[key] = n
+	}
+	return n
+}
+
+// source is a file of the catalog.
+type source struct {
+	doc    *document
+	r      *reporter
+	data   []byte
+	digest string
+	dir    string // its folder in the layer, for the cases
+}
+
+// reporterSet keeps a reporter for each file.
+type reporterSet struct{ list []*reporter }
+
+func (s *reporterSet) file(name string) *reporter {
+	r := &reporter{file: name}
+	s.list = append(s.list, r)
+	return r
+}
+
+// faults are all faults of all files, each once: a map is compiled for several versions.
+func (s *reporterSet) faults() contracts.Faults {
+	var all contracts.Faults
+	for _, r := range s.list {
+		all = append(all, r.once()...)
+	}
+	return all
+}
+
+// once gives the faults without repeats of one code at one place, in the order of the file.
+func (r *reporter) once() contracts.Faults {
+	type key struct {
+		code      string
+		line, col int
+	}
+	seen := map[key]bool{}
+	var list contracts.Faults
+	for _, f := range r.faults {
+		k := key{f.Code, f.Line, f.Col}
+		if !seen[k] {
+			seen[k] = true
+			list = append(list, f)
+		}
+	}
+	sortFaults(list)
+	return list
+}

@@ -1,0 +1,426 @@
+package mappings
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// forward is one translation from v2 to the canonical message.
+type forward struct {
+	p         *program
+	d         *dialect
+	zone      *time.Location
+	arena     arena
+	instances [][]*instance // by frame
+	bundle    *instance
+	pending   []pendingLink
+	findings  contracts.Faults
+	faults    contracts.Faults
+	op        *op
+	getter    getter
+}
+
+// instance is one occurrence of a frame, in either direction.
+type instance struct {
+	frame  *frame
+	index  int
+	parent *instance
+	res    *node
+	url    string
+	made   bool
+	// forward
+	group *group
+	seg   *segment
+	rep   int16
+	// reverse
+	out     *outGroup
+	outSeg  *outSegment
+	foreign bool // found in the request, not in the answer
+}
+
+type pendingLink struct {
+	node *node
+	to   *frame
+	at   *segment
+	rule *op
+}
+
+// spot is where a rule runs: a frame's instance, and inside nested rules the current segment, repetition and element.
+type spot struct {
+	inst *instance
+	seg  *segment
+	rep  int16
+	elem *node
+}
+
+// namespace is the UUID under which fullUrls are derived.
+var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/hoitosilta/silta/mappings"))
+
+// Forward translates a v2 message to its canonical Bundle. m isn't changed; the Result doesn't share its bytes.
+// The error is contracts.Faults: all that would park the message, each with its place; then there is no Result.
+func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
+	p, fault := m.programFor(msg)
+	if fault != nil {
+		return nil, contracts.Faults{fault}
+	}
+	f := &forward{p: p, d: layout(msg), zone: m.zone(c)}
+	f.getter.run = f
+	assemble(f.d, p.root)
+	f.makeInstances()
+	for _, t := range p.tables {
+		f.table(t)
+	}
+	for _, o := range p.ops {
+		f.run(o)
+	}
+	if len(f.faults) > 0 {
+		return nil, f.faults
+	}
+	f.decide()
+	f.urls(m, msg, c)
+	f.constants()
+	f.links()
+	return f.result(), nil
+}
+
+// makeInstances finds the anchors of every frame.
+func (f *forward) makeInstances() {
+	f.instances = make([][]*instance, len(f.p.frames))
+	f.bundle = &instance{frame: f.p.bundle, index: 1, group: f.d.root, res: f.arena.new("", nil), made: true}
+	for _, fr := range f.p.frames {
+		switch {
+		case fr.message:
+			f.add(fr, f.d.root, nil, 0)
+		default:
+			f.anchors(fr)
+		}
+	}
+}
+
+func (f *forward) add(fr *frame, g *group, seg *segment, rep int16) bool {
+	if !fr.each && len(f.instances[fr.index]) > 0 {
+		return false
+	}
+	in := &instance{frame: fr, index: len(f.instances[fr.index]) + 1, group: g, seg: seg, rep: rep, res: f.arena.new("", nil)}
+	in.res.resource = in
+	if fr.parent != nil {
+		in.parent = f.parentOf(in)
+	}
+	f.instances[fr.index] = append(f.instances[fr.index], in)
+	return true
+}
+
+func (f *forward) anchors(fr *frame) {
+	for i := range f.d.segments {
+		s := &f.d.segments[i]
+		if s.id != fr.anchor || fr.selector != nil && !s.matches(fr.selector, 0) || fr.rest && s.matchesAny(fr.rivals, 0) {
+			continue
+		}
+		if fr.field == 0 {
+			f.add(fr, s.group, s, 0)
+			continue
+		}
+		reps := s.reps(int16(fr.field), nil)
+		for _, r := range reps {
+			if fr.fieldPick.kind == pickIndex && int(r) != fr.fieldPick.index {
+				continue
+			}
+			f.add(fr, s.group, s, r)
+		}
+	}
+}
+
+// parentOf finds the parent's instance that the anchor belongs to: the one of the same segment, else the one whose
+// group holds it.
+func (f *forward) parentOf(in *instance) *instance {
+	var holding *instance
+	for _, p := range f.instances[in.frame.parent.index] {
+		if p.seg == in.seg && p.seg != nil {
+			return p
+		}
+		if p.frame.scope != nil && in.group.within(p.group) {
+			holding = p
+		}
+	}
+	return holding
+}
+
+// matches says whether any alternative of the selector holds for the segment (rep 0) or its repetition.
+func (s *segment) matches(sel *v2Selector, field int16, rep ...int16) bool {
+	for _, alt := range sel.alts {
+		all := true
+		for i := range alt {
+			if !s.holds(&alt[i], field, rep...) {
+				all = false
+				break
+			}
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// holds compares one condition and counts what it read.
+func (s *segment) holds(c *v2Cond, field int16, rep ...int16) bool {
+	if len(rep) == 0 {
+		for i := range s.leaves {
+			l := &s.leaves[i]
+			if l.field == c.field && l.comp == c.comp && l.sub == c.sub && l.text == c.value && !l.null {
+				l.read = true
+				return true
+			}
+		}
+		return false
+	}
+	l := s.find(field, rep[0], c.comp, c.sub)
+	if l == nil || l.null || l.text != c.value {
+		return false
+	}
+	l.read = true
+	return true
+}
+
+func (s *segment) matchesAny(list []*v2Selector, field int16, rep ...int16) bool {
+	for _, sel := range list {
+		if s.matches(sel, field, rep...) {
+			return true
+		}
+	}
+	return false
+}
+
+// reps appends the numbers of a field's populated repetitions.
+func (s *segment) reps(field int16, list []int16) []int16 {
+	for i := range s.leaves {
+		if l := &s.leaves[i]; l.field == field && (len(list) == 0 || list[len(list)-1] != l.rep) {
+			list = append(list, l.rep)
+		}
+	}
+	return list
+}
+
+// set writes a leaf and remembers who wrote it and from where.
+func (f *forward) set(n *node, kind fhir.Kind, text string) {
+	n.kind, n.text, n.rule, n.from, n.fixed = kind, text, f.op, f.d.last, false
+}
+
+// fix writes a constant.
+func (f *forward) fix(n *node, kind fhir.Kind, text string, rule *op) {
+	n.kind, n.text, n.rule, n.from, n.fixed = kind, text, rule, place{}, true
+}
+
+func (f *forward) child(n *node, name string) *node {
+	if k := n.get(name); k != nil {
+		return k
+	}
+	k := f.arena.new(name, n)
+	n.append(k)
+	return k
+}
+
+func (f *forward) item(n *node, name string) *node {
+	k := f.arena.new(name, n)
+	k.many = true
+	n.append(k)
+	return k
+}
+
+// element gives the element of a list that a path's step names, making it where needed. order sorts it among the
+// others; fresh makes a new one.
+func (f *forward) element(parent *node, step *fhirPlace, order int64, fresh bool) *node {
+	key := "#" + itoa(max(step.pick.index, 1))
+	if step.sel != nil {
+		key = step.sel.source
+	}
+	if !fresh {
+		for k := parent.get(step.name); k != nil; k = k.follow() {
+			if k.key == key {
+				return k
+			}
+		}
+	}
+	n := f.arena.new(step.name, parent)
+	n.many, n.order, n.key = true, order, key
+	if fresh {
+		n.key = ""
+	}
+	parent.insert(n)
+	return n
+}
+
+// insert puts a list item behind those of its name with the same or a lower order.
+func (n *node) insert(kid *node) {
+	var after, before *node
+	for k := n.first; k != nil; k = k.next {
+		if k.name != kid.name {
+			continue
+		}
+		if k.order > kid.order {
+			before = k
+			break
+		}
+		after = k
+	}
+	switch {
+	case before == nil:
+		n.append(kid)
+	case after != nil:
+		kid.next = after.next
+		after.next = kid
+	default:
+		kid.next = before
+		if n.first == before {
+			n.first = kid
+			return
+		}
+		for k := n.first; k != nil; k = k.next {
+			if k.next == before {
+				k.next = kid
+				return
+			}
+		}
+	}
+}
+
+// target walks a path from its frame or the current element and makes what is missing.
+func (f *forward) target(ref *fhirRef, at spot, source int64) *node {
+	n := at.elem
+	if ref.frame != nil {
+		in := f.instanceFor(ref.frame, at.inst)
+		if in == nil {
+			return nil
+		}
+		n = in.res
+	}
+	for i := range ref.steps {
+		step := &ref.steps[i]
+		if step.list {
+			n = f.element(n, step, step.order<<40|source, step.pick.many())
+		} else {
+			n = f.child(n, step.name)
+		}
+	}
+	return n
+}
+
+// constantsOf writes what the selectors on a path say, after a rule wrote there.
+func (f *forward) constantsOf(ref *fhirRef, leaf *node, o *op) {
+	n := leaf
+	for i := len(ref.steps) - 1; i >= 0; i-- {
+		if sel := ref.steps[i].sel; sel != nil {
+			if len(sel.alts) > 0 && !matchesNode(n, sel) {
+				f.writeConds(n, sel.alts[0], o)
+			}
+			f.writeConds(n, sel.set, o)
+		}
+		n = n.parent
+	}
+}
+
+func (f *forward) writeConds(n *node, conds []fhirCond, o *op) {
+	for i := range conds {
+		to := n
+		for j, name := range conds[i].path {
+			if next := to.get(name); next != nil {
+				to = next
+			} else if conds[i].lists[j] {
+				to = f.item(to, name)
+			} else {
+				to = f.child(to, name)
+			}
+		}
+		f.fix(to, conds[i].kind, conds[i].value, o)
+	}
+}
+
+// matchesNode says whether any alternative of a selector holds for an element.
+func matchesNode(n *node, sel *fhirSelector) bool {
+	for _, alt := range sel.alts {
+		all := true
+		for i := range alt {
+			if !holdsNode(n, &alt[i], 0) {
+				all = false
+				break
+			}
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+func holdsNode(n *node, c *fhirCond, depth int) bool {
+	if depth == len(c.path) {
+		return n.text == c.value && n.kind != fhir.KindObject
+	}
+	for k := n.get(c.path[depth]); k != nil; k = k.follow() {
+		if holdsNode(k, c, depth+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// instanceFor gives the instance of another frame that belongs to this one: the same, of the same segment, its parent
+// or child, else the first.
+func (f *forward) instanceFor(fr *frame, in *instance) *instance {
+	if in != nil && in.frame == fr {
+		return in
+	}
+	if fr == f.p.bundle {
+		return f.bundle
+	}
+	list := f.instances[fr.index]
+	if in != nil && in.seg != nil {
+		for _, other := range list {
+			if other.seg == in.seg && (other.rep == in.rep || other.rep == 0) {
+				return other
+			}
+		}
+	}
+	if len(list) == 0 || fr.each && in != nil && in.frame.each {
+		return nil
+	}
+	return list[0]
+}
+
+func (f *forward) warn(code string, at place, text string) {
+	w := contracts.Faultf(contracts.Invalid, code, at.String(), "%s", text)
+	w.Grade = contracts.GradeWarning
+	f.findings = append(f.findings, w)
+}
+
+// urls derives the fullUrls: from the map, the sender, the control id, the frame and the place, never from a person.
+func (f *forward) urls(m *Map, msg *hl7v2.Message, c Context) {
+	sender := c.Sender
+	if sender == "" {
+		head := msg.Segment(0)
+		sender = head.Field(3).ER7() + "|" + head.Field(4).ER7()
+	}
+	base := strings.Join([]string{m.doc.id.s, sender, msg.ControlID()}, "\x00")
+	for _, list := range f.instances {
+		for _, in := range list {
+			if in.made {
+				in.url = "urn:uuid:" + uuid.NewSHA1(namespace, []byte(base+"\x00"+in.path())).String()
+			}
+		}
+	}
+}
+
+func (in *instance) path() string {
+	own := in.frame.name + "/" + strconv.Itoa(in.index)
+	if in.parent != nil {
+		return in.parent.path() + "/" + own
+	}
+	return own
+}

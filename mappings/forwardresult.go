@@ -1,0 +1,324 @@
+package mappings
+
+import (
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// constants writes what stands on every made instance: constants, and what stands for an absent source.
+func (f *forward) constants() {
+	for _, k := range f.p.consts {
+		if k.fhir == nil {
+			f.seeConstant(k)
+			continue
+		}
+		for _, in := range f.madeOf(k.fhir.frame) {
+			f.constant(in.res, k.fhir.steps, k)
+		}
+	}
+	for _, o := range f.p.ops {
+		f.absentees(o)
+	}
+}
+
+func (f *forward) absentees(o *op) {
+	if o.kind == opNested || !o.forward {
+		return
+	}
+	for _, kid := range o.kids {
+		f.absentees(kid)
+	}
+	if o.absent == "" {
+		return
+	}
+	for _, in := range f.madeOf(o.frame) {
+		f.absent(o, spot{inst: in, seg: in.seg, rep: in.rep})
+	}
+}
+
+func (f *forward) madeOf(fr *frame) []*instance {
+	if fr == f.p.bundle {
+		return []*instance{f.bundle}
+	}
+	var made []*instance
+	for _, in := range f.instances[fr.index] {
+		if in.made {
+			made = append(made, in)
+		}
+	}
+	return made
+}
+
+// constant writes a constant; (*) means every element that is there.
+func (f *forward) constant(n *node, steps []fhirPlace, k *constant) {
+	for i := range steps {
+		step := &steps[i]
+		if step.pick.many() {
+			for item := n.get(step.name); item != nil; item = item.follow() {
+				f.constant(item, steps[i+1:], k)
+			}
+			return
+		}
+		if step.list {
+			n = f.element(n, step, step.order<<40, false)
+			if step.sel != nil && len(step.sel.alts) > 0 {
+				f.writeConds(n, step.sel.alts[0], k.rule)
+				f.writeConds(n, step.sel.set, k.rule)
+			}
+		} else {
+			n = f.child(n, step.name)
+		}
+	}
+	if n.kind == fhir.KindAbsent {
+		f.fix(n, jsonKind(k.fhir.typ), k.value, k.rule)
+	}
+}
+
+// seeConstant counts a v2 constant as read where the message says just that.
+func (f *forward) seeConstant(k *constant) {
+	c, ok := f.one(k.v2, spot{inst: f.bundle})
+	if ok && peek(c) == k.value {
+		c.text()
+	}
+}
+
+// decide says which instances are made: filled by a rule, or always, or the parent that leads to a made child.
+func (f *forward) decide() {
+	for i := len(f.instances) - 1; i >= 0; i-- {
+		for _, in := range f.instances[i] {
+			in.made = in.made || in.frame.always || in.res.filled()
+			if in.made && in.parent != nil && !in.frame.byChild {
+				in.parent.made = true
+			}
+		}
+	}
+	for _, list := range f.instances {
+		for _, in := range list {
+			if in.made && in.parent != nil && !in.frame.byChild {
+				in.parent.made = true
+			}
+		}
+	}
+}
+
+// links writes the references between the instances that are made.
+func (f *forward) links() {
+	for _, p := range f.pending {
+		for _, in := range f.instances[p.to.index] {
+			if in.made && in.seg == p.at {
+				f.refer(p.node, in, p.rule)
+				break
+			}
+		}
+	}
+	for _, fr := range f.p.frames {
+		if fr.by != nil {
+			f.nesting(fr)
+		}
+	}
+	for _, l := range f.p.links {
+		if !l.forward {
+			continue
+		}
+		for _, from := range f.madeOf(l.frame) {
+			for _, to := range l.to {
+				f.link(l, from, to)
+			}
+		}
+	}
+}
+
+// nesting writes the reference between parent and child, and that of children without a parent.
+func (f *forward) nesting(fr *frame) {
+	rule := &op{id: "link"}
+	for _, in := range f.madeOf(fr) {
+		switch {
+		case in.parent != nil && in.parent.made && fr.byChild:
+			f.reference(in.res, fr.by, in.parent, rule)
+		case in.parent != nil && in.parent.made:
+			f.reference(in.parent.res, fr.by, in, rule)
+		case fr.orphans != nil:
+			for _, holder := range f.madeOf(fr.orphans.frame) {
+				f.reference(holder.res, fr.orphans, in, rule)
+			}
+		}
+	}
+}
+
+// link writes references to the instances of the nearest common scope: of the same segment, else inside, else around,
+// else all.
+func (f *forward) link(l *link, from *instance, to *frame) {
+	all := f.madeOf(to)
+	chosen := nearest(from, all)
+	for i, in := range chosen {
+		if i > 0 && !l.ref.steps[len(l.ref.steps)-1].list && !anyList(l.ref) {
+			break
+		}
+		f.reference(from.res, l.ref, in, l.rule)
+	}
+}
+
+func anyList(ref *fhirRef) bool {
+	for i := range ref.steps {
+		if ref.steps[i].list && !ref.steps[i].pick.selecting() {
+			return true
+		}
+	}
+	return false
+}
+
+func nearest(from *instance, all []*instance) []*instance {
+	if from.seg == nil {
+		return all
+	}
+	tests := []func(*instance) bool{
+		func(in *instance) bool { return in.seg == from.seg },
+		func(in *instance) bool {
+			return in.parent == from || from.frame.scope != nil && in.group.within(from.group)
+		},
+		func(in *instance) bool {
+			return from.parent == in || in.frame.scope != nil && from.group.within(in.group)
+		},
+	}
+	for _, fits := range tests {
+		var chosen []*instance
+		for _, in := range all {
+			if fits(in) {
+				chosen = append(chosen, in)
+			}
+		}
+		if len(chosen) > 0 {
+			return chosen
+		}
+	}
+	return all
+}
+
+// reference writes one reference at a path, unless it stands there already.
+func (f *forward) reference(n *node, ref *fhirRef, to *instance, rule *op) {
+	for i := range ref.steps {
+		step := &ref.steps[i]
+		if !step.list {
+			n = f.child(n, step.name)
+			continue
+		}
+		if step.sel != nil || i+1 < len(ref.steps) {
+			n = f.element(n, step, step.order<<40, false)
+			if step.sel != nil && len(step.sel.alts) > 0 && !matchesNode(n, step.sel) {
+				f.writeConds(n, step.sel.alts[0], rule)
+			}
+			continue
+		}
+		for item := n.get(step.name); item != nil; item = item.follow() {
+			if item.peek("reference") == to.url {
+				return
+			}
+		}
+		n = f.element(n, step, step.order<<40|1<<39, true)
+	}
+	f.refer(n, to, rule)
+}
+
+func (f *forward) refer(n *node, to *instance, rule *op) {
+	leaf := f.child(n, "reference")
+	if leaf.kind == fhir.KindAbsent {
+		f.fix(leaf, fhir.KindString, to.url, rule)
+	}
+}
+
+// result builds the Bundle: entries in the order of the frames, children behind their parents.
+func (f *forward) result() *Result {
+	r := &Result{Findings: f.findings}
+	tree := &fhir.Tree{}
+	root := tree.Reset("Bundle")
+	trace := func(n *node, at fhir.Node) { r.lineage = append(r.lineage, origin{n.rule, n.from, at}) }
+	f.bundle.res.emit(root, trace)
+	root.Set("type", fhir.String("message"))
+	entries := root.Add("entry", fhir.Array())
+	var emit func(in *instance)
+	emit = func(in *instance) {
+		if in.made {
+			entry := entries.Push(fhir.Object())
+			entry.Add("fullUrl", fhir.String(in.url))
+			res := entry.Add("resource", fhir.Object())
+			res.Add("resourceType", fhir.String(in.frame.typ))
+			in.res.emit(res, trace)
+		}
+		for _, fr := range f.p.frames {
+			if fr.parent != in.frame {
+				continue
+			}
+			for _, child := range f.instances[fr.index] {
+				if child.parent == in {
+					emit(child)
+				}
+			}
+		}
+	}
+	for _, fr := range f.p.frames {
+		for _, in := range f.instances[fr.index] {
+			if in.parent == nil {
+				emit(in)
+			}
+		}
+	}
+	root.Order(nil)
+	r.Bundle = tree
+	f.coverage(r)
+	return r
+}
+
+// coverage counts what was read, or is ignored for a reason, and names the rest.
+func (f *forward) coverage(r *Result) {
+	total, read := 0, 0
+	for i := range f.d.segments {
+		s := &f.d.segments[i]
+		var last place
+		for j := range s.leaves {
+			l := &s.leaves[j]
+			total++
+			if l.read || f.counts(s, l) {
+				read++
+				continue
+			}
+			if here := (place{s, l.field, l.rep, l.comp, 0}); here != last {
+				last = here
+				r.Unread = append(r.Unread, unreadPlace(s, l))
+			}
+		}
+	}
+	r.Coverage = 1
+	if total > 0 {
+		r.Coverage = float64(read) / float64(total)
+	}
+}
+
+// unreadPlace names a leaf as briefly as it is unambiguous: PV1-7, PID-3(2).4.
+func unreadPlace(s *segment, l *leaf) string {
+	p := place{seg: s, field: l.field}
+	if l.rep > 1 {
+		p.rep = l.rep
+	}
+	if l.comp > 1 {
+		p.rep, p.comp = l.rep, l.comp
+	}
+	return p.String()
+}
+
+// counts says whether a leaf is covered without a rule: the version, the character set, counters, and what is ignored.
+func (f *forward) counts(s *segment, l *leaf) bool {
+	if s.id == "MSH" && (l.field == 12 || l.field == 18) {
+		return true
+	}
+	if l.field == 1 {
+		if def := f.p.dict.Segment(s.id); def != nil && def.Field(1) != nil && def.Field(1).Type == "SI" {
+			return true
+		}
+	}
+	for i := range f.p.ignored {
+		x := &f.p.ignored[i]
+		if x.segment == s.id && (x.from == 0 || l.field >= x.from && l.field <= x.to) && (x.comp == 0 || x.comp == l.comp) {
+			return true
+		}
+	}
+	return false
+}

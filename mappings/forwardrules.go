@@ -1,0 +1,564 @@
+package mappings
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// run runs a rule for every instance of its frame and keeps its faults.
+func (f *forward) run(o *op) {
+	if !o.forward {
+		return
+	}
+	list := f.instances
+	if o.frame == f.p.bundle {
+		f.keep(f.try(o, spot{inst: f.bundle}))
+		return
+	}
+	for _, in := range list[o.frame.index] {
+		f.keep(f.try(o, spot{inst: in, seg: in.seg, rep: in.rep}))
+	}
+}
+
+func (f *forward) keep(_ bool, fault *contracts.Fault) {
+	if fault != nil {
+		f.faults = append(f.faults, fault)
+	}
+}
+
+// try runs a rule at one spot. It says whether the rule wrote; a fault means that its source is there and was refused.
+func (f *forward) try(o *op, at spot) (bool, *contracts.Fault) {
+	if !o.forward || !f.allow(o, at) {
+		return false, nil
+	}
+	f.op = o
+	switch o.kind {
+	case opFirst:
+		return f.first(o, at)
+	case opNested:
+		return f.nested(o, at)
+	case opLink:
+		n := f.target(o.fhir[0], at, 0)
+		f.pending = append(f.pending, pendingLink{n, o.link, at.seg, o})
+		return true, nil
+	case opValue:
+		f.fix(f.target(o.fhir[0], at, 0), jsonKind(o.fhir[0].typ), o.value, o)
+		return false, nil
+	}
+	return f.lens(o, at)
+}
+
+// allow says whether the rule's `if` holds.
+func (f *forward) allow(o *op, at spot) bool {
+	if len(o.ifV2) == 0 {
+		return true
+	}
+	for _, alt := range o.ifV2 {
+		all := true
+		for _, cond := range alt {
+			c, ok := f.one(cond.ref, at)
+			if !ok || c.text() != cond.value {
+				all = false
+				break
+			}
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// first takes the first alternative that writes. Where all that were there refused, the first refusal counts.
+func (f *forward) first(o *op, at spot) (bool, *contracts.Fault) {
+	var refused *contracts.Fault
+	for _, kid := range o.kids {
+		spot := at
+		if kid.frame != o.frame && kid.frame != nil {
+			in := f.instanceFor(kid.frame, at.inst)
+			if in == nil {
+				continue
+			}
+			spot.inst = in
+		}
+		wrote, fault := f.try(kid, spot)
+		if wrote {
+			return true, nil
+		}
+		if refused == nil {
+			refused = fault
+		}
+	}
+	return false, refused
+}
+
+// nested pairs each segment or repetition with an element and runs the rules inside. Links make an element too, values
+// don't.
+func (f *forward) nested(o *op, at spot) (bool, *contracts.Fault) {
+	any := false
+	for _, c := range f.sources(o.v2[0], at, nil) {
+		elem := f.target(o.fhir[0], at, sourceOrder(f.d, c))
+		inner := spot{inst: at.inst, seg: c.seg, rep: c.rep, elem: elem}
+		wrote := false
+		for _, kid := range o.kids {
+			if kid.kind == opValue {
+				continue
+			}
+			ok, fault := f.try(kid, inner)
+			f.keep(ok, fault)
+			wrote = wrote || ok
+		}
+		if !wrote {
+			continue
+		}
+		any = true
+		for _, kid := range o.kids {
+			if kid.kind == opValue {
+				f.try(kid, inner)
+			}
+		}
+		f.constantsOf(o.fhir[0], elem, o)
+		f.absents(o, inner)
+	}
+	return any, nil
+}
+
+// absents writes what stands for an absent source, once an element is made.
+func (f *forward) absents(o *op, at spot) {
+	for _, kid := range o.kids {
+		if kid.absent != "" {
+			f.absent(kid, at)
+		}
+	}
+}
+
+func (f *forward) absent(o *op, at spot) {
+	n := f.target(o.fhir[0], at, 0)
+	if n != nil && !n.holds() {
+		f.fix(n, jsonKind(o.fhir[0].typ), o.absent, o)
+	}
+}
+
+// lens reads a rule's cells and writes its elements.
+func (f *forward) lens(o *op, at spot) (bool, *contracts.Fault) {
+	ref := o.v2[0]
+	if !ref.many() {
+		return f.single(o, at)
+	}
+	cells := f.sources(ref, at, nil)
+	switch {
+	case len(cells) == 0:
+		return f.alternative(o, at)
+	case o.rep == "join":
+		return f.join(o, at, cells)
+	case o.rep == "first":
+		cells = cells[:1]
+	case o.rep == "last":
+		cells = cells[len(cells)-1:]
+	case o.rep == "same":
+		return f.same(o, at, cells)
+	case o.rep == "error" && len(cells) > 1:
+		return false, contracts.Faultf(contracts.Invalid, CodeValue, cells[1].place().String(), "Only one repetition may stand here.")
+	}
+	wrote := false
+	for _, c := range cells {
+		ok, fault := f.translate(o, at, []cell{c})
+		if fault != nil {
+			return wrote, fault
+		}
+		wrote = wrote || ok
+	}
+	return wrote, nil
+}
+
+// single is a rule whose cells don't repeat: the first of each.
+func (f *forward) single(o *op, at spot) (bool, *contracts.Fault) {
+	var buf [6]cell
+	cells, any := buf[:0], false
+	for _, ref := range o.v2 {
+		c, ok := f.one(ref, at)
+		c.d = f.d
+		any = any || ok
+		cells = append(cells, c)
+	}
+	if !any {
+		return f.alternative(o, at)
+	}
+	return f.translate(o, at, cells)
+}
+
+// alternative reads what `or` names.
+func (f *forward) alternative(o *op, at spot) (bool, *contracts.Fault) {
+	for _, ref := range o.orV2 {
+		if c, ok := f.one(ref, at); ok {
+			return f.translate(o, at, []cell{c})
+		}
+	}
+	return false, nil
+}
+
+// same takes the first of several that must agree.
+func (f *forward) same(o *op, at spot, cells []cell) (bool, *contracts.Fault) {
+	for _, c := range cells[1:] {
+		if c.text() != cells[0].text() {
+			return false, contracts.Faultf(contracts.Invalid, CodeValue, c.place().String(), "This must be the same as in %s.", cells[0].place())
+		}
+		c.markAll()
+	}
+	return f.translate(o, at, cells[:1])
+}
+
+// join makes one text of several.
+func (f *forward) join(o *op, at spot, cells []cell) (bool, *contracts.Fault) {
+	parts := make([]string, len(cells))
+	for i := len(cells) - 1; i >= 0; i-- { // backwards, so that the lineage names the first
+		parts[i] = unbreak(cells[i].text())
+	}
+	text := strings.Join(parts, o.sep)
+	if strings.TrimSpace(text) == "" {
+		return false, nil
+	}
+	n := f.target(o.fhir[0], at, sourceOrder(f.d, cells[0]))
+	if n == nil {
+		return false, nil
+	}
+	if o.lens == textBase64Lens {
+		text = base64.StdEncoding.EncodeToString([]byte(text))
+	} else {
+		text = strings.TrimRight(text, " \n")
+	}
+	f.op = o
+	f.set(n, fhir.KindString, text)
+	f.finish(o, o.fhir, []*node{n}, at)
+	return true, nil
+}
+
+// translate runs the lens or code map once, into the rule's elements and those of `also`.
+func (f *forward) translate(o *op, at spot, cells []cell) (bool, *contracts.Fault) {
+	if o.code != nil {
+		return f.translateCode(o, at, cells[0])
+	}
+	if ok, fault := f.apply(o, o.fhir, at, cells); !ok || fault != nil {
+		return ok, fault
+	}
+	for i := range o.alsoFHIR {
+		f.apply(o, o.alsoFHIR[i:i+1], at, cells)
+	}
+	return true, nil
+}
+
+// apply runs the lens into one set of elements.
+func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *contracts.Fault) {
+	g := &getter{run: f, in: cells, system: o.system, sep: o.sep}
+	var buf [2]*node
+	g.out = buf[:0]
+	order := sourceOrder(f.d, cells[0])
+	for _, ref := range refs {
+		n := f.target(ref, at, order)
+		if n == nil {
+			return false, nil
+		}
+		g.out = append(g.out, n)
+	}
+	f.op = o
+	f.d.last = firstPlace(cells)
+	if o.prefix != "" {
+		f.set(g.out[0], fhir.KindString, o.prefix+cells[0].text())
+	} else if why := o.lens.get(g); why != "" {
+		return false, contracts.Faultf(contracts.Invalid, CodeValue, firstPlace(cells).String(), "%s", why)
+	}
+	f.finish(o, refs, g.out, at)
+	return true, nil
+}
+
+func firstPlace(cells []cell) place {
+	for _, c := range cells {
+		if c.seg != nil {
+			return c.place()
+		}
+	}
+	return place{}
+}
+
+// finish writes the constants of the selectors and of `set`.
+func (f *forward) finish(o *op, refs []*fhirRef, nodes []*node, at spot) {
+	for i, ref := range refs {
+		f.constantsOf(ref, nodes[i], o)
+	}
+	for _, s := range o.setFHIR {
+		if n := f.target(s.ref, at, 0); n != nil {
+			f.fix(n, jsonKind(s.ref.typ), s.value, o)
+			f.constantsOf(s.ref, n, o)
+		}
+	}
+}
+
+// translateCode looks a code up. Components 2 and 3 count as read where they say what the way back would write.
+func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault) {
+	code := c.text()
+	if code == "" {
+		return f.alternative(&op{v2: nil, orV2: nil}, at)
+	}
+	to, ok := lookup(o.code.forward, code)
+	if !ok {
+		if !o.code.keep {
+			where := f.d.last.String()
+			return false, contracts.Faultf(contracts.Unmapped, CodeUnmapped, where, "The code map %s doesn't know this code.", o.code.name)
+		}
+		to = code
+	}
+	from := f.d.last
+	if c.comp == 0 {
+		if display, ok := lookup(o.code.display, code); ok && peek(c.down(2)) == display {
+			c.part(2)
+		}
+		if o.code.table != "" && peek(c.down(3)) == "HL7"+o.code.table {
+			c.part(3)
+		}
+	}
+	f.d.last = from
+	for _, ref := range append(o.fhir[:len(o.fhir):len(o.fhir)], o.alsoFHIR...) {
+		n := f.target(ref, at, sourceOrder(f.d, c))
+		if n == nil {
+			return false, nil
+		}
+		f.op = o
+		f.writeCode(n, ref.typ, o.code, to)
+		f.constantsOf(ref, n, o)
+	}
+	f.finish(o, nil, nil, at)
+	return true, nil
+}
+
+func (f *forward) writeCode(n *node, typ string, m *codeMap, code string) {
+	switch typ {
+	case "CodeableConcept":
+		n = f.item(n, "coding")
+		fallthrough
+	case "Coding":
+		f.set(f.child(n, "system"), fhir.KindString, m.system)
+		n = f.child(n, "code")
+	}
+	f.set(n, fhir.KindString, code)
+}
+
+// sourceOrder sorts list items of one field by segment and repetition.
+func sourceOrder(d *dialect, c cell) int64 {
+	if c.seg == nil {
+		return 0
+	}
+	for i := range d.segments {
+		if &d.segments[i] == c.seg {
+			return int64(i)<<20 | int64(c.rep)
+		}
+	}
+	return 0
+}
+
+// one gives the first place that a path leads to; ok means that something stands there.
+func (f *forward) one(ref *v2Ref, at spot) (cell, bool) {
+	var buf [4]*segment
+	for i, s := range f.segments(ref, at, buf[:0]) {
+		if ref.path.segPick.kind == pickIndex && i+1 != ref.path.segPick.index {
+			continue
+		}
+		c := cell{d: f.d, seg: s, field: ref.field, comp: ref.comp, sub: ref.sub, typ: ref.typ}
+		if f.repetition(ref, at, &c) && c.filled() {
+			return c, true
+		}
+		if !ref.path.segPick.selecting() && ref.path.segPick.kind == pickFirst && ref.mode != inForeign {
+			break // no selector: the first segment, not the first that has the field
+		}
+	}
+	return cell{}, false
+}
+
+// repetition settles which repetition of the field a single path means.
+func (f *forward) repetition(ref *v2Ref, at spot, c *cell) bool {
+	if ref.mode <= inCurrent && at.rep > 0 && ref.path.field == 0 {
+		c.rep = at.rep
+		return ref.repSel == nil || c.seg.matches(ref.repSel, c.field, c.rep)
+	}
+	if ref.repSel == nil {
+		c.rep = int16(max(ref.path.pick.index, 1))
+		if ref.path.pick.kind == pickFirst {
+			var buf [8]int16
+			if reps := c.seg.reps(c.field, buf[:0]); len(reps) > 0 {
+				c.rep = reps[0]
+			}
+		}
+		return true
+	}
+	var buf [8]int16
+	for _, r := range c.seg.reps(c.field, buf[:0]) {
+		if c.seg.matches(ref.repSel, c.field, r) {
+			c.rep = r
+			return true
+		}
+	}
+	return false
+}
+
+// sources gives every place that a repeating path leads to, in order.
+func (f *forward) sources(ref *v2Ref, at spot, list []cell) []cell {
+	var buf [8]*segment
+	for i, s := range f.segments(ref, at, buf[:0]) {
+		if ref.path.segPick.kind == pickIndex && i+1 != ref.path.segPick.index {
+			continue
+		}
+		if !ref.path.segPick.many() && ref.path.segPick.kind == pickFirst && i > 0 {
+			break
+		}
+		c := cell{d: f.d, seg: s, field: ref.field, comp: ref.comp, sub: ref.sub, typ: ref.typ}
+		if ref.field == 0 {
+			list = append(list, c)
+			continue
+		}
+		if !ref.path.pick.many() {
+			if f.repetition(ref, at, &c) && c.filled() {
+				list = append(list, c)
+			}
+			continue
+		}
+		var reps [16]int16
+		for n, r := range s.reps(ref.field, reps[:0]) {
+			c.rep = r
+			switch {
+			case !c.filled(), ref.repSel != nil && !s.matches(ref.repSel, ref.field, r):
+			case ref.path.pick.kind == pickRest && (s.matchesAny(ref.claims, ref.field, r) || hasInt(ref.claimed, n+1)):
+			default:
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+func hasInt(list []int, n int) bool {
+	for _, x := range list {
+		if x == n {
+			return true
+		}
+	}
+	return false
+}
+
+// segments gives the segments that a path's first part leads to.
+func (f *forward) segments(ref *v2Ref, at spot, list []*segment) []*segment {
+	switch ref.mode {
+	case inAnchor:
+		if at.inst.seg != nil {
+			list = append(list, at.inst.seg)
+		}
+	case inCurrent:
+		list = append(list, at.seg)
+	case inGroup:
+		for _, s := range at.inst.group.segments {
+			if s.id == ref.segment {
+				list = append(list, s)
+			}
+		}
+	case inNested:
+		list = at.inst.group.collect(list, ref.segment, f.p.owned)
+	case inOuter:
+		g := at.inst.group
+		for range ref.rising {
+			g = g.parent
+		}
+		for _, s := range g.segments {
+			if s.id == ref.segment {
+				list = append(list, s)
+			}
+		}
+	case inForeign:
+		for i := range f.d.segments {
+			if f.d.segments[i].id == ref.segment {
+				list = append(list, &f.d.segments[i])
+			}
+		}
+	}
+	if ref.segSel == nil {
+		return list
+	}
+	kept := list[:0]
+	for _, s := range list {
+		if s.matches(ref.segSel, 0) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// table decides its FHIR cells from its v2 cells.
+func (f *forward) table(t *table) {
+	fr := f.p.bundle
+	for _, ref := range t.fhir {
+		if !ref.frame.message {
+			fr = ref.frame
+		}
+	}
+	if fr == f.p.bundle {
+		f.row(t, spot{inst: f.bundle})
+		return
+	}
+	for _, in := range f.instances[fr.index] {
+		f.row(t, spot{inst: in, seg: in.seg, rep: in.rep})
+	}
+}
+
+func (f *forward) row(t *table, at spot) {
+	var buf [6]cell
+	cells := buf[:0]
+	for _, ref := range t.v2 {
+		c, _ := f.one(ref, at)
+		cells = append(cells, c)
+	}
+	for i := range t.rows {
+		r := &t.rows[i]
+		if !r.forward || !fitsRow(r.v2, cells) {
+			continue
+		}
+		for j := len(cells) - 1; j >= 0; j-- {
+			if r.v2[j] != "*" && cells[j].seg != nil {
+				cells[j].text()
+			}
+		}
+		from := f.d.last
+		for j, ref := range t.fhir {
+			if value := r.fhir[j]; value != "*" && value != "-" && !t.fhirCtx[j] {
+				if n := f.target(ref, at, 0); n != nil {
+					f.op, f.d.last = t.ruleName, from
+					f.set(n, jsonKind(ref.typ), value)
+					f.constantsOf(ref, n, t.ruleName)
+				}
+			}
+		}
+		return
+	}
+	where := firstPlace(cells)
+	if where.seg == nil {
+		f.keep(false, contracts.Faultf(contracts.Unmapped, CodeNoRow, t.v2[0].path.source, "No row of the table %s fits this message.", t.id))
+		return
+	}
+	f.keep(false, contracts.Faultf(contracts.Unmapped, CodeNoRow, where.String(), "No row of the table %s fits the values here.", t.id))
+}
+
+func fitsRow(row []string, cells []cell) bool {
+	for i, want := range row {
+		switch text := peek(cells[i]); want {
+		case "*":
+		case "-":
+			if text != "" {
+				return false
+			}
+		default:
+			if text != want {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,259 @@
+package mappings
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts/profiles"
+)
+
+// codeSystems pair the names of HL7 table 0396, in the form that is written, with their URLs; the further names are
+// only read. OIDs become urn:oid:, HL7nnnn a table of terminology.hl7.org, all others a URL under Silta's own base.
+var codeSystems = []struct {
+	name, url string
+	also      []string
+}{
+	{"LN", "http://loinc.org", []string{"LOINC"}},
+	{"SCT", "http://snomed.info/sct", []string{"SNM", "SNOMED", "SNOMEDCT"}},
+	{"UCUM", "http://unitsofmeasure.org", nil},
+	{"I10", "http://hl7.org/fhir/sid/icd-10", []string{"ICD10", "ICD-10"}},
+	{"I9C", "http://hl7.org/fhir/sid/icd-9-cm", []string{"I9"}},
+	{"I10C", "http://hl7.org/fhir/sid/icd-10-cm", nil},
+	{"WC", "http://www.whocc.no/atc", []string{"ATC"}},
+	{"IC2", "http://hl7.org/fhir/sid/icpc-2", []string{"ICPC2", "ICPC-2"}},
+	{"CVX", "http://hl7.org/fhir/sid/cvx", nil},
+	{"NDC", "http://hl7.org/fhir/sid/ndc", nil},
+	{"ISO639", "urn:ietf:bcp:47", []string{"ISO639-1", "ISO639-2", "ISO639_1"}},
+}
+
+const v2Tables = "http://terminology.hl7.org/CodeSystem/v2-"
+
+func systemURL(name string) string {
+	if name == "" {
+		return ""
+	}
+	for i := range codeSystems {
+		if s := &codeSystems[i]; s.name == name || has(s.also, name) {
+			return s.url
+		}
+	}
+	if len(name) == 7 && strings.HasPrefix(name, "HL7") && allDigits(name[3:]) {
+		return v2Tables + name[3:]
+	}
+	if isOID(name) {
+		return "urn:oid:" + name
+	}
+	if strings.Contains(name, "://") || strings.HasPrefix(name, "urn:") {
+		return name
+	}
+	return profiles.URL("/CodeSystem/v2/" + url.PathEscape(name))
+}
+
+// systemName is the inverse of systemURL.
+func systemName(system string) string {
+	for i := range codeSystems {
+		if codeSystems[i].url == system {
+			return codeSystems[i].name
+		}
+	}
+	if table, ok := strings.CutPrefix(system, v2Tables); ok && len(table) == 4 && allDigits(table) {
+		return "HL7" + table
+	}
+	if oid, ok := strings.CutPrefix(system, "urn:oid:"); ok {
+		return oid
+	}
+	if name, ok := strings.CutPrefix(system, profiles.URL("/CodeSystem/v2/")); ok {
+		if plain, err := url.PathUnescape(name); err == nil {
+			return plain
+		}
+	}
+	return system
+}
+
+func allDigits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isOID says whether s is an object identifier of at least three arcs.
+func isOID(s string) bool {
+	parts := strings.Split(s, ".")
+	if len(parts) < 3 || len(parts[0]) != 1 || parts[0][0] > '2' {
+		return false
+	}
+	for _, p := range parts {
+		if !allDigits(p) || len(p) > 1 && p[0] == '0' {
+			return false
+		}
+	}
+	return true
+}
+
+var conceptTypes = []string{"CWE", "CE", "CNE", "CF", "IS", "ID", "ST", "CE_0048", "varies"}
+
+// coding writes three components, from the given one on, as a Coding; it says whether there was anything.
+func (g *getter) coding(n *node, c cell, from, version int16) bool {
+	code, display := strings.TrimSpace(c.part(from)), c.part(from+1)
+	if code == "" && display == "" {
+		return false
+	}
+	g.put(n, "system", systemURL(c.part(from+2)))
+	g.put(n, "version", c.part(version))
+	c.part(from)
+	g.put(n, "code", strings.Join(strings.Fields(code), " "))
+	c.part(from + 1)
+	g.put(n, "display", strings.TrimSpace(display))
+	return true
+}
+
+func (p *putter) coding(n *node, i int, from, version int16, wide bool) {
+	p.set(i, from, n.read("code"))
+	if !wide {
+		return
+	}
+	p.set(i, from+1, n.read("display"))
+	p.set(i, from+2, systemName(n.read("system")))
+	if version > 0 {
+		p.set(i, version, n.read("version"))
+	}
+}
+
+// cweLens pairs CWE, CE and their like with a CodeableConcept: two codings and the original text. A text alone is
+// written to component 2, which every version has.
+var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"CodeableConcept"},
+	get: func(g *getter) string {
+		c, n := g.in[0], g.out[0]
+		if code := c.part(1); code == "" && c.part(3) == "" && c.part(2) != "" && c.part(4) == "" {
+			c.part(2)
+			g.put(n, "text", strings.TrimSpace(unbreak(c.part(2))))
+			return ""
+		}
+		any := false
+		if c.part(1) != "" || c.part(2) != "" {
+			any = g.coding(g.run.item(n, "coding"), c, 1, 7)
+		}
+		if c.part(4) != "" || c.part(5) != "" {
+			any = g.coding(g.run.item(n, "coding"), c, 4, 8) || any
+		}
+		if text := c.part(9); text != "" {
+			g.put(n, "text", strings.TrimSpace(unbreak(text)))
+			any = true
+		}
+		if !any {
+			return "Neither a code nor a text stands here."
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		n := p.in[0]
+		wide := p.wide(0)
+		first := n.get("coding")
+		if first == nil {
+			at := int16(2)
+			if !wide {
+				at = 1
+			}
+			p.set(0, at, rebreak(n.read("text")))
+			return ""
+		}
+		p.coding(first, 0, 1, p.versionPlace(0, 7), wide)
+		if !wide {
+			return ""
+		}
+		if second := first.follow(); second != nil {
+			p.coding(second, 0, 4, p.versionPlace(0, 8), true)
+		}
+		if p.versionPlace(0, 9) > 0 {
+			p.set(0, 9, rebreak(n.read("text")))
+		}
+		return ""
+	}}
+
+// wide says whether the v2 type of cell i has components beside the code.
+func (p *putter) wide(i int) bool {
+	return p.types[i] != "IS" && p.types[i] != "ID" && p.types[i] != "ST"
+}
+
+// versionPlace is n where the type of cell i has that component, else 0: CE ends at six.
+func (p *putter) versionPlace(i int, n int16) int16 {
+	if t := p.types[i]; t == "CWE" || t == "CNE" {
+		return n
+	}
+	return 0
+}
+
+var cweCodingLens = &lens{name: "cwe-coding", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"Coding"},
+	get: func(g *getter) string {
+		if !g.coding(g.out[0], g.in[0], 1, 7) {
+			return "No code stands here."
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		p.coding(p.in[0], 0, 1, p.versionPlace(0, 7), p.wide(0))
+		return ""
+	}}
+
+// idConceptLens pairs a code of a fixed table with a concept of one system.
+var idConceptLens = &lens{name: "id-concept", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"CodeableConcept"}, leaves: true, system: true,
+	get: func(g *getter) string {
+		code := strings.TrimSpace(g.in[0].text())
+		if code == "" {
+			return "No code stands here."
+		}
+		coding := g.run.item(g.out[0], "coding")
+		g.put(coding, "system", g.system)
+		g.put(coding, "code", code)
+		return ""
+	},
+	put: func(p *putter) string {
+		for c := p.in[0].get("coding"); c != nil; c = c.follow() {
+			if c.peek("system") == p.system && c.peek("code") != "" {
+				c.read("system")
+				p.set(0, 1, c.read("code"))
+				return ""
+			}
+		}
+		return "The concept has no code of the system that this field takes."
+	}}
+
+var idCodingLens = &lens{name: "id-coding", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"Coding"}, leaves: true, system: true,
+	get: func(g *getter) string {
+		code := strings.TrimSpace(g.in[0].text())
+		if code == "" {
+			return "No code stands here."
+		}
+		g.put(g.out[0], "system", g.system)
+		g.put(g.out[0], "code", code)
+		return ""
+	},
+	put: func(p *putter) string {
+		if p.in[0].peek("system") != p.system || p.in[0].peek("code") == "" {
+			return "The code isn't of the system that this field takes."
+		}
+		p.in[0].read("system")
+		p.set(0, 1, p.in[0].read("code"))
+		return ""
+	}}
+
+// stConceptLens pairs a plain text with a concept's text.
+var stConceptLens = &lens{name: "st-concept", cells: 1, elements: 1, fhir: []string{"CodeableConcept"}, leaves: true,
+	get: func(g *getter) string {
+		text := strings.TrimSpace(unbreak(g.in[0].text()))
+		if text == "" {
+			return "The text is empty or blank."
+		}
+		g.put(g.out[0], "text", text)
+		return ""
+	},
+	put: func(p *putter) string {
+		if p.in[0].peek("text") == "" {
+			return "The concept has no text."
+		}
+		p.set(0, 1, rebreak(p.in[0].read("text")))
+		return ""
+	}}

@@ -1,0 +1,237 @@
+package mappings
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// textBase64Lens pairs lines of text with the base64 data of a text/plain attachment.
+var textBase64Lens = &lens{name: "text-base64", cells: 1, elements: 1, fhir: []string{"base64Binary"}, leaves: true,
+	get: func(g *getter) string {
+		text := unbreak(g.in[0].text())
+		if text == "" {
+			return "The text is empty."
+		}
+		g.leaf(g.out[0], base64.StdEncoding.EncodeToString([]byte(text)))
+		return ""
+	},
+	put: func(p *putter) string {
+		b, err := decodeBase64(p.in[0].value())
+		if err != nil {
+			return "The data isn't base64."
+		}
+		p.set(0, 1, strings.ReplaceAll(string(b), "\r\n", "\n"))
+		return ""
+	}}
+
+func decodeBase64(s string) ([]byte, error) {
+	return base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s), ""))
+}
+
+// mimeTypes pair ED-2 and ED-3 with the content types that referrals carry; others are taken as type and subtype.
+var mimeTypes = []struct{ kind, sub, mime string }{
+	{"AP", "PDF", "application/pdf"},
+	{"TEXT", "HTML", "text/html"},
+	{"TEXT", "PLAIN", "text/plain"},
+	{"TEXT", "XML", "text/xml"},
+	{"AP", "RTF", "application/rtf"},
+	{"AP", "XML", "application/xml"},
+	{"AP", "x-hl7-cda-level-one", "application/hl7-cda+xml"},
+	{"IM", "JPEG", "image/jpeg"},
+	{"IM", "PNG", "image/png"},
+	{"IM", "GIF", "image/gif"},
+	{"IM", "TIFF", "image/tiff"},
+	{"AP", "Octet-stream", "application/octet-stream"},
+}
+
+var mimeMajor = map[string]string{"AP": "application", "AU": "audio", "IM": "image", "TEXT": "text", "FT": "text", "TX": "text", "SI": "image"}
+
+func mimeType(kind, sub string) string {
+	if strings.Contains(sub, "/") {
+		return strings.ToLower(sub)
+	}
+	if strings.Contains(kind, "/") {
+		return strings.ToLower(kind)
+	}
+	for _, m := range mimeTypes {
+		if strings.EqualFold(m.sub, sub) && (strings.EqualFold(m.kind, kind) || kind == "" || strings.EqualFold(mimeMajor[m.kind], kind)) {
+			return m.mime
+		}
+	}
+	major := strings.ToLower(kind)
+	if known := mimeMajor[strings.ToUpper(kind)]; known != "" {
+		major = known
+	}
+	switch {
+	case strings.EqualFold(sub, "PDF"):
+		return "application/pdf"
+	case sub == "" && major == "text":
+		return "text/plain"
+	case sub == "" || major == "":
+		return ""
+	}
+	return major + "/" + strings.ToLower(sub)
+}
+
+func mimeParts(mime string) (kind, sub string) {
+	mime, _, _ = strings.Cut(mime, ";")
+	for _, m := range mimeTypes {
+		if m.mime == mime {
+			return m.kind, m.sub
+		}
+	}
+	kind, sub, _ = strings.Cut(mime, "/")
+	return kind, sub
+}
+
+// edLens pairs encapsulated data with an Attachment. The data is written back as Base64, whatever it came as.
+var edLens = &lens{name: "ed", cells: 1, elements: 1, v2: []string{"ED", "varies"}, fhir: []string{"Attachment"},
+	get: func(g *getter) string {
+		c, n := g.in[0], g.out[0]
+		data := c.part(5)
+		var encoded string
+		switch encoding := c.part(4); strings.ToLower(encoding) {
+		case "base64", "":
+			encoded = strings.Join(strings.Fields(data), "")
+			if _, err := base64.StdEncoding.DecodeString(encoded); err != nil {
+				return "The data isn't base64."
+			}
+		case "hex":
+			b, err := hex.DecodeString(strings.Join(strings.Fields(data), ""))
+			if err != nil {
+				return "The data isn't hexadecimal."
+			}
+			encoded = base64.StdEncoding.EncodeToString(b)
+		case "a":
+			encoded = base64.StdEncoding.EncodeToString([]byte(unbreak(data)))
+		default:
+			return "The encoding is none of Base64, Hex and A."
+		}
+		if encoded == "" {
+			return "There is no data."
+		}
+		kind, sub := c.part(2), c.part(3)
+		g.put(n, "contentType", mimeType(kind, sub))
+		c.part(5)
+		g.put(n, "data", encoded)
+		return ""
+	},
+	put: func(p *putter) string {
+		n := p.in[0]
+		data := n.peek("data")
+		if data == "" {
+			return "The attachment has no data."
+		}
+		data = strings.Join(strings.Fields(data), "")
+		if _, err := base64.StdEncoding.DecodeString(data); err != nil {
+			return "The data isn't base64."
+		}
+		n.read("data")
+		kind, sub := mimeParts(n.read("contentType"))
+		p.set(0, 2, kind)
+		p.set(0, 3, sub)
+		p.set(0, 4, "Base64")
+		p.set(0, 5, data)
+		return ""
+	}}
+
+// rpLens pairs a reference pointer with an Attachment whose url leads out.
+var rpLens = &lens{name: "rp", cells: 1, elements: 1, v2: []string{"RP", "varies"}, fhir: []string{"Attachment"},
+	get: func(g *getter) string {
+		c, n := g.in[0], g.out[0]
+		if c.part(1) == "" {
+			return "The pointer is empty."
+		}
+		g.put(n, "contentType", mimeType(c.part(3), c.part(4)))
+		c.part(1)
+		g.put(n, "url", c.part(1))
+		return ""
+	},
+	put: func(p *putter) string {
+		n := p.in[0]
+		if n.peek("url") == "" {
+			return "The attachment has no url."
+		}
+		p.set(0, 1, n.read("url"))
+		if mime := n.read("contentType"); mime != "" {
+			kind, sub := mimeParts(mime)
+			p.set(0, 3, kind)
+			p.set(0, 4, sub)
+		}
+		return ""
+	}}
+
+// quantityLens pairs a number and its unit with a Quantity. The number stays text: 140.0 is 140.0.
+var quantityLens = &lens{name: "quantity", cells: 2, elements: 1, v2: []string{"NM", "varies", "ST"}, fhir: []string{"Quantity", "SimpleQuantity"},
+	get: func(g *getter) string {
+		value, ok := decimal(strings.TrimSpace(g.in[0].text()))
+		if !ok {
+			return "This isn't a number."
+		}
+		n, unit := g.out[0], g.in[1]
+		g.number(n, "value", value)
+		code, text, system := unit.part(1), unit.part(2), unit.part(3)
+		if text == "" {
+			text = code
+		}
+		g.put(n, "unit", text)
+		if system != "" {
+			g.put(n, "system", systemURL(system))
+			unit.part(1)
+			g.put(n, "code", code)
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		n := p.in[0]
+		if n.peek("comparator") != "" {
+			return "The quantity has a comparator, which a plain number can't say."
+		}
+		value := n.peek("value")
+		if plain, ok := decimal(value); !ok || plain != value {
+			return "This isn't a number in the form that HL7 v2 takes."
+		}
+		p.set(0, 1, n.read("value"))
+		unit, code := n.read("unit"), n.read("code")
+		if code == "" {
+			p.set(1, 1, unit)
+			return ""
+		}
+		p.set(1, 1, code)
+		if unit != code {
+			p.set(1, 2, unit)
+		}
+		p.set(1, 3, systemName(n.read("system")))
+		return ""
+	}}
+
+// decimal gives an NM as a JSON number: a sign + and leading zeros go, a bare point gets its zero.
+func decimal(s string) (string, bool) {
+	if fhir.NumberText(s) && !strings.ContainsAny(s, "eE") {
+		return s, true
+	}
+	sign := ""
+	switch {
+	case strings.HasPrefix(s, "-"):
+		sign, s = "-", s[1:]
+	case strings.HasPrefix(s, "+"):
+		s = s[1:]
+	}
+	whole, fraction, point := strings.Cut(s, ".")
+	if whole == "" && fraction == "" || !allDigitsOrNone(whole) || !allDigitsOrNone(fraction) {
+		return "", false
+	}
+	whole = strings.TrimLeft(whole, "0")
+	if whole == "" {
+		whole = "0"
+	}
+	if point && fraction != "" {
+		whole += "." + fraction
+	}
+	return sign + whole, true
+}
+
+func allDigitsOrNone(s string) bool { return s == "" || allDigits(s) }

@@ -1,0 +1,388 @@
+package mappings
+
+import (
+	"strings"
+)
+
+// nameUses pair table 0200 with name-use. Other name types stay unread.
+var nameUses = [][2]string{{"L", "official"}, {"D", "usual"}, {"M", "maiden"}, {"N", "nickname"}, {"S", "anonymous"}}
+
+func pairTo(pairs [][2]string, from string) string {
+	for _, p := range pairs {
+		if p[0] == from {
+			return p[1]
+		}
+	}
+	return ""
+}
+
+func pairFrom(pairs [][2]string, to string) string {
+	for _, p := range pairs {
+		if p[1] == to {
+			return p[0]
+		}
+	}
+	return ""
+}
+
+// name writes a HumanName from six cells: family, given, further given names, suffix, prefix, type.
+func (g *getter) name(n *node, family, given, further, suffix, prefix, degree, use cell) bool {
+	if code := pairTo(nameUses, peek(use)); code != "" {
+		use.text()
+		g.put(n, "use", code)
+	}
+	first := strings.TrimSpace(given.text())
+	more := strings.Fields(further.text())
+	last := strings.TrimSpace(family.text())
+	g.put(n, "text", nameText(last, first, more))
+	if last != "" {
+		family.text()
+		g.put(n, "family", last)
+	}
+	if first != "" {
+		given.text()
+		g.add(n, "given", first)
+	}
+	for _, m := range more {
+		further.text()
+		g.add(n, "given", m)
+	}
+	g.add(n, "prefix", strings.TrimSpace(prefix.text()))
+	g.add(n, "suffix", strings.TrimSpace(suffix.text()))
+	g.add(n, "suffix", strings.TrimSpace(degree.text()))
+	return last != "" || first != "" || len(more) > 0
+}
+
+// peek is a cell's text without counting it as read.
+func peek(c cell) string {
+	if c.seg == nil {
+		return ""
+	}
+	comp, sub := max(c.comp, 1), max(c.sub, 1)
+	if l := c.seg.find(c.field, c.rep, comp, sub); l != nil {
+		return l.text
+	}
+	return ""
+}
+
+// nameText is the name as FiBase wants it in name.text: "Family, Given Given".
+func nameText(family, given string, more []string) string {
+	text := strings.Join(append([]string{given}, more...), " ")
+	text = strings.TrimSpace(text)
+	switch {
+	case family == "":
+		return text
+	case text == "":
+		return family
+	}
+	return family + ", " + text
+}
+
+// personName is a HumanName read back.
+type personName struct {
+	family, given, further, suffix, degree, prefix, use string
+}
+
+func readName(n *node, degree bool) (name personName) {
+	name.family = n.read("family")
+	var more []string
+	for i, k := 0, n.get("given"); k != nil; i, k = i+1, k.follow() {
+		if i == 0 {
+			name.given = k.value()
+		} else {
+			more = append(more, k.value())
+		}
+	}
+	name.further = strings.Join(more, " ")
+	if k := n.get("prefix"); k != nil {
+		name.prefix = k.value()
+	}
+	if k := n.get("suffix"); k != nil {
+		name.suffix = k.value()
+		if k = k.follow(); k != nil && degree {
+			name.degree = k.value()
+		}
+	}
+	if code := pairFrom(nameUses, n.peek("use")); code != "" {
+		n.read("use")
+		name.use = code
+	}
+	switch text := n.peek("text"); {
+	case text == "":
+	case name.family == "" && name.given == "":
+		name.family = n.read("text") // better a whole name in one place than none
+	case text == nameText(name.family, name.given, more) || sameWords(text, name.family, name.given, more):
+		n.read("text")
+	}
+	return name
+}
+
+// sameWords says whether text holds exactly the words of the parts, in any order: then it says nothing of its own.
+func sameWords(text, family, given string, more []string) bool {
+	count := map[string]int{}
+	for _, w := range strings.Fields(strings.ReplaceAll(text, ",", " ")) {
+		count[w]++
+	}
+	for _, part := range append([]string{family, given}, more...) {
+		for _, w := range strings.Fields(part) {
+			if count[w] == 0 {
+				return false
+			}
+			count[w]--
+		}
+	}
+	for _, n := range count {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+const noName = "Neither a family nor a given name stands here."
+
+var xpnLens = &lens{name: "xpn", cells: 1, elements: 1, v2: []string{"XPN", "PN", "ST"}, fhir: []string{"HumanName"},
+	get: func(g *getter) string {
+		c := g.in[0]
+		family := c.down(1)
+		if c.comp == 0 {
+			family.sub = 1
+		}
+		if !g.name(g.out[0], family, c.down(2), c.down(3), c.down(4), c.down(5), c.down(6), c.down(7)) {
+			return noName
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		name := readName(p.in[0], true)
+		if name.family == "" && name.given == "" {
+			return noName
+		}
+		for i, text := range []string{name.family, name.given, name.further, name.suffix, name.prefix, name.degree, name.use} {
+			p.set(0, int16(i+1), text)
+		}
+		return ""
+	}}
+
+// xpnPartsLens is xpn over six cells of a person field: family, given, further, suffix, prefix, type.
+var xpnPartsLens = &lens{name: "xpn-parts", cells: 6, elements: 1, fhir: []string{"HumanName"},
+	get: func(g *getter) string {
+		if !g.name(g.out[0], g.in[0], g.in[1], g.in[2], g.in[3], g.in[4], cell{d: g.in[0].d}, g.in[5]) {
+			return noName
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		name := readName(p.in[0], false)
+		if name.family == "" && name.given == "" {
+			return noName
+		}
+		for i, text := range []string{name.family, name.given, name.further, name.suffix, name.prefix, name.use} {
+			p.set(i, 1, text)
+		}
+		return ""
+	}}
+
+// xcnLens pairs a person's number and name with a Reference that has an identifier and a display.
+var xcnLens = &lens{name: "xcn", cells: 1, elements: 1, v2: []string{"XCN", "CN", "ST"}, fhir: []string{"Reference"},
+	get: func(g *getter) string {
+		c, n := g.in[0], g.out[0]
+		text := nameText(strings.TrimSpace(c.deep(2, 1)), strings.TrimSpace(c.part(3)), strings.Fields(c.part(4)))
+		id := strings.TrimSpace(c.part(1))
+		if text == "" && id == "" {
+			return "The person has neither name nor number."
+		}
+		if id != "" {
+			to := g.run.child(n, "identifier")
+			g.authority(to, c.deep(9, 1), c.deep(9, 2), c.deep(9, 3))
+			c.part(1)
+			g.put(to, "value", id)
+		}
+		if text != "" {
+			c.deep(2, 1)
+			g.put(n, "display", text)
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		n := p.in[0]
+		if id := n.get("identifier"); id != nil && id.peek("value") != "" {
+			p.set(0, 1, id.read("value"))
+			ns, uid, typ := readAuthority(id)
+			p.deep(0, 9, 1, ns)
+			p.deep(0, 9, 2, uid)
+			p.deep(0, 9, 3, typ)
+		}
+		family, given, _ := strings.Cut(n.read("display"), ", ")
+		first, further, _ := strings.Cut(given, " ")
+		p.set(0, 2, family)
+		p.set(0, 3, first)
+		p.set(0, 4, further)
+		if len(p.writes) == 0 {
+			return "The reference has neither identifier nor display."
+		}
+		return ""
+	}}
+
+// addressUses pair table 0190 with address-use; M is a type of its own.
+var addressUses = [][2]string{{"H", "home"}, {"B", "work"}, {"O", "work"}, {"C", "temp"}, {"BA", "old"}}
+
+var xadLens = &lens{name: "xad", cells: 1, elements: 1, v2: []string{"XAD", "AD", "ST"}, fhir: []string{"Address"},
+	get: func(g *getter) string {
+		c, n := g.in[0], g.out[0]
+		if !c.filled() {
+			return "The address is empty."
+		}
+		switch kind := peek(c.down(7)); {
+		case kind == "M":
+			c.part(7)
+			g.put(n, "type", "postal")
+		case pairTo(addressUses, kind) != "":
+			c.part(7)
+			g.put(n, "use", pairTo(addressUses, kind))
+		}
+		g.add(n, "line", strings.TrimSpace(c.deep(1, 1)))
+		g.add(n, "line", strings.TrimSpace(c.part(2)))
+		for i, name := range [...]string{"city", "state", "postalCode", "country"} {
+			g.put(n, name, strings.TrimSpace(c.part(int16(3+i))))
+		}
+		g.put(n, "district", strings.TrimSpace(c.part(9)))
+		if !n.filled() {
+			return "The address has neither street nor place."
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		n := p.in[0]
+		if line := n.get("line"); line != nil {
+			p.set(0, 1, line.value())
+			if line = line.follow(); line != nil {
+				p.set(0, 2, line.value())
+			}
+		} else if n.peek("city") == "" && n.peek("text") != "" {
+			p.set(0, 1, rebreak(n.read("text")))
+		}
+		for i, name := range [...]string{"city", "state", "postalCode", "country"} {
+			p.set(0, int16(3+i), n.read(name))
+		}
+		switch {
+		case n.peek("use") != "" && pairFrom(addressUses, n.peek("use")) != "":
+			p.set(0, 7, pairFrom(addressUses, n.read("use")))
+		case n.peek("type") == "postal":
+			n.read("type")
+			p.set(0, 7, "M")
+		}
+		p.set(0, 9, n.read("district"))
+		if len(p.writes) == 0 {
+			return "The address has neither street nor place."
+		}
+		return ""
+	}}
+
+// phoneUses pair table 0201 with contact-point-use.
+var phoneUses = [][2]string{{"PRN", "home"}, {"WPN", "work"}}
+
+// phoneKinds pair table 0202 with contact-point-system; CP is a phone of use mobile.
+var phoneKinds = [][2]string{{"PH", "phone"}, {"FX", "fax"}, {"BP", "pager"}, {"Internet", "email"}, {"X.400", "email"}}
+
+var xtnLens = &lens{name: "xtn", cells: 1, elements: 1, v2: []string{"XTN", "TN", "ST"}, fhir: []string{"ContactPoint"},
+	get: func(g *getter) string {
+		c, n := g.in[0], g.out[0]
+		kind, use := peek(c.down(3)), peek(c.down(2))
+		system := pairTo(phoneKinds, kind)
+		switch {
+		case system == "" && (use == "NET" || peek(c.down(4)) != "" && peek(c.down(1)) == ""):
+			system = "email"
+		case system == "":
+			system = "phone" // these fields are for telephone numbers unless they say otherwise
+		}
+		value := phoneNumber(c, system)
+		if value == "" {
+			return "The contact has neither number nor address."
+		}
+		from := c.d.last
+		if system != "phone" || kind == "PH" || kind == "CP" {
+			c.part(3)
+		}
+		g.put(n, "system", system)
+		c.d.last = from
+		g.put(n, "value", value)
+		switch {
+		case kind == "CP" && system == "phone":
+			c.part(3)
+			g.put(n, "use", "mobile")
+		case pairTo(phoneUses, use) != "":
+			c.part(2)
+			g.put(n, "use", pairTo(phoneUses, use))
+		case use == "NET":
+			c.part(2)
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		n := p.in[0]
+		value, system := n.peek("value"), n.peek("system")
+		kind := pairFrom(phoneKinds, system)
+		if value == "" || kind == "" && system != "" {
+			return "The contact has no number, or is of a kind that HL7 v2 doesn't have."
+		}
+		n.read("value")
+		n.read("system")
+		use := pairFrom(phoneUses, n.peek("use"))
+		if use != "" {
+			n.read("use")
+		}
+		if system == "email" {
+			if use == "" {
+				use = "NET"
+			}
+			p.set(0, 2, use)
+			p.set(0, 3, kind)
+			p.set(0, 4, value)
+			return ""
+		}
+		if n.peek("use") == "mobile" && (system == "phone" || system == "") {
+			n.read("use")
+			use, kind = "PRN", "CP"
+		}
+		place := int16(1)
+		if p.types[0] == "XTN" && p.version >= "2.7" {
+			place = 12 // XTN-1 is withdrawn there
+		}
+		p.set(0, place, value)
+		p.set(0, 2, use)
+		p.set(0, 3, kind)
+		return ""
+	}}
+
+// phoneNumber is the number as one text: as it was written, else put together from its parts.
+func phoneNumber(c cell, system string) string {
+	if system == "email" {
+		if mail := strings.TrimSpace(c.part(4)); mail != "" {
+			return mail
+		}
+		return strings.TrimSpace(c.part(1))
+	}
+	if whole := strings.TrimSpace(c.part(1)); whole != "" {
+		return whole
+	}
+	if whole := strings.TrimSpace(c.part(12)); whole != "" {
+		return whole
+	}
+	var parts []string
+	if country := strings.TrimSpace(c.part(5)); country != "" {
+		parts = append(parts, "+"+strings.TrimPrefix(country, "+"))
+	}
+	for n := int16(6); n <= 7; n++ {
+		if part := strings.TrimSpace(c.part(n)); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	if extension := strings.TrimSpace(c.part(8)); extension != "" {
+		parts = append(parts, "ext. "+extension)
+	}
+	return strings.Join(parts, " ")
+}

@@ -1,0 +1,303 @@
+package mappings
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+const notATime = "This isn't a date or time of the calendar."
+
+// dateLens keeps the precision of a day, month or year. A time behind the day is left out: FHIR's date has none.
+var dateLens = &lens{name: "date", cells: 1, elements: 1, v2: []string{"DT", "TS", "DTM", "ST"}, fhir: []string{"date"}, leaves: true,
+	get: func(g *getter) string {
+		t, err := hl7v2.ParseDateTime(g.in[0].text())
+		if err != nil {
+			return notATime
+		}
+		g.leaf(g.out[0], isoDate(t))
+		return ""
+	},
+	put: func(p *putter) string {
+		text, ok := compactDate(p.in[0].value())
+		if !ok {
+			return notATime
+		}
+		p.set(0, 1, text)
+		return ""
+	}}
+
+// datetimeLens keeps precision; a time without a zone gets that of the map, seconds are filled up, as FHIR wants both.
+var datetimeLens = &lens{name: "datetime", cells: 1, elements: 1, v2: []string{"TS", "DTM", "DT", "ST"}, fhir: []string{"dateTime"}, leaves: true,
+	get: func(g *getter) string {
+		text, why := g.moment(g.in[0], false)
+		if why == "" {
+			g.leaf(g.out[0], text)
+		}
+		return why
+	},
+	put: func(p *putter) string { return p.moment(0, p.in[0]) }}
+
+// instantLens is for moments: what v2 leaves out of the time is zero.
+var instantLens = &lens{name: "instant", cells: 1, elements: 1, v2: []string{"TS", "DTM", "ST"}, fhir: []string{"instant"}, leaves: true,
+	get: func(g *getter) string {
+		text, why := g.moment(g.in[0], true)
+		if why == "" {
+			g.leaf(g.out[0], text)
+		}
+		return why
+	},
+	put: func(p *putter) string { return p.moment(0, p.in[0]) }}
+
+var instantsLens = &lens{name: "instants", cells: 2, elements: 2, v2: []string{"TS", "DTM"}, fhir: []string{"instant"}, leaves: true,
+	get: func(g *getter) string {
+		var texts [2]string
+		for i := range texts {
+			if g.in[i].filled() {
+				var why string
+				if texts[i], why = g.moment(g.in[i], true); why != "" {
+					return why
+				}
+			}
+		}
+		for i, text := range texts {
+			if text != "" {
+				g.in[i].text()
+				g.leaf(g.out[i], text)
+			}
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		for i := range p.in {
+			if p.in[i] != nil {
+				if why := p.moment(i, p.in[i]); why != "" {
+					return why
+				}
+			}
+		}
+		return ""
+	}}
+
+var periodLens = &lens{name: "period", cells: 2, elements: 1, v2: []string{"TS", "DTM", "DT"}, fhir: []string{"Period"}, leaves: true,
+	get: func(g *getter) string {
+		for i, name := range [...]string{"start", "end"} {
+			if g.in[i].filled() {
+				text, why := g.moment(g.in[i], false)
+				if why != "" {
+					return why
+				}
+				g.put(g.out[0], name, text)
+			}
+		}
+		return ""
+	},
+	put: func(p *putter) string {
+		for i, name := range [...]string{"start", "end"} {
+			if n := p.in[0].get(name); n != nil {
+				if why := p.moment(i, n); why != "" {
+					return why
+				}
+			}
+		}
+		return ""
+	}}
+
+// startDurationLens makes start and end of a start, a duration and its unit.
+var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2: []string{"TS", "DTM"}, fhir: []string{"instant"}, leaves: true,
+	get: func(g *getter) string {
+		start, why := g.moment(g.in[0], true)
+		if why != "" {
+			return why
+		}
+		g.leaf(g.out[0], start)
+		if !g.in[1].filled() {
+			return ""
+		}
+		n, ok := durationMinutes(g.in[1].text(), g.in[2].text())
+		at, err := time.Parse(time.RFC3339, start)
+		if !ok || err != nil {
+			return "The duration isn't a number of minutes or hours."
+		}
+		g.leaf(g.out[1], at.Add(time.Duration(n)*time.Minute).In(g.zone()).Format(time.RFC3339))
+		return ""
+	},
+	put: func(p *putter) string {
+		if p.in[0] == nil {
+			return notATime
+		}
+		if why := p.moment(0, p.in[0]); why != "" || p.in[1] == nil {
+			return why
+		}
+		from, err1 := time.Parse(time.RFC3339, p.in[0].text)
+		to, err2 := time.Parse(time.RFC3339, p.in[1].value())
+		length := to.Sub(from)
+		if err1 != nil || err2 != nil || length <= 0 || length%time.Minute != 0 {
+			return "Start and end are no whole minutes apart."
+		}
+		p.set(1, 1, strconv.Itoa(int(length/time.Minute)))
+		p.set(2, 1, "min")
+		return ""
+	}}
+
+// minutesLens pairs a duration and its unit with a number of minutes.
+var minutesLens = &lens{name: "minutes", cells: 2, elements: 1, v2: []string{"NM", "ST"}, fhir: []string{"positiveInt", "unsignedInt", "integer"}, leaves: true,
+	get: func(g *getter) string {
+		n, ok := durationMinutes(g.in[0].text(), g.in[1].text())
+		if !ok {
+			return "The duration isn't a number of minutes or hours."
+		}
+		g.run.set(g.out[0], fhir.KindNumber, strconv.Itoa(n))
+		return ""
+	},
+	put: func(p *putter) string {
+		n, err := strconv.Atoi(p.in[0].value())
+		if err != nil || n < 1 {
+			return "This isn't a number of minutes."
+		}
+		p.set(0, 1, strconv.Itoa(n))
+		p.set(1, 1, "min")
+		return ""
+	}}
+
+func durationMinutes(number, unit string) (int, bool) {
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(number), ".0"))
+	if err != nil || n < 1 || n > 1_000_000 {
+		return 0, false
+	}
+	switch strings.ToLower(unit) {
+	case "", "min", "mins", "m", "minutes", "minute":
+		return n, true
+	case "h", "hr", "hrs", "hour", "hours":
+		return 60 * n, true
+	case "s", "sec", "seconds":
+		return n / 60, n%60 == 0
+	}
+	return 0, false
+}
+
+func isoDate(t hl7v2.DateTime) string {
+	var buf [10]byte
+	out := appendDigits(buf[:0], t.Year, 4)
+	if t.Precision >= hl7v2.ToMonth {
+		out = appendDigits(append(out, '-'), t.Month, 2)
+	}
+	if t.Precision >= hl7v2.ToDay {
+		out = appendDigits(append(out, '-'), t.Day, 2)
+	}
+	return string(out)
+}
+
+func appendDigits(dst []byte, n, width int) []byte {
+	for div := [...]int{1, 10, 100, 1000}[width-1]; div > 0; div /= 10 {
+		dst = append(dst, byte('0'+n/div%10))
+	}
+	return dst
+}
+
+// moment reads a v2 time as a FHIR dateTime, or with whole as an instant.
+func (g *getter) moment(c cell, whole bool) (string, string) {
+	t, err := hl7v2.ParseDateTime(c.text())
+	if err != nil {
+		return "", notATime
+	}
+	if t.Precision <= hl7v2.ToDay && !whole {
+		return isoDate(t), ""
+	}
+	offset := t.Offset
+	if !t.HasZone {
+		var why string
+		if offset, why = g.offset(t, c); why != "" {
+			return "", why
+		}
+	}
+	var buf [40]byte
+	out := appendDigits(buf[:0], t.Year, 4)
+	out = appendDigits(append(out, '-'), t.Month, 2)
+	out = appendDigits(append(out, '-'), t.Day, 2)
+	out = appendDigits(append(out, 'T'), t.Hour, 2)
+	out = appendDigits(append(out, ':'), t.Minute, 2)
+	out = appendDigits(append(out, ':'), t.Second, 2)
+	if t.Precision == hl7v2.ToFraction {
+		out = append(append(out, '.'), t.Fraction...)
+	}
+	sign := byte('+')
+	if offset < 0 {
+		sign, offset = '-', -offset
+	}
+	out = appendDigits(append(out, sign), offset/60, 2)
+	return string(appendDigits(append(out, ':'), offset%60, 2)), ""
+}
+
+// offset is the zone's for a local time, in minutes. In the hour that comes twice the first is taken, with a warning;
+// a time in the hour that doesn't come is refused.
+func (g *getter) offset(t hl7v2.DateTime, c cell) (int, string) {
+	local := time.Date(t.Year, time.Month(t.Month), t.Day, t.Hour, t.Minute, t.Second, 0, time.UTC)
+	zone := g.zone()
+	_, before := local.Add(-26 * time.Hour).In(zone).Zone()
+	_, after := local.Add(26 * time.Hour).In(zone).Zone()
+	if before == after {
+		return before / 60, ""
+	}
+	fits := func(offset int) bool {
+		_, there := local.Add(-time.Duration(offset) * time.Second).In(zone).Zone()
+		return there == offset
+	}
+	switch first, second := fits(before), fits(after); {
+	case first && second:
+		g.run.warn(CodeOverlapHour, c.place(), "This local time comes twice in the night when summer time ends; the first was taken.")
+		return before / 60, ""
+	case first:
+		return before / 60, ""
+	case second:
+		return after / 60, ""
+	}
+	return 0, "This local time doesn't exist: it lies in the hour that is left out when summer time begins."
+}
+
+// compactDate turns 1980-01-31 into 19800131, also for a year or month.
+func compactDate(s string) (string, bool) {
+	text := strings.ReplaceAll(s, "-", "")
+	if _, err := hl7v2.ParseDate(text); err != nil || len(s) != len(text)+[...]int{4: 0, 6: 1, 8: 2}[len(text)] {
+		return "", false
+	}
+	return text, true
+}
+
+// moment writes a FHIR date, dateTime or instant to cell i.
+func (p *putter) moment(i int, n *node) string {
+	s := n.value()
+	if len(s) <= 10 {
+		text, ok := compactDate(s)
+		if !ok {
+			return notATime
+		}
+		p.set(i, 1, text)
+		return ""
+	}
+	day, clock, _ := strings.Cut(s, "T")
+	date, ok := compactDate(day)
+	zone := ""
+	if rest, utc := strings.CutSuffix(clock, "Z"); utc {
+		clock, zone = rest, "+0000"
+	} else if at := strings.IndexAny(clock, "+-"); at >= 0 {
+		clock, zone = clock[:at], strings.Replace(clock[at:], ":", "", 1)
+	}
+	whole, fraction, hasFraction := strings.Cut(clock, ".")
+	text := date + strings.ReplaceAll(whole, ":", "")
+	if hasFraction {
+		text += "." + fraction[:min(4, len(fraction))]
+	}
+	if _, err := hl7v2.ParseDateTime(text + zone); !ok || err != nil || len(whole) != 8 {
+		return notATime
+	}
+	if len(fraction) > 4 && strings.Trim(fraction[4:], "0") != "" {
+		return fmt.Sprintf("HL7 v2 holds four digits of a second, this time has %d.", len(fraction))
+	}
+	p.set(i, 1, text+zone)
+	return ""
+}

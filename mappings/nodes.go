@@ -1,0 +1,219 @@
+package mappings
+
+import (
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// node is one FHIR element while a message is translated: made by Forward, read by Reverse. A list is several nodes of
+// one name with many set, in order.
+type node struct {
+	name              string
+	kind              fhir.Kind // absent until something is written
+	many, seen, fixed bool      // seen: Reverse read it; fixed: a constant, which makes nothing
+	text              string
+	parent            *node
+	first, last, next *node
+	order             int64  // of list items: field and repetition, for the order of writing
+	key               string // of list items: the selector they were made for
+	rule              *op    // who wrote it
+	from              place  // where it came from
+	source            fhir.Node
+	resource          *instance // of a resource's root
+}
+
+// arena hands out nodes in blocks, so that a message costs a few allocations.
+type arena struct{ free []node }
+
+func (a *arena) new(name string, parent *node) *node {
+	if len(a.free) == 0 {
+		a.free = make([]node, 64)
+	}
+	n := &a.free[0]
+	a.free = a.free[1:]
+	n.name, n.parent = name, parent
+	return n
+}
+
+func (n *node) append(kid *node) {
+	if n.first == nil {
+		n.first = kid
+	} else {
+		n.last.next = kid
+	}
+	n.last = kid
+	n.kind = fhir.KindObject
+}
+
+// get is the first child of that name, nil where there is none.
+func (n *node) get(name string) *node {
+	if n == nil {
+		return nil
+	}
+	for k := n.first; k != nil; k = k.next {
+		if k.name == name {
+			return k
+		}
+	}
+	return nil
+}
+
+// follow is the next list item after n.
+func (n *node) follow() *node {
+	for k := n.next; k != nil; k = k.next {
+		if k.name == n.name {
+			return k
+		}
+	}
+	return nil
+}
+
+// read is the text of a child leaf and marks it as read.
+func (n *node) read(name string) string {
+	k := n.get(name)
+	if k == nil {
+		return ""
+	}
+	return k.value()
+}
+
+// peek is read without marking.
+func (n *node) peek(name string) string {
+	if k := n.get(name); k != nil {
+		return k.text
+	}
+	return ""
+}
+
+// value is a leaf's text and marks it as read.
+func (n *node) value() string {
+	if n == nil {
+		return ""
+	}
+	n.seen = true
+	return n.text
+}
+
+// seeAll marks everything below as read.
+func (n *node) seeAll() {
+	n.seen = true
+	for k := n.first; k != nil; k = k.next {
+		k.seeAll()
+	}
+}
+
+// filled says whether n or anything below it was written by a rule and not as a constant.
+func (n *node) filled() bool {
+	switch n.kind {
+	case fhir.KindAbsent:
+		return false
+	case fhir.KindObject:
+		for k := n.first; k != nil; k = k.next {
+			if k.filled() {
+				return true
+			}
+		}
+		return false
+	}
+	return !n.fixed
+}
+
+// holds says whether n or anything below it has a value.
+func (n *node) holds() bool {
+	if n.kind == fhir.KindObject {
+		for k := n.first; k != nil; k = k.next {
+			if k.holds() {
+				return true
+			}
+		}
+		return false
+	}
+	return n.kind != fhir.KindAbsent
+}
+
+// root is the resource that n stands in.
+func (n *node) root() *node {
+	for n.parent != nil {
+		n = n.parent
+	}
+	return n
+}
+
+// emit writes n's members into an object of the outgoing tree.
+func (n *node) emit(to fhir.Node, trace func(*node, fhir.Node)) {
+	for k := n.first; k != nil; k = k.next {
+		if !k.holds() {
+			continue
+		}
+		var at fhir.Node
+		if k.many {
+			if k.isLaterItem() {
+				continue // written with its first
+			}
+			list := to.Add(k.name, fhir.Array())
+			for item := k; item != nil; item = item.follow() {
+				if item.holds() {
+					item.write(list.Push(item.json()), trace)
+				}
+			}
+			continue
+		}
+		at = to.Add(k.name, k.json())
+		k.write(at, trace)
+	}
+}
+
+// isLaterItem says whether an earlier filled item of the same list stands before n.
+func (n *node) isLaterItem() bool {
+	for k := n.parent.first; k != n; k = k.next {
+		if k.name == n.name && k.holds() {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *node) write(at fhir.Node, trace func(*node, fhir.Node)) {
+	if n.kind == fhir.KindObject {
+		n.emit(at, trace)
+		return
+	}
+	trace(n, at)
+}
+
+func (n *node) json() fhir.Value {
+	switch n.kind {
+	case fhir.KindObject:
+		return fhir.Object()
+	case fhir.KindBool:
+		return fhir.Bool(n.text == "true")
+	case fhir.KindNumber:
+		return fhir.Number(n.text)
+	}
+	return fhir.String(n.text)
+}
+
+// absorb reads an outgoing tree's value into nodes. `_birthDate` siblings become children of their leaf's node.
+func (a *arena) absorb(n *node, from fhir.Node) {
+	n.source, n.kind = from, from.Kind()
+	switch n.kind {
+	case fhir.KindObject:
+		for m := range from.Children() {
+			name := m.Name()
+			if m.Kind() == fhir.KindArray {
+				for item := range m.Children() {
+					kid := a.new(name, n)
+					kid.many = true
+					n.append(kid)
+					a.absorb(kid, item)
+				}
+				continue
+			}
+			kid := a.new(name, n)
+			n.append(kid)
+			a.absorb(kid, m)
+		}
+	case fhir.KindArray, fhir.KindNull:
+	default:
+		n.text = from.Text()
+	}
+}

@@ -1,0 +1,309 @@
+package mappings
+
+import (
+	"sort"
+
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// outGroup is one occurrence of a group in the message that is written. What is written is sorted into the order of
+// the structure at the end.
+type outGroup struct {
+	def    *groupDef
+	parent *outGroup
+	ord    int64 // among its siblings: the frame and the instance that it was made for
+	items  []outItem
+}
+
+type outItem struct {
+	member  int
+	segment *outSegment
+	group   *outGroup
+}
+
+// outSegment is one segment that is written. A leaf's rep is the number of a slot until the end.
+type outSegment struct {
+	id     string
+	ord    int64
+	leaves []leaf
+	slots  []slot
+	wants  []*v2Selector // of its anchor and paths: the first alternative is written where none holds
+}
+
+// slot is one repetition of a field that is written.
+type slot struct {
+	field int16
+	key   string // the selector or number that it was made for
+	order int64
+	sel   *v2Selector
+}
+
+func (g *outGroup) segment(id string, ord int64) *outSegment {
+	s := &outSegment{id: id, ord: ord}
+	g.items = append(g.items, outItem{member: g.def.direct(id), segment: s})
+	return s
+}
+
+// segments gives those of a name directly in the group, in the order in which they were made.
+func (g *outGroup) segments(id string) []*outSegment {
+	var list []*outSegment
+	for _, it := range g.items {
+		if it.segment != nil && it.segment.id == id {
+			list = append(list, it.segment)
+		}
+	}
+	return list
+}
+
+// child opens an occurrence of a group below, or gives the one that is there where the group doesn't repeat or reuse
+// says so.
+func (g *outGroup) child(def *groupDef, ord int64, reuse bool) *outGroup {
+	if reuse || !def.repeats {
+		for _, it := range g.items {
+			if it.group != nil && it.group.def == def {
+				return it.group
+			}
+		}
+	}
+	child := &outGroup{def: def, parent: g, ord: ord}
+	g.items = append(g.items, outItem{member: def.index, group: child})
+	return child
+}
+
+// reach opens the groups from g down to holder; the innermost one anew, unless reuse says otherwise.
+func (g *outGroup) reach(holder *groupDef, ord int64, reuse bool) *outGroup {
+	if g.def == holder {
+		return g
+	}
+	if holder.parent != g.def {
+		g = g.reach(holder.parent, ord, true)
+	}
+	return g.child(holder, ord, reuse)
+}
+
+// slotFor gives the repetition that a path writes: that of its selector, its number, or a new one for (*).
+func (s *outSegment) slotFor(field int16, p pick, sel *v2Selector, order int64) int16 {
+	key, fresh := "#1", p.many()
+	switch {
+	case sel != nil:
+		key = sel.source
+	case p.kind == pickIndex:
+		key = "#" + itoa(p.index)
+	}
+	first := int16(0)
+	for i := range s.slots {
+		if s.slots[i].field != field {
+			continue
+		}
+		if first == 0 {
+			first = int16(i + 1)
+		}
+		if !fresh && s.slots[i].key == key {
+			return int16(i + 1)
+		}
+	}
+	if first > 0 && !fresh && p.kind == pickFirst {
+		// A path without an index means the first repetition, whoever made it; a selector takes one that nobody claimed.
+		if sel == nil {
+			return first
+		}
+		if old := &s.slots[first-1]; old.sel == nil && old.key == "#1" {
+			old.key, old.sel = key, sel
+			return first
+		}
+	}
+	s.slots = append(s.slots, slot{field: field, key: key, order: order, sel: sel})
+	return int16(len(s.slots))
+}
+
+func (s *outSegment) set(field, slot, comp, sub int16, text string) {
+	for i := range s.leaves {
+		l := &s.leaves[i]
+		if l.field == field && l.rep == slot && l.comp == comp && l.sub == sub {
+			l.text = text
+			return
+		}
+	}
+	s.leaves = append(s.leaves, leaf{field: field, rep: slot, comp: comp, sub: sub, text: text})
+}
+
+func (s *outSegment) get(field, slot, comp, sub int16) string {
+	for i := range s.leaves {
+		l := &s.leaves[i]
+		if l.field == field && (slot == 0 || l.rep == slot) && l.comp == comp && l.sub == sub {
+			return l.text
+		}
+	}
+	return ""
+}
+
+// holds says whether any alternative of the selector holds for the segment, or for one repetition.
+func (s *outSegment) holds(sel *v2Selector, field, slot int16) bool {
+	for _, alt := range sel.alts {
+		all := true
+		for _, c := range alt {
+			f := c.field
+			if field > 0 {
+				f = field
+			}
+			if s.get(f, slot, c.comp, c.sub) != c.value {
+				all = false
+				break
+			}
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// settle writes what the selectors say, then numbers the repetitions.
+func (s *outSegment) settle() {
+	for _, sel := range s.wants {
+		if len(sel.alts) == 0 || s.holds(sel, 0, 0) {
+			continue
+		}
+		for _, c := range sel.alts[0] {
+			s.set(c.field, s.slotFor(c.field, pick{}, nil, 0), c.comp, c.sub, c.value)
+		}
+	}
+	for i := range s.slots {
+		sl := &s.slots[i]
+		if sel := sl.sel; sel != nil {
+			if len(sel.alts) > 0 && !s.holds(sel, sl.field, int16(i+1)) {
+				for _, c := range sel.alts[0] {
+					s.set(sl.field, int16(i+1), c.comp, c.sub, c.value)
+				}
+			}
+			for _, c := range sel.set {
+				s.set(sl.field, int16(i+1), c.comp, c.sub, c.value)
+			}
+		}
+	}
+	s.number()
+}
+
+// number turns slots into repetitions, in their order.
+func (s *outSegment) number() {
+	order := make([]int, len(s.slots))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool {
+		x, y := &s.slots[order[a]], &s.slots[order[b]]
+		if x.field != y.field {
+			return x.field < y.field
+		}
+		return x.order < y.order
+	})
+	rep := make([]int16, len(s.slots))
+	for i, at := range order {
+		rep[at] = 1
+		if i > 0 && s.slots[order[i-1]].field == s.slots[at].field {
+			rep[at] = rep[order[i-1]] + 1
+		}
+		if key := s.slots[at].key; len(key) > 1 && key[0] == '#' && s.slots[at].sel == nil {
+			rep[at] = max(rep[at], int16(atoi(key[1:])))
+		}
+	}
+	for i := range s.leaves {
+		s.leaves[i].rep = rep[s.leaves[i].rep-1]
+	}
+}
+
+func itoa(n int) string {
+	if n < 10 {
+		return string(rune('0' + n))
+	}
+	return itoa(n/10) + string(rune('0'+n%10))
+}
+
+func atoi(s string) int {
+	n := 0
+	for _, c := range s {
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+// sorted orders a group's contents as the structure has them.
+func (g *outGroup) sorted() {
+	sort.SliceStable(g.items, func(a, b int) bool {
+		x, y := &g.items[a], &g.items[b]
+		if x.member != y.member {
+			return x.member < y.member
+		}
+		return x.ord() < y.ord()
+	})
+	for _, it := range g.items {
+		if it.group != nil {
+			it.group.sorted()
+		}
+	}
+}
+
+func (it *outItem) ord() int64 {
+	if it.group != nil {
+		return it.group.ord
+	}
+	return it.segment.ord
+}
+
+func (g *outGroup) empty() bool {
+	for _, it := range g.items {
+		if it.segment != nil || !it.group.empty() {
+			return false
+		}
+	}
+	return true
+}
+
+// complete adds the segments that a group can't be without and that say nothing but their number, such as RGS.
+func (g *outGroup) complete(dict *hl7v2.Dict) {
+	for _, it := range g.items {
+		if it.group != nil {
+			it.group.complete(dict)
+		}
+	}
+	if g.empty() || g.parent == nil {
+		return
+	}
+	for i, m := range g.def.members {
+		if m.segment == "" || !m.required || len(g.segments(m.segment)) > 0 {
+			continue
+		}
+		if def := dict.Segment(m.segment); def != nil && def.Field(1) != nil && def.Field(1).Type == "SI" {
+			g.items = append(g.items, outItem{member: i, segment: &outSegment{id: m.segment}})
+		}
+	}
+}
+
+// write appends the group's segments to the builder, numbering the counters: 1, 2, … among the segments of that name in
+// the group that repeats them.
+func (g *outGroup) write(b *hl7v2.Builder, dict *hl7v2.Dict, counts map[counter]int) {
+	for _, it := range g.items {
+		if it.group != nil {
+			it.group.write(b, dict, counts)
+			continue
+		}
+		s := b.Append(it.segment.id)
+		if def := dict.Segment(it.segment.id); def != nil && def.Field(1) != nil && def.Field(1).Type == "SI" {
+			home := g
+			if m := it.member; m >= 0 && !g.def.members[m].repeats && g.def.repeats && g.parent != nil {
+				home = g.parent
+			}
+			counts[counter{home, it.segment.id}]++
+			s.SetText(1, 1, 1, 1, itoa(counts[counter{home, it.segment.id}]))
+		}
+		for i := range it.segment.leaves {
+			l := &it.segment.leaves[i]
+			s.SetText(int(l.field), int(l.rep), int(l.comp), int(l.sub), l.text)
+		}
+	}
+}
+
+type counter struct {
+	group *outGroup
+	id    string
+}

@@ -1,0 +1,189 @@
+package mappings
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// pos is a place in a map file, 1-based.
+type pos struct{ line, col int }
+
+// reporter collects the faults of one file; all are reported, not the first.
+type reporter struct {
+	file   string
+	faults contracts.Faults
+}
+
+func (r *reporter) add(code string, at pos, format string, args ...any) {
+	f := contracts.Faultf(contracts.Invalid, code, "", format, args...)
+	f.File, f.Line, f.Col = r.file, max(at.line, 1), max(at.col, 1)
+	if strings.HasPrefix(code, "MAP-1") {
+		f.Grade = contracts.GradeWarning
+	}
+	r.faults = append(r.faults, f)
+}
+
+func (r *reporter) warn(code string, at pos, format string, args ...any) {
+	r.add(code, at, format, args...)
+	r.faults[len(r.faults)-1].Grade = contracts.GradeWarning
+}
+
+// value is one YAML value as source text. Scalars are never resolved: 010 stays 010, NO stays NO, 2.10 stays 2.10.
+type value struct {
+	at     pos
+	kind   valueKind
+	text   string // of a scalar
+	yaml11 bool   // an unquoted scalar that YAML 1.1 takes for a boolean or null
+	keys   []member
+	items  []*value
+}
+
+type valueKind uint8
+
+const (
+	nullValue valueKind = iota
+	scalarValue
+	mapValue
+	listValue
+)
+
+var kindWords = [...]string{"nothing", "a text", "a mapping {…}", "a list […]"}
+
+type member struct {
+	name   string
+	at     pos
+	yaml11 bool
+	value  *value
+}
+
+func (v *value) get(name string) *value {
+	if v == nil {
+		return nil
+	}
+	for i := range v.keys {
+		if v.keys[i].name == name {
+			return v.keys[i].value
+		}
+	}
+	return nil
+}
+
+// unquotedPath is the mistake that costs most when writing maps: brackets or braces in an unquoted scalar.
+var unquotedPath = regexp.MustCompile(`(?:v2|fhir|from|if|set|link|by|to):\s*([A-Za-z][\w.*()-]*\[[^\]]*\][\w.()*-]*)`)
+
+// readYAML reads one document. A syntax fault ends the reading; repeated keys are reported and the first one counts.
+func readYAML(r *reporter, data []byte) *value {
+	for i, line := range strings.Split(string(data), "\n") {
+		if m := unquotedPath.FindStringSubmatchIndex(line); m != nil && !insideQuotes(line[:m[2]]) {
+			r.add(CodeQuote, pos{i + 1, m[2] + 1}, "Quote this: brackets in an unquoted text are YAML's, not the path's.")
+		}
+	}
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		if len(r.faults) == 0 {
+			r.add(CodeYAML, syntaxPos(err), "This isn't YAML: %s.", syntaxText(err))
+		}
+		return nil
+	}
+	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
+		r.add(CodeYAML, pos{1, 1}, "A map file holds one YAML document.")
+		return nil
+	}
+	return r.convert(file.Docs[0].Body)
+}
+
+func insideQuotes(before string) bool {
+	hash := strings.Index(before, " #")
+	return strings.Count(before, `"`)%2 == 1 || hash >= 0 || strings.HasPrefix(strings.TrimSpace(before), "#")
+}
+
+func syntaxPos(err error) pos {
+	var tokened interface{ GetToken() *token.Token }
+	if errors.As(err, &tokened) {
+		if t := tokened.GetToken(); t != nil && t.Position != nil {
+			return pos{t.Position.Line, t.Position.Column}
+		}
+	}
+	return pos{1, 1}
+}
+
+func syntaxText(err error) string {
+	var worded interface{ GetMessage() string }
+	if errors.As(err, &worded) {
+		return strings.TrimSuffix(worded.GetMessage(), ".")
+	}
+	return "it can't be parsed"
+}
+
+func nodePos(n ast.Node) pos {
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return pos{t.Position.Line, t.Position.Column}
+	}
+	return pos{1, 1}
+}
+
+func (r *reporter) convert(n ast.Node) *value {
+	switch n := n.(type) {
+	case nil:
+		return &value{}
+	case *ast.MappingNode:
+		v := &value{at: nodePos(n), kind: mapValue}
+		for _, m := range n.Values {
+			r.member(v, m)
+		}
+		if n.Start != nil {
+			v.at = pos{n.Start.Position.Line, n.Start.Position.Column}
+		} else if len(v.keys) > 0 {
+			v.at = v.keys[0].at
+		}
+		return v
+	case *ast.MappingValueNode:
+		v := &value{at: nodePos(n.Key), kind: mapValue}
+		r.member(v, n)
+		return v
+	case *ast.SequenceNode:
+		v := &value{at: nodePos(n), kind: listValue}
+		for _, item := range n.Values {
+			v.items = append(v.items, r.convert(item))
+		}
+		return v
+	case *ast.NullNode:
+		return &value{at: nodePos(n), kind: nullValue, yaml11: true}
+	case *ast.LiteralNode:
+		return &value{at: nodePos(n), kind: scalarValue, text: n.Value.Value}
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
+		r.add(CodeYAML, nodePos(n), "Anchors, aliases and tags have no place in a map; use names, slices or a block.")
+		return &value{at: nodePos(n)}
+	}
+	return scalar(n)
+}
+
+func scalar(n ast.Node) *value {
+	t := n.GetToken()
+	v := &value{at: nodePos(n), kind: scalarValue, text: t.Value}
+	if t.Type != token.DoubleQuoteType && t.Type != token.SingleQuoteType {
+		switch strings.ToLower(t.Value) {
+		case "yes", "no", "on", "off", "y", "n", "true", "false", "null", "~":
+			v.yaml11 = true
+		}
+	}
+	return v
+}
+
+func (r *reporter) member(v *value, m *ast.MappingValueNode) {
+	key := scalar(m.Key)
+	for i := range v.keys {
+		if v.keys[i].name == key.text {
+			r.add(CodeDuplicate, key.at, "The key %q stands here twice.", key.text)
+			return
+		}
+	}
+	v.keys = append(v.keys, member{name: key.text, at: key.at, yaml11: key.yaml11, value: r.convert(m.Value)})
+}
