@@ -26,6 +26,9 @@ func (d Delimiters) EncodingCharacters() string {
 // characters, or one twice: partners do send ^~~& and ^&, and such a message can still be read once the characters
 // that are missing get their usual value. ok is false when MSH-1 can't separate anything.
 func readDelimiters(msh []byte) (d Delimiters, odd, ok bool) {
+	if len(msh) > 8 && string(msh[3:9]) == `|^~\&|` {
+		return Standard, false, true
+	}
 	if len(msh) < 4 || !usable(msh[3]) {
 		return d, false, false
 	}

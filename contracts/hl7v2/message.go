@@ -2,7 +2,9 @@ package hl7v2
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
+	"math/bits"
 	"strconv"
 	"unicode/utf8"
 
@@ -55,11 +57,10 @@ func WithDefaultCharset(c *Charset) Option {
 //
 // Source: HL7 version 2.5.1, chapter 2, sections 2.5 to 2.7 and 2.15.9.
 func Parse(b []byte, opts ...Option) (*Message, error) {
-	m, err := open(b, opts)
+	m, err := open(b, opts, true)
 	if err != nil {
 		return nil, err
 	}
-	m.indexFields()
 	faults := m.checkSegments()
 	if m.headerField(10) == nil {
 		m.warn(CodeNoControlID, "MSH-10", "The message has no control id.")
@@ -70,9 +71,9 @@ func Parse(b []byte, opts ...Option) (*Message, error) {
 	return m, nil
 }
 
-// open reads MSH, finds the character set, checks the bytes and indexes the segments. With a fault it gives the
-// message too if its MSH could be read.
-func open(b []byte, opts []Option) (*Message, error) {
+// open reads MSH, indexes the segments and, if asked, their fields, finds the character set and checks the bytes. With
+// a fault it gives the message too if its MSH could be read.
+func open(b []byte, opts []Option, fields bool) (*Message, error) {
 	var o options
 	for _, opt := range opts {
 		o = opt(o)
@@ -92,6 +93,9 @@ func open(b []byte, opts []Option) (*Message, error) {
 		m.warn(CodeOddDelimiters, "MSH-2", "MSH-2 has too few characters, or one twice; the usual ones were taken.")
 	}
 	m.indexSegments()
+	if fields {
+		m.indexFields()
+	}
 	if fault := m.chooseCharset(o, bom); fault != nil {
 		return m, contracts.Faults{fault}
 	}
@@ -222,22 +226,36 @@ func (m *Message) nameAt(at int) string {
 // indexFields records where each field ends.
 func (m *Message) indexFields() {
 	sep := m.delims.Field
-	m.fields = make([]int32, 0, bytes.Count(m.b, []byte{sep})+len(m.segs))
+	ends := make([]int32, 0, bytes.Count(m.b, []byte{sep})+len(m.segs))
 	for i := range m.segs {
 		s := &m.segs[i]
-		s.first = int32(len(m.fields))
-		for at := s.start; ; {
-			n := bytes.IndexByte(m.b[at:s.end], sep)
-			if n < 0 {
-				break
-			}
-			at += int32(n)
-			m.fields = append(m.fields, at)
-			at++
-		}
-		m.fields = append(m.fields, s.end)
-		s.last = int32(len(m.fields))
+		s.first = int32(len(ends))
+		ends = appendPlaces(ends, m.b[s.start:s.end], sep, s.start)
+		ends = append(ends, s.end)
+		s.last = int32(len(ends))
 	}
+	m.fields = ends
+}
+
+// appendPlaces appends base plus the index of each c in b. Fields are short, so it looks at eight bytes at a time and
+// takes all that it finds there, which is faster than a search for the next one over and over.
+func appendPlaces(dst []int32, b []byte, c byte, base int32) []int32 {
+	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
+	pattern := uint64(c) * ones
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:]) ^ pattern
+		// The high bit of each byte that is zero in x, and of no other.
+		for hits := ^((x&low + low) | x | low); hits != 0; hits &= hits - 1 {
+			dst = append(dst, base+int32(i+bits.TrailingZeros64(hits)>>3))
+		}
+	}
+	for ; i < len(b); i++ {
+		if b[i] == c {
+			dst = append(dst, base+int32(i))
+		}
+	}
+	return dst
 }
 
 // checkSegments finds segments without a proper name, and a second MSH.

@@ -18,7 +18,7 @@ type Header struct{ m *Message }
 // second MSH. It is nil with CodeNoMessage and CodeDelimiters: there is nothing to answer. b is kept and must not
 // change.
 func Scan(b []byte, opts ...Option) (*Header, error) {
-	m, err := open(b, opts)
+	m, err := open(b, opts, false)
 	if m == nil {
 		return nil, err
 	}

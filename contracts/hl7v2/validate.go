@@ -164,7 +164,7 @@ func (v *validator) misplaced() {
 func (v *validator) missing(n *Node) {
 	first := n
 	for len(first.Children) > 0 {
-		first = first.Children[0]
+		first = first.Children[max(0, slices.IndexFunc(first.Children, (*Node).IsRequired))]
 	}
 	what := "segment"
 	if n.Kind == GroupNode {
