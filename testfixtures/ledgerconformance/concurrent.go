@@ -38,7 +38,7 @@ func manyCallers(t *testing.T, l hub.Ledger) {
 	held := delivery(0, "hus", contracts.StateDelivered)
 	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{held}})
 	held.Digest = "d2"
-	const each = 8
+	const each = 4
 	together(callers, func(i int) {
 		for j := range each {
 			n := 1 + i*each + j
@@ -67,10 +67,10 @@ func manyCallers(t *testing.T, l hub.Ledger) {
 
 // seenWhole writes ten messages a change and lists all the while: a list holds whole tens.
 func seenWhole(t *testing.T, l hub.Ledger) {
-	const tens = 40
+	const tens = 16
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 2 {
 		wg.Go(func() {
 			for {
 				rows, err := l.List(t.Context(), contracts.Filter{Limit: 10 * tens})

@@ -15,6 +15,7 @@ var progressTests = []test{
 	{"what isn't known yet can be written later", unknownLater},
 	{"a fault goes when its state is overcome", faultOvercome},
 	{"a delivery follows its attempts and keeps its bytes", deliveryFollows},
+	{"a delivery that is under way isn't set back by its translation", deliveryNotSetBack},
 	{"applying a change twice leaves what applying it once does", appliedTwice},
 }
 
@@ -82,6 +83,30 @@ func faultOvercome(t *testing.T, l hub.Ledger) {
 	}
 	if f := must(l.Delivery(t.Context(), d.ID))(t).Fault; f != nil {
 		t.Errorf("a delivery that was delivered still has its fault")
+	}
+}
+
+func deliveryNotSetBack(t *testing.T, l hub.Ledger) {
+	d := delivery(1, "hus", contracts.StateTranslated)
+	for _, state := range []contracts.State{contracts.StateSending, contracts.StateParked, contracts.StateDelivered, contracts.StateStopped} {
+		on := d
+		on.State, on.Attempts, on.Unknown, on.Fault = state, 1, true, fault(contracts.Refused, "MSA-1")
+		if state == contracts.StateDelivered {
+			on.Fault = nil
+		}
+		apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{on}})
+		apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{d}})
+		if got := must(l.Delivery(t.Context(), d.ID))(t); got.State != state || !got.Unknown || (got.Fault == nil) != (on.Fault == nil) {
+			t.Errorf("a delivery that is %s: %+v after it was translated again", state, got)
+		}
+		rows := must(l.List(t.Context(), contracts.Filter{State: contracts.StateTranslated}))(t)
+		if len(rows) != 0 {
+			t.Errorf("a delivery that is %s is listed as translated", state)
+		}
+	}
+	d.Digest = "other"
+	if err := l.Apply(t.Context(), contracts.Change{Deliveries: []contracts.Delivery{d}}); contracts.KindOf(err) != contracts.Conflict {
+		t.Errorf("translated again to other bytes: got %v, want a conflict", err)
 	}
 }
 

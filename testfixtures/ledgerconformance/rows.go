@@ -45,6 +45,8 @@ func journeyFollows(t *testing.T, l hub.Ledger) {
 	apply(t, l, contracts.Change{Journeys: []contracts.Journey{{ID: id, State: "requested", Started: start, Updated: start}}})
 	apply(t, l, contracts.Change{Journeys: []contracts.Journey{{ID: id, State: "accepted", Started: after(time.Hour), Updated: after(time.Hour)}}})
 	equal(t, "journey", must(l.Journey(t.Context(), id))(t), contracts.Journey{ID: id, State: "accepted", Started: start, Updated: after(time.Hour)})
+	apply(t, l, contracts.Change{Journeys: []contracts.Journey{{ID: id, State: "requested", Started: start, Updated: after(time.Minute)}}})
+	equal(t, "journey after an older write", must(l.Journey(t.Context(), id))(t), contracts.Journey{ID: id, State: "accepted", Started: start, Updated: after(time.Hour)})
 	apply(t, l, contracts.Change{Journeys: []contracts.Journey{{ID: id, Updated: after(2 * time.Hour)}}})
 	equal(t, "journey without a new state", must(l.Journey(t.Context(), id))(t),
 		contracts.Journey{ID: id, State: "accepted", Started: start, Updated: after(2 * time.Hour)})
@@ -55,7 +57,7 @@ func stepComesBack(t *testing.T, l hub.Ledger) {
 	loss.Grade = contracts.GradeNote
 	want := contracts.Step{ID: contracts.StepID(incoming(1), contracts.StepTranslated, "hus", 0), At: start, Journey: contracts.JourneyID(incoming(1)),
 		Message: incoming(1), Control: "C1", Type: "REF^I12", Step: contracts.StepTranslated, From: "apotti", To: "hus", Map: "ref-i12@0.1.0",
-		Attempt: 2, Answer: "AA", Digest: "d1", Fault: fault(contracts.Refused, "MSA-1"), Losses: contracts.Faults{loss}}
+		Attempt: 2, Answer: "AA", Digest: "d1", Fault: fault(contracts.Refused, "MSA-1"), Losses: contracts.Faults{loss}, Reason: "asked for by the ward"}
 	apply(t, l, contracts.Change{Steps: []contracts.Step{want}})
 	again := want
 	again.At, again.Answer = after(time.Hour), "AE"

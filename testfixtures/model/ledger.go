@@ -1,0 +1,279 @@
+package model
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// Ledger is a hub.Ledger in memory. A change is durable when it took effect. Everything is found by looking at all rows
+// or nearly so: it is for thousands of messages.
+type Ledger struct {
+	w       *World
+	weather Weather
+
+	mu         sync.Mutex
+	entries    map[contracts.ID]*contracts.Entry
+	deliveries map[contracts.ID]*contracts.Delivery
+	of         map[contracts.ID][]*contracts.Delivery // by message, in the order of receivers
+	steps      []contracts.Step
+	stepped    map[contracts.ID]bool
+	names      map[string][]*contracts.Identifier // by value
+	journeys   map[contracts.ID]*contracts.Journey
+	bodies     map[contracts.Digest]contracts.Body
+	keys       map[contracts.KeyRef]contracts.KeyState
+	behind     map[contracts.KeyRef][]contracts.Waiting
+	seq        int64
+	fixed      map[string]string
+}
+
+// NewLedger gives an empty ledger.
+func NewLedger(w *World, weather Weather) *Ledger {
+	return &Ledger{w: w, weather: weather, entries: map[contracts.ID]*contracts.Entry{}, deliveries: map[contracts.ID]*contracts.Delivery{},
+		of: map[contracts.ID][]*contracts.Delivery{}, stepped: map[contracts.ID]bool{}, names: map[string][]*contracts.Identifier{},
+		journeys: map[contracts.ID]*contracts.Journey{}, bodies: map[contracts.Digest]contracts.Body{},
+		keys: map[contracts.KeyRef]contracts.KeyState{}, behind: map[contracts.KeyRef][]contracts.Waiting{}, fixed: map[string]string{}}
+}
+
+// Apply writes c whole or not at all; see contracts.Change.
+func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
+	return l.w.change(ctx, l.weather, &l.mu, "apply", nameOf(c), func(*rand.Rand) error {
+		if err := l.check(c); err != nil {
+			return err
+		}
+		l.write(c)
+		return nil
+	})
+}
+
+// nameOf tells changes apart, so that each draws its own luck.
+func nameOf(c contracts.Change) string {
+	name := ""
+	for _, s := range c.Steps {
+		name += " " + string(s.ID)
+	}
+	for _, e := range c.Entries {
+		name += " " + string(e.ID) + string(e.State)
+	}
+	for _, d := range c.Deliveries {
+		name += " " + string(d.ID) + string(d.State)
+	}
+	for _, w := range slices.Concat(c.Wait, c.Done) {
+		name += " " + string(w.Message)
+	}
+	return name
+}
+
+// Fix keeps value under name for good, unless one is kept already, and gives the one that holds.
+func (l *Ledger) Fix(ctx context.Context, name, value string) (held string, err error) {
+	err = l.w.change(ctx, l.weather, &l.mu, "fix", name, func(*rand.Rand) error {
+		if _, known := l.fixed[name]; !known {
+			l.fixed[name] = value
+		}
+		held = l.fixed[name]
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return held, nil
+}
+
+// Health is nil while the process lives.
+func (l *Ledger) Health(ctx context.Context) error {
+	return l.w.look(ctx, Weather{}, "health", "ledger")
+}
+
+// check refuses what contracts.Change refuses, and rows without what they are known by.
+func (l *Ledger) check(c contracts.Change) error {
+	if !complete(c) {
+		return contracts.Faultf(contracts.Internal, "SIM-006", "change", "A change holds a row without what it is known by.")
+	}
+	digests := map[contracts.ID]contracts.Digest{}
+	for _, d := range c.Deliveries {
+		held := digests[d.ID]
+		if row := l.deliveries[d.ID]; held == "" && row != nil {
+			held = row.Digest
+		}
+		if held != "" && d.Digest != "" && held != d.Digest {
+			return contracts.Faultf(contracts.Conflict, "SIM-007", "digest", "A delivery of this id has other bytes.")
+		}
+		digests[d.ID] = first(held, d.Digest)
+	}
+	for _, w := range c.Wait {
+		_, held := l.keys[w.KeyRef]
+		if !held && !slices.ContainsFunc(c.Keys, func(k contracts.KeyState) bool { return k.KeyRef == w.KeyRef }) {
+			return contracts.Faultf(contracts.Conflict, "SIM-008", "key", "Nothing may wait behind a key that is live.")
+		}
+	}
+	return nil
+}
+
+func complete(c contracts.Change) bool {
+	return !(slices.ContainsFunc(c.Entries, func(e contracts.Entry) bool { return e.ID == "" }) ||
+		slices.ContainsFunc(c.Deliveries, func(d contracts.Delivery) bool { return d.ID == "" || d.Message == "" }) ||
+		slices.ContainsFunc(c.Steps, func(s contracts.Step) bool { return s.ID == "" }) ||
+		slices.ContainsFunc(c.Identifiers, func(i contracts.Identifier) bool { return i.Value == "" || i.Message == "" && i.Journey == "" }) ||
+		slices.ContainsFunc(c.Journeys, func(j contracts.Journey) bool { return j.ID == "" }) ||
+		slices.ContainsFunc(c.Bodies, func(b contracts.StoredBody) bool { return b.Digest == "" }) ||
+		slices.ContainsFunc(c.Keys, func(k contracts.KeyState) bool {
+			return k.Topic == "" || k.Key == "" || k.Condition != contracts.KeySpilled && k.Condition != contracts.KeyParked
+		}) ||
+		slices.ContainsFunc(c.Wait, func(w contracts.Waiting) bool { return w.Topic == "" || w.Key == "" || w.Message == "" }))
+}
+
+func (l *Ledger) write(c contracts.Change) {
+	for _, b := range c.Bodies {
+		if _, known := l.bodies[b.Digest]; !known {
+			l.bodies[b.Digest] = contracts.NewBody(slices.Clone(b.Body.Bytes()))
+		}
+	}
+	for _, d := range c.Deliveries {
+		l.writeDelivery(d)
+	}
+	for _, e := range c.Entries {
+		l.writeEntry(e)
+	}
+	for _, s := range c.Steps {
+		if !l.stepped[s.ID] {
+			l.stepped[s.ID] = true
+			s.At, s.Fault, s.Losses = instant(s.At), kept(s.Fault), kept(s.Losses)
+			l.steps = append(l.steps, s)
+		}
+	}
+	for _, i := range c.Identifiers {
+		l.writeName(i)
+	}
+	for _, j := range c.Journeys {
+		if held := l.journeys[j.ID]; held != nil {
+			j.State, j.Started, j.Updated = first(j.State, held.State), firstTime(held.Started, j.Started), firstTime(j.Updated, held.Updated)
+		}
+		j.Started, j.Updated = instant(j.Started), instant(j.Updated)
+		l.journeys[j.ID] = &j
+	}
+	l.writeKeys(c)
+}
+
+func (l *Ledger) writeKeys(c contracts.Change) {
+	for _, k := range c.Keys {
+		k.Since, k.Fault = instant(k.Since), kept(k.Fault)
+		l.keys[k.KeyRef] = k
+	}
+	for _, w := range c.Wait {
+		row := l.behind[w.KeyRef]
+		if i := slices.IndexFunc(row, func(v contracts.Waiting) bool { return v.Message == w.Message }); i >= 0 {
+			row[i].Due, row[i].Attempts = instant(w.Due), w.Attempts
+			continue
+		}
+		l.seq++
+		w.Seq, w.Since, w.Due = l.seq, instant(w.Since), instant(w.Due)
+		l.behind[w.KeyRef] = append(row, w)
+	}
+	for _, w := range c.Done {
+		l.behind[w.KeyRef] = slices.DeleteFunc(l.behind[w.KeyRef], func(v contracts.Waiting) bool { return v.Message == w.Message })
+	}
+	for _, ref := range c.Revive {
+		if len(l.behind[ref]) == 0 {
+			delete(l.keys, ref)
+		}
+	}
+}
+
+// writeEntry lets the first value of each fact win and the latest of what is progress.
+func (l *Ledger) writeEntry(e contracts.Entry) {
+	e.Received, e.Fault = instant(e.Received), kept(e.Fault)
+	if held := l.entries[e.ID]; held != nil {
+		e.Partner, e.Format, e.Control, e.Type = first(held.Partner, e.Partner), first(held.Format, e.Format), first(held.Control, e.Control), first(held.Type, e.Type)
+		e.Version, e.Application, e.Facility = first(held.Version, e.Version), first(held.Application, e.Application), first(held.Facility, e.Facility)
+		e.Key, e.Received, e.Journey, e.Origin = first(held.Key, e.Key), firstTime(held.Received, e.Received), first(held.Journey, e.Journey), first(held.Origin, e.Origin)
+		e.Cause, e.Digest, e.Place = first(held.Cause, e.Cause), first(held.Digest, e.Digest), firstPlace(held.Place, e.Place)
+		e.Event, e.Map, e.Canonical = first(e.Event, held.Event), first(e.Map, held.Map), first(e.Canonical, held.Canonical)
+		e.Fault = latestFault(held.Fault, e.Fault, e.State)
+		e.State = first(e.State, held.State)
+	}
+	l.entries[e.ID] = &e
+}
+
+func (l *Ledger) writeDelivery(d contracts.Delivery) {
+	d.Fault = kept(d.Fault)
+	held := l.deliveries[d.ID]
+	if held == nil {
+		l.deliveries[d.ID] = &d
+		l.of[d.Message] = append(l.of[d.Message], &d)
+		return
+	}
+	d.Message, d.Journey, d.Partner, d.Route = held.Message, first(held.Journey, d.Journey), first(held.Partner, d.Partner), first(held.Route, d.Route)
+	d.Generation, d.Control, d.Type = first(held.Generation, d.Generation), first(held.Control, d.Control), first(held.Type, d.Type)
+	d.Format, d.Map, d.Key = first(held.Format, d.Format), first(held.Map, d.Map), first(held.Key, d.Key)
+	d.Digest, d.Place = first(held.Digest, d.Digest), firstPlace(held.Place, d.Place)
+	d.Attempts, d.Answer = first(d.Attempts, held.Attempts), first(d.Answer, held.Answer)
+	d.Fault = latestFault(held.Fault, d.Fault, d.State)
+	if d.State == "" {
+		d.State, d.Unknown = held.State, held.Unknown
+	}
+	*held = d
+}
+
+// writeName keeps one row for each thing that a value names, and learns its journey later.
+func (l *Ledger) writeName(i contracts.Identifier) {
+	for _, held := range l.names[i.Value] {
+		same := held.Partner == i.Partner && held.Kind == i.Kind && held.Message == i.Message
+		if same && (i.Message != "" || held.Journey == i.Journey) {
+			held.Journey = first(held.Journey, i.Journey)
+			return
+		}
+	}
+	l.names[i.Value] = append(l.names[i.Value], &i)
+}
+
+// first gives a, unless it is empty.
+func first[T comparable](a, b T) T {
+	var empty T
+	if a == empty {
+		return b
+	}
+	return a
+}
+
+func firstTime(a, b time.Time) time.Time {
+	if a.IsZero() {
+		return b
+	}
+	return a
+}
+
+func firstPlace(a, b contracts.Place) contracts.Place {
+	if a.Topic == "" {
+		return b
+	}
+	return a
+}
+
+// latestFault gives the newer fault; without one the older stays, until a state says that it was overcome.
+func latestFault(older, newer *contracts.Fault, state contracts.State) *contracts.Fault {
+	if newer != nil || state == contracts.StateTranslated || state == contracts.StateDelivered {
+		return newer
+	}
+	return older
+}
+
+// kept gives what a ledger keeps of a fault or of findings: what their JSON holds.
+func kept[T any](v T) T {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a fault's JSON is texts
+	}
+	var out T
+	if err := json.Unmarshal(b, &out); err != nil {
+		panic(err) // likewise
+	}
+	return out
+}
+
+// instant is t as a ledger and a bus keep it: UTC, in microseconds.
+func instant(t time.Time) time.Time { return t.Truncate(time.Microsecond).UTC() }
