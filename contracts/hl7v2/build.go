@@ -58,8 +58,7 @@ func (b *Builder) Bytes() ([]byte, error) {
 		var lacking []place
 		out, lacking = s.append(out)
 		for _, l := range lacking {
-			at := Path{Segment: s.id, Index: counts[s.id], Field: l.field, Rep: l.rep, Component: l.comp, Sub: l.sub}
-			faults = append(faults, notInCharset(at, b.enc.charset))
+			faults = append(faults, notInCharset(l.in(s.id, counts[s.id]), b.enc.charset))
 		}
 		out = append(out, '\r')
 	}
@@ -191,6 +190,13 @@ func grow(nodes *[]node, i int) *node {
 
 // place is a leaf's position in a segment.
 type place struct{ field, rep, comp, sub int }
+
+// in is the place in the number-th segment of a name.
+func (l place) in(segment string, number int) Path {
+	p := segmentPath(segment, number)
+	p.Field, p.Rep, p.Component, p.Sub = l.field, l.rep, l.comp, l.sub
+	return p
+}
 
 // append writes the segment without its terminator, and gives the leaves that the character set can't hold.
 func (s *NewSegment) append(dst []byte) (_ []byte, lacking []place) {

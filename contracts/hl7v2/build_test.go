@@ -75,7 +75,7 @@ func TestBuilderNamesWhatTheCharsetLacks(t *testing.T) {
 	b.Append("NTE").SetText(3, 1, 1, 1, "5 €")
 	_, err := b.Bytes()
 	faults := contracts.FaultsOf(err)
-	if len(faults) != 2 || faults[0].At != "PID(1)-5(2).1.1" || faults[1].At != "NTE(2)-3(1).1.1" {
+	if len(faults) != 2 || faults[0].At != "PID-5(2).1.1" || faults[1].At != "NTE(2)-3(1).1.1" {
 		t.Fatalf("got %v", err)
 	}
 	if strings.Contains(err.Error(), "€") {

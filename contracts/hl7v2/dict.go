@@ -162,6 +162,16 @@ func (d *Dict) StructureOf(code, event string) string {
 	return ""
 }
 
+// StructureOfMessage gives the name of a message's structure: MSH-9.3, or where that is missing or isn't one (partners
+// write the event there, REF_I14), what StructureOf says; empty if the version has none.
+func (d *Dict) StructureOfMessage(m *Message) string {
+	own, derived := m.Structure(), d.StructureOf(m.Code(), m.Event())
+	if d.structures[own] != nil && (derived == "" || own != m.Code()+"_"+m.Event()) {
+		return own
+	}
+	return derived
+}
+
 // Table gives the codes of a table that the standard fixes, sorted; nil if it fixes none. The number has four digits.
 func (d *Dict) Table(number string) []string { return d.tables[number] }
 

@@ -79,7 +79,7 @@ func TestEncodeJSONRefuses(t *testing.T) {
 		"no MSH-1":               {msh(``), hl7v2.CodeJSONShape, "segments[0].fields"},
 		"a letter as delimiter":  {msh(`"A","^~\\&"`), hl7v2.CodeDelimiters, "MSH-1"},
 		"unknown character set":  {strings.Replace(msh(`"|","^~\\&"`), "8859/1", "EBCDIC", 1), hl7v2.CodeCharset, "charset"},
-		"a character it lacks":   {msh(`"|","^~\\&",[[["€"]]]`), hl7v2.CodeNotInCharset, "MSH(1)-3(1).1.1"},
+		"a character it lacks":   {msh(`"|","^~\\&",[[["€"]]]`), hl7v2.CodeNotInCharset, "MSH-3(1).1.1"},
 		"a second MSH":           {strings.Replace(msh(`"|","^~\\&"`), `]}]}`, `]},{"id":"MSH"}]}`, 1), hl7v2.CodeJSONShape, "segments[1].id"},
 		"a segment without name": {strings.Replace(msh(`"|","^~\\&"`), `]}]}`, `]},{"id":"x"}]}`, 1), hl7v2.CodeJSONShape, "segments[1].id"},
 	} {

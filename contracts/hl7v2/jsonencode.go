@@ -49,8 +49,7 @@ func EncodeJSON(object []byte) ([]byte, error) {
 		var lacking []place
 		out, lacking = s.append(out, &enc, old, i)
 		for _, l := range lacking {
-			faults = append(faults, notInCharset(Path{Segment: s.ID, Index: counts[s.ID], Field: l.field, Rep: l.rep,
-				Component: l.comp, Sub: l.sub}, charset))
+			faults = append(faults, notInCharset(l.in(s.ID, counts[s.ID]), charset))
 		}
 		out = append(out, '\r')
 	}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math/bits"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -218,7 +219,9 @@ func (m *Message) nameAt(at int) string {
 		if id == "MSH" {
 			field++
 		}
-		return " in " + Path{Segment: id, Index: counts[id], Field: field}.String()
+		at := segmentPath(id, counts[id])
+		at.Field = field
+		return " in " + at.String()
 	}
 	return ""
 }
@@ -327,8 +330,14 @@ func (m *Message) Segments() iter.Seq2[int, Segment] {
 	}
 }
 
-// Type is MSH-9 as it stands: REF^I12^REF_I12.
-func (m *Message) Type() string { return m.text(m.headerField(9)) }
+// Type is MSH-9 with ^ between its components, whatever delimiters the message uses: REF^I12^REF_I12.
+func (m *Message) Type() string {
+	text := m.text(m.headerField(9))
+	if m.delims.Component != '^' {
+		text = strings.ReplaceAll(text, string(m.delims.Component), "^")
+	}
+	return text
+}
 
 // Code is MSH-9.1: REF.
 func (m *Message) Code() string { return m.headerText(9, 1) }

@@ -13,7 +13,7 @@ type Path struct {
 	Segment   string   // three characters: PID
 	Index     int      // OBX(3): 3
 	SegmentBy Selector // PRD[1.1=RT]
-	Field     int      // 1-based; 0 is the whole segment, which CompilePath doesn't give but Place faults use
+	Field     int      // 1-based; 0 is the whole segment, which CompilePath doesn't give but faults name
 	Rep       int      // PID-3(2): 2
 	RepBy     Selector // PID-3[5=NNFIN]; its Field is 0
 	Component int      // 0: the whole repetition
@@ -187,6 +187,15 @@ func (r *pathReader) number() int {
 	}
 	r.rest = r.rest[i:]
 	return n
+}
+
+// segmentPath is the path of the number-th segment of its name; the first goes without a number.
+func segmentPath(id string, number int) Path {
+	p := Path{Segment: id}
+	if number > 1 {
+		p.Index = number
+	}
+	return p
 }
 
 // IsSegmentID says whether id is a segment's name: a capital letter and two capitals or digits.

@@ -81,7 +81,7 @@ func (h *Header) ReceivingApplication() string { return h.m.text(h.Raw(5)) }
 // ReceivingFacility is MSH-6 as it stands.
 func (h *Header) ReceivingFacility() string { return h.m.text(h.Raw(6)) }
 
-// Type is MSH-9 as it stands: REF^I12^REF_I12.
+// Type is MSH-9 with ^ between its components: REF^I12^REF_I12.
 func (h *Header) Type() string { return h.m.Type() }
 
 // Code is MSH-9.1: REF.

@@ -59,12 +59,9 @@ func (v *validator) fault(code, errorCode, at, format string, args ...any) *cont
 	return f
 }
 
-// structure matches the segments with the message's structure. MSH-9.3 may be missing, or hold an event.
+// structure matches the segments with the message's structure.
 func (v *validator) structure() {
-	s := v.d.Structure(v.m.Structure())
-	if s == nil {
-		s = v.d.Structure(v.d.StructureOf(v.m.Code(), v.m.Event()))
-	}
+	s := v.d.Structure(v.d.StructureOfMessage(v.m))
 	if s == nil {
 		v.fault(CodeStructure, "200", "MSH-9", "Version %s has no structure for this message type.", v.d.version)
 		return
@@ -158,7 +155,7 @@ func (v *validator) fitsLater() bool {
 
 func (v *validator) misplaced() {
 	id := v.names[v.next]
-	v.fault(CodeStructure, "100", segmentPlace(id, v.numbers[v.next]), "The structure has no place for this segment here.")
+	v.fault(CodeStructure, "100", segmentPath(id, v.numbers[v.next]).String(), "The structure has no place for this segment here.")
 }
 
 func (v *validator) missing(n *Node) {
@@ -171,13 +168,4 @@ func (v *validator) missing(n *Node) {
 		what = "group"
 	}
 	v.fault(CodeStructure, "100", first.Name, "The required %s %s is missing.", what, n.Path())
-}
-
-// segmentPlace is a segment's place: PID, or OBX(2).
-func segmentPlace(id string, number int) string {
-	p := Path{Segment: id}
-	if number > 1 {
-		p.Index = number
-	}
-	return p.String()
 }

@@ -9,10 +9,7 @@ import (
 
 // segment checks a segment's fields; number counts it among its like.
 func (v *validator) segment(s Segment, number int) {
-	at := Path{Segment: s.ID()}
-	if number > 1 {
-		at.Index = number
-	}
+	at := segmentPath(s.ID(), number)
 	def := v.d.Segment(at.Segment)
 	if def == nil {
 		if at.Segment[0] != 'Z' {
