@@ -56,4 +56,4 @@ setup:
 	  { echo "The tests need more packages. Type: sudo apt-get install -y --no-install-recommends $(PACKAGES)"; exit 1; }; fi; \
 	echo "installing $(PACKAGES)"; \
 	$$as apt-get -qq update >/dev/null && \
-	DEBIAN_FRONTEND=noninteractive $$as apt-get -qq install -y --no-install-recommends $(PACKAGES) >/dev/null
+	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(PACKAGES) >/dev/null

@@ -6,8 +6,8 @@ import "github.com/spf13/cobra"
 func commands(t *terminal) []*cobra.Command {
 	return []*cobra.Command{
 		newDemo(t),
-		newHL7(t), newFHIR(t),
-		newServe(t), newInit(t), newCheck(t),
+		newHL7(t), newFHIR(t), newMap(t),
+		newServe(t), newInit(t), newCheck(t), newBench(t),
 		newFind(t), newList(t), newTrace(t), newShow(t), newStop(t), newRelease(t),
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -57,5 +59,40 @@ func TestEveryHelpEndsWithAWorkedExample(t *testing.T) {
 	visit(newRoot(&terminal{}))
 	if seen < 15 {
 		t.Errorf("only %d commands were seen", seen)
+	}
+}
+
+func TestEveryFaultCodeOfTheCommandLineIsListed(t *testing.T) {
+	listed := map[string]bool{}
+	for _, c := range codes {
+		listed[c.code] = true
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	pattern := regexp.MustCompile(`"((?:BENCH|CFG|CLI|DEMO)-\d{3})"`)
+	for _, file := range files {
+		if file == "codes.go" || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range pattern.FindAllStringSubmatch(string(b), -1) {
+			used[found[1]] = true
+		}
+	}
+	for code := range used {
+		if !listed[code] {
+			t.Errorf("%s isn't listed", code)
+		}
+	}
+	for code := range listed {
+		if !used[code] {
+			t.Errorf("%s is listed and used nowhere", code)
+		}
 	}
 }

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/mappings"
+)
+
+// catalogFlag is --mappings: where maps lie over the built-in ones.
+type catalogFlag struct{ dir string }
+
+func newMap(t *terminal) *cobra.Command {
+	var flag catalogFlag
+	c := &cobra.Command{
+		Use:   "map COMMAND",
+		Short: "List, check, run and test maps",
+		Long: "Maps translate between a partner's dialect of HL7 v2 and the canonical FHIR message, in both directions. A map is named\n" +
+			"ID (its newest version), ID@VERSION, or by its file. The built-in catalog comes with the binary; a mappings folder\n" +
+			"adds to it.",
+		Example: "  silta map run ref-i12 referral.hl7",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.PersistentFlags().StringVar(&flag.dir, "mappings", "mappings", "a folder with maps of your own, laid out as catalog/ID/VERSION/map.yaml")
+	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag))
+	return c
+}
+
+// open gives the catalog. A --mappings that isn't there is wrong usage; the default folder may be missing.
+func (f *catalogFlag) open(cmd *cobra.Command) (*mappings.Catalog, error) {
+	if cmd.Flags().Changed("mappings") {
+		if info, err := os.Stat(f.dir); err != nil || !info.IsDir() {
+			return nil, usagef("--mappings %s is no folder", f.dir)
+		}
+	}
+	return openCatalog(f.dir)
+}
+
+// find gives a map by ID, ID@VERSION or file. Warnings of a file are printed.
+func (f *catalogFlag) find(t *terminal, cmd *cobra.Command, name string) (*mappings.Map, error) {
+	catalog, err := f.open(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
+		m, err := catalog.Map(name)
+		if err != nil {
+			return nil, configuration{err}
+		}
+		return m, nil
+	}
+	b, err := t.read(name)
+	if err != nil {
+		return nil, err
+	}
+	m, faults := catalog.CompileFile(name, b)
+	if m == nil {
+		if faults.Err() == nil {
+			return nil, usagef("%s is a block; a map uses it, and can be run", name)
+		}
+		return nil, faults
+	}
+	t.faults(name, faults)
+	return m, nil
+}
+
+func newMapList(t *terminal, flag *catalogFlag) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the maps, the newest version of each first",
+		Example: "  silta map list",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			catalog, err := flag.open(cmd)
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+			if !t.json() {
+				fmt.Fprintln(w, "MAP\tSTRUCTURES\tEVENTS\tVERSIONS\tTITLE")
+			}
+			for _, m := range catalog.Maps() {
+				versions := m.Versions()
+				if t.json() {
+					err = t.print(map[string]any{"id": m.ID(), "version": m.Version(), "title": m.Title("en"), "structures": m.Structures(),
+						"events": m.Events(), "versions": versions, "digest": m.Digest()})
+				} else {
+					_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s..%s\t%s\n", m.Name(), strings.Join(m.Structures(), " "), strings.Join(m.Events(), " "),
+						versions[0], versions[len(versions)-1], m.Title("en"))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func newMapCheck(t *terminal, flag *catalogFlag) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [FILE…]",
+		Short: "Check maps against HL7 v2 and FHIR R4",
+		Long: "Checks map files, or the whole catalog without a file: every path, lens, code and link, against the dictionaries of all\n" +
+			"HL7 versions that a map is for and against FHIR R4. Every fault comes at once, with line, column and a suggestion.",
+		Example: "  silta map check mappings/catalog/apotti.ref-i12/0.1.0/map.yaml",
+		RunE: func(cmd *cobra.Command, files []string) error {
+			catalog, err := flag.open(cmd)
+			if err != nil {
+				return err
+			}
+			if len(files) == 0 {
+				t.faults("", catalog.Warnings())
+				return t.checked(len(catalog.Maps()))
+			}
+			sound := 0
+			err = t.each(files, func(file string, b []byte) error {
+				_, faults := catalog.CompileFile(file, b)
+				t.faults(file, faults)
+				if faults.Err() == nil {
+					sound++
+				}
+				return nil
+			})
+			if err != nil || t.failed != exitDone {
+				return err
+			}
+			return t.checked(sound)
+		},
+	}
+}
+
+func (t *terminal) checked(maps int) error {
+	if t.json() {
+		return t.print(map[string]int{"maps": maps, "faults": 0})
+	}
+	_, err := fmt.Fprintf(t.out, "%d maps, no faults.\n", maps)
+	return err
+}
+
+// contract gives a partner's contract: by its file, by its id among those in contracts/partners of the working
+// directory, or of the built-in ones.
+func contract(name string) (*contracts.Partner, error) {
+	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		p, err := contracts.ReadPartner(name, b)
+		if err != nil {
+			return nil, configuration{err}
+		}
+		return p, nil
+	}
+	known, err := knownContracts(filepath.Join("contracts", "partners"))
+	if err != nil {
+		return nil, configuration{err}
+	}
+	var ids []string
+	for _, p := range known {
+		if p.ID == name {
+			return p, nil
+		}
+		ids = append(ids, p.ID)
+	}
+	return nil, usagef("--contract %s: there is no such contract; there are %s", name, strings.Join(ids, ", "))
+}
