@@ -205,7 +205,7 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 	if err != nil {
 		return canonical{}, err
 	}
-	return h.readCanonical(result.Bundle.Append(nil), mapping.Ref(), append(m.Warnings(), result.Findings...))
+	return h.readCanonical(result.Bundle.Append(nil), mapping.Name(), append(m.Warnings(), result.Findings...))
 }
 
 // readCanonical reads the canonical form back from its bytes: what is stored and what is routed are the same.
@@ -351,7 +351,7 @@ func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *map
 	if err != nil {
 		return nil, nil, err
 	}
-	d.Map = mapping.Ref()
+	d.Map = mapping.Name()
 	result, err := mapping.Reverse(bundle, mappings.Context{Now: e.Received, Zone: p.Location(), Origin: origin, Version: p.Dialect.Version, Charset: p.Dialect.Charset, Sender: e.Partner})
 	if err != nil {
 		return nil, nil, err

@@ -134,7 +134,7 @@ func (p *preparation) steps(c contracts.Change) error {
 			return err
 		}
 		p.add(stepSQL, string(s.ID), micros(s.At), string(s.Journey), string(s.Message), s.Control, s.Type, s.Step, s.From, s.To, s.Map,
-			s.Attempt, s.Answer, string(s.Digest), text, findings)
+			s.Attempt, s.Answer, string(s.Digest), text, findings, s.Reason)
 	}
 	return nil
 }
@@ -240,30 +240,34 @@ ON CONFLICT (id) DO UPDATE SET
 	place_partition = CASE WHEN deliveries.place_topic <> '' THEN deliveries.place_partition ELSE excluded.place_partition END,
 	place_offset    = CASE WHEN deliveries.place_topic <> '' THEN deliveries.place_offset ELSE excluded.place_offset END,
 	place_topic     = COALESCE(NULLIF(deliveries.place_topic, ''), excluded.place_topic),
-	rank            = CASE WHEN excluded.state <> '' THEN excluded.rank ELSE deliveries.rank END,
-	unknown         = CASE WHEN excluded.state <> '' THEN excluded.unknown ELSE deliveries.unknown END,
-	state           = COALESCE(NULLIF(excluded.state, ''), deliveries.state),
+	rank            = CASE WHEN ` + movesSQL + ` THEN excluded.rank ELSE deliveries.rank END,
+	unknown         = CASE WHEN ` + movesSQL + ` THEN excluded.unknown ELSE deliveries.unknown END,
+	state           = CASE WHEN ` + movesSQL + ` THEN excluded.state ELSE deliveries.state END,
 	attempts        = COALESCE(NULLIF(excluded.attempts, 0), deliveries.attempts),
 	answer          = COALESCE(NULLIF(excluded.answer, ''), deliveries.answer),
-	fault           = CASE WHEN excluded.fault <> '' OR excluded.state IN ('translated', 'delivered') THEN excluded.fault ELSE deliveries.fault END
+	fault           = CASE WHEN ` + movesSQL + ` AND (excluded.fault <> '' OR excluded.state = 'delivered') THEN excluded.fault ELSE deliveries.fault END
 WHERE deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = ''`
+
+	// movesSQL says whether a delivery's write moves it on: one of state translated never does, since the translator
+	// may do a message again while its delivery is under way.
+	movesSQL = `excluded.state <> '' AND (excluded.state <> 'translated' OR deliveries.state = '')`
 
 	shownSQL = `UPDATE entries SET shown = COALESCE(` + leastSQL + `, state) WHERE id = $1`
 
 	// leastSQL is the state of message $1's least advanced delivery.
 	leastSQL = `(SELECT d.state FROM deliveries d WHERE d.message = $1 AND d.state <> '' ORDER BY d.rank, d.seq LIMIT 1)`
 
-	stepSQL = `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING`
+	stepSQL = `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO NOTHING`
 
 	identifierSQL = `INSERT INTO ids (value, partner, kind, owner, message, journey) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (value, partner, kind, owner) DO UPDATE SET journey = excluded.journey WHERE ids.journey = ''`
 
 	journeySQL = `INSERT INTO journeys (id, state, started, updated) VALUES ($1, $2, $3, $4)
 ON CONFLICT (id) DO UPDATE SET
-	state   = COALESCE(NULLIF(excluded.state, ''), journeys.state),
+	state   = CASE WHEN excluded.state <> '' AND excluded.updated >= journeys.updated THEN excluded.state ELSE journeys.state END,
 	started = COALESCE(NULLIF(journeys.started, 0), excluded.started),
-	updated = COALESCE(NULLIF(excluded.updated, 0), journeys.updated)`
+	updated = CASE WHEN excluded.updated > journeys.updated THEN excluded.updated ELSE journeys.updated END`
 
 	keySQL = `INSERT INTO keys (topic, key, condition, since, message, fault) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (topic, key) DO UPDATE SET condition = excluded.condition, since = excluded.since, message = excluded.message, fault = excluded.fault`

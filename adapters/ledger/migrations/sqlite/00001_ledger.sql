@@ -81,7 +81,8 @@ CREATE TABLE steps (
     answer   TEXT    NOT NULL,
     digest   TEXT    NOT NULL,
     fault    TEXT    NOT NULL,
-    findings TEXT    NOT NULL
+    findings TEXT    NOT NULL,
+    reason   TEXT    NOT NULL -- an operator's own words
 );
 CREATE INDEX steps_message ON steps (message);
 CREATE INDEX steps_journey ON steps (journey) WHERE journey <> '';
