@@ -43,14 +43,15 @@ func NewCourier(settings contracts.FHIRCourier, token string, now func() time.Ti
 		log: log.WithFields(logrus.Fields{"courier": "fhir", "to": base.Host}),
 		client: &http.Client{
 			Transport: &http.Transport{
-				Proxy:                 http.ProxyFromEnvironment,
-				DialContext:           (&net.Dialer{Timeout: connectWithin}).DialContext,
-				TLSHandshakeTimeout:   connectWithin,
-				ForceAttemptHTTP2:     true,
-				MaxIdleConnsPerHost:   32, // as many as the hub has lanes
-				IdleConnTimeout:       time.Minute,
-				ExpectContinueTimeout: time.Second,
-				DisableCompression:    true, // an unpacked answer can be larger than any limit on the packed one
+				Proxy:                  http.ProxyFromEnvironment,
+				DialContext:            (&net.Dialer{Timeout: connectWithin}).DialContext,
+				TLSHandshakeTimeout:    connectWithin,
+				ForceAttemptHTTP2:      true,
+				MaxIdleConnsPerHost:    32, // as many as the hub has lanes
+				IdleConnTimeout:        time.Minute,
+				ExpectContinueTimeout:  time.Second,
+				MaxResponseHeaderBytes: 64 << 10,
+				DisableCompression:     true, // an unpacked answer can be larger than any limit on the packed one
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -89,8 +90,9 @@ func (c *Courier) post(ctx context.Context, p contracts.Parcel) (contracts.Answe
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	if err != nil && response.StatusCode < 300 {
-		return contracts.Answer{Code: strconv.Itoa(response.StatusCode), Unknown: true}, unavailable(CodeNoAnswer, "The answer broke off.", err)
+	if err != nil && needsBody(response.StatusCode, p) {
+		processed := response.StatusCode < 300
+		return contracts.Answer{Code: strconv.Itoa(response.StatusCode), Unknown: processed}, unavailable(CodeNoAnswer, "The answer broke off.", err)
 	}
 	return c.judge(response, body, p)
 }

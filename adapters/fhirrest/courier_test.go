@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,20 +234,34 @@ func TestALostAnswerIsUnknownAndNotRepeated(t *testing.T) {
 	}
 }
 
+// An answer that broke off decides only where its OperationOutcome isn't needed.
+func TestARefusalThatBreaksOff(t *testing.T) {
+	for status, want := range map[string]string{
+		"409 Conflict": "409 unavailable REST-011", "422 Unprocessable": "422 refused REST-020", "503 Busy": "503 unavailable REST-013 unknown",
+	} {
+		url, _ := partner(t, func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 "+status+"\r\nContent-Length: 100\r\n\r\n{")
+		})
+		if got := became(courier(t, url).Deliver(t.Context(), parcel())); got != want {
+			t.Errorf("%s: got %s, want %s", status, got, want)
+		}
+	}
+}
+
 // The same on a connection that was good before.
 func TestALostAnswerOnAKeptConnectionIsNotRepeated(t *testing.T) {
-	n := 0
+	var n atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		if n++; n > 1 {
+		if n.Add(1) > 1 {
 			panic(http.ErrAbortHandler)
 		}
 	}))
 	defer server.Close()
 	c := courier(t, server.URL)
 	first, second := became(c.Deliver(t.Context(), parcel())), became(c.Deliver(t.Context(), parcel()))
-	if first != "200 delivered" || second != "unavailable REST-011 unknown" || n != 2 {
-		t.Errorf("%s, then %s, in %d requests", first, second, n)
+	if first != "200 delivered" || second != "unavailable REST-011 unknown" || n.Load() != 2 {
+		t.Errorf("%s, then %s, in %d requests", first, second, n.Load())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -141,13 +142,16 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, sender.Partner, status, contracts.Malformed, CodeIncomplete, "The body didn't arrive whole. Nothing was kept; send it again.")
 		return
 	}
-	if fault != nil {
-		w.Header().Set("Connection", "close")
-	}
-	d.take(w, r, contracts.Arrival{
+	a := contracts.Arrival{
 		Partner: sender.Partner, Format: contracts.FormatFHIR, Body: contracts.NewBody(body), Fault: fault,
 		Trace: traceparent(r.Header.Get("traceparent")),
-	})
+	}
+	if fault == nil {
+		d.take(w, r, a)
+		return
+	}
+	w.Header().Set("Connection", "close")
+	d.unread(w, r, math.MaxInt64, func() { d.take(w, r, a) })
 }
 
 // sender finds whose token it is, in a time that doesn't tell how much of it was right.
@@ -244,7 +248,26 @@ func statusOf(f *contracts.Fault) int {
 
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, partner string, status int, kind contracts.Kind, code, text string) {
 	d.log.WithFields(logrus.Fields{"partner": partner, "remote": r.RemoteAddr, "status": status, "code": code}).Info("A request was refused.")
-	answer(w, status, fhir.Outcome(contracts.Faults{contracts.Faultf(kind, code, "", "%s", text)}))
+	d.unread(w, r, strangersBytes, func() {
+		answer(w, status, fhir.Outcome(contracts.Faults{contracts.Faultf(kind, code, "", "%s", text)}))
+	})
+}
+
+// unread answers a request whose body wasn't read, and then reads at most so many bytes of it and drops them. A
+// connection that is closed with unread bytes is reset, and a client that writes all before it reads would see that
+// instead of the answer.
+func (d *Door) unread(w http.ResponseWriter, r *http.Request, most int64, answer func()) {
+	connection := http.NewResponseController(w)
+	waits := r.Header.Get("Expect") != "" // then it sends nothing after a refusal
+	if waits || connection.EnableFullDuplex() != nil {
+		answer()
+		return
+	}
+	answer()
+	_ = connection.SetReadDeadline(time.Now().Add(d.timeouts.Read)) // a dead connection shows itself by the read
+	if connection.Flush() == nil {
+		_, _ = io.CopyN(io.Discard, r.Body, most)
+	}
 }
 
 // trouble tells the sender to keep its message.

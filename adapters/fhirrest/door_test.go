@@ -308,6 +308,28 @@ func TestATooLargeRequestIsKeptInPart(t *testing.T) {
 	}
 }
 
+// A client that writes its whole request before it reads gets the answer, not a reset.
+func TestAClientThatReadsLateGetsItsAnswer(t *testing.T) {
+	for token, row := range map[string]struct {
+		size int
+		want string
+	}{"lab-token": {64 << 20, "HTTP/1.1 413"}, "unknown": {strangersBytes, "HTTP/1.1 401"}} {
+		conn, err := net.Dial("tcp", open(t, &desk{}, Timeouts{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Type: application/fhir+json\r\nContent-Length: %d\r\n\r\n", path, token, row.size)
+		if _, err := conn.Write(make([]byte, row.size)); err != nil {
+			t.Fatalf("%s: the request couldn't be written: %v", row.want, err)
+		}
+		if back, err := io.ReadAll(conn); err != nil || !bytes.HasPrefix(back, []byte(row.want)) {
+			t.Errorf("got %.20q, %v; want %s", back, err, row.want)
+		}
+	}
+}
+
 // A body that doesn't come in time, or not whole, reaches nobody.
 func TestABodyThatDoesNotArrive(t *testing.T) {
 	head := "POST " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer lab-token\r\nContent-Type: application/fhir+json\r\nContent-Length: 10\r\n\r\n{"

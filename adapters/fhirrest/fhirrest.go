@@ -67,9 +67,10 @@ var Codes = []struct{ Code, Meaning string }{
 
 // Limits that no contract changes.
 const (
-	kept          = 64 << 10         // how much of a too large request is kept
-	maxBytes      = 32 << 20         // of one request, where the contract has no limit
-	maxAnswer     = 1 << 20          // bytes of a partner's answer that are read
-	maxRetryAfter = 24 * time.Hour   // the longest pause that a partner can ask for
-	connectWithin = 10 * time.Second // a connection to a partner, TLS included
+	kept           = 64 << 10         // how much of a too large request is kept
+	maxBytes       = 32 << 20         // of one request, where the contract has no limit
+	strangersBytes = 4 << 20          // of a refused request that are read and dropped
+	maxAnswer      = 1 << 20          // bytes of a partner's answer that are read
+	maxRetryAfter  = 24 * time.Hour   // the longest pause that a partner can ask for
+	connectWithin  = 10 * time.Second // a connection to a partner, TLS included
 )

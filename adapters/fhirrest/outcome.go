@@ -41,6 +41,12 @@ func (c *Courier) judge(response *http.Response, body []byte, p contracts.Parcel
 	return answer, refused(CodeRefused, "The partner refused the message (%s)", status, verdict)
 }
 
+// needsBody says whether the OperationOutcome decides with this status, so that an answer without its end decides
+// nothing.
+func needsBody(status int, p contracts.Parcel) bool {
+	return status < 300 || status == http.StatusConflict && !p.Repeat
+}
+
 // isTemporary says whether the same bytes may be taken later. 401 and 407 are: they concern our token and so every
 // message, and when it is corrected all of them flow, without anybody releasing them one by one. 403 isn't: the
 // partner knows us and refuses this.

@@ -144,8 +144,14 @@ func (c *conversation) ended(err error) {
 }
 
 // take hands a frame to the receiver and answers it. It says whether the connection is still good; it isn't when
-// there is trouble of our own, and then nothing was answered.
-func (c *conversation) take(ctx context.Context, body []byte, fault *contracts.Fault) bool {
+// there is trouble of our own, and then nothing was answered. A panic costs one connection and no message.
+func (c *conversation) take(ctx context.Context, body []byte, fault *contracts.Fault) (good bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.WithField("stack", string(debug.Stack())).Error("Receiving a message panicked; the connection is closed, so that its sender keeps what was not answered.")
+			good = false
+		}
+	}()
 	receipt, err := c.receive(ctx, contracts.Arrival{
 		Partner: c.door.partner, Format: contracts.FormatV2, Body: contracts.NewBody(body), Fault: fault,
 	})
@@ -156,18 +162,12 @@ func (c *conversation) take(ctx context.Context, body []byte, fault *contracts.F
 	return c.answer(body, receipt)
 }
 
-// receive guards against a panic, which costs one connection and no message.
-func (c *conversation) receive(ctx context.Context, a contracts.Arrival) (r contracts.Receipt, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.log.WithField("stack", string(debug.Stack())).Error("Receiving a message panicked.")
-			err = contracts.Faultf(contracts.Internal, "", "", "Receiving panicked; the log has the stack.")
-		}
-	}()
+// receive asks the receiver for its word.
+func (c *conversation) receive(ctx context.Context, a contracts.Arrival) (contracts.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, receiveWithin)
 	defer cancel()
 	begun := c.door.now()
-	r, err = c.door.receiver.Receive(ctx, a)
+	r, err := c.door.receiver.Receive(ctx, a)
 	c.log.WithFields(logrus.Fields{"message": r.ID, "bytes": a.Body.Len(), "ms": c.door.now().Sub(begun).Milliseconds()}).Debug("A message came.")
 	if err != nil {
 		return r, err

@@ -59,7 +59,7 @@ func NewCourier(settings contracts.MLLPCourier, now func() time.Time, log logrus
 // delivered if the parcel is a repeat, else conflict. No connection, no answer, or an answer that isn't the parcel's
 // is unavailable, and Answer.Unknown says whether a byte may have left. In enhanced mode the accept acknowledgement
 // decides: the application acknowledgement is another message, which comes through the door.
-func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
+func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (answer contracts.Answer, err error) {
 	if fault := check(p); fault != nil {
 		return contracts.Answer{}, fault
 	}
@@ -67,13 +67,16 @@ func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (contracts.An
 	if err != nil {
 		return contracts.Answer{}, err
 	}
+	good := false
+	defer func() { // whatever happened, a panic too: the place is free again
+		if !good {
+			l.close()
+			l = nil
+		}
+		c.lines <- l
+	}()
 	begun := c.now()
-	answer, good, err := c.exchange(ctx, l, p)
-	if !good {
-		l.close()
-		l = nil
-	}
-	c.lines <- l
+	answer, good, err = c.exchange(ctx, l, p)
 	c.log.WithFields(logrus.Fields{"message": p.ID, "attempt": p.Attempt, "answer": answer.Code, "kind": contracts.KindOf(err),
 		"bytes": p.Body.Len(), "ms": c.now().Sub(begun).Milliseconds()}).Debug("A message was offered.")
 	return answer, err

@@ -328,6 +328,21 @@ func TestAConnectionThatClosedIsReplaced(t *testing.T) {
 	}
 }
 
+// A panic, from which the hub recovers, costs one delivery and not the connection's place.
+func TestAPanicDoesNotStopACourier(t *testing.T) {
+	p := newPartner(t)
+	c := courier(t, p.listener.Addr().String())
+	c.now = func() time.Time { panic("a bug") }
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = c.Deliver(t.Context(), parcel("P1"))
+	}()
+	c.now = time.Now
+	if got := became(c.Deliver(t.Context(), parcel("P2"))); got != "AA delivered" {
+		t.Errorf("the next: %s", got)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	p := newPartner(t)
 	p.listener.Close()
