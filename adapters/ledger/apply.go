@@ -243,14 +243,15 @@ ON CONFLICT (id) DO UPDATE SET
 	rank            = CASE WHEN ` + movesSQL + ` THEN excluded.rank ELSE deliveries.rank END,
 	unknown         = CASE WHEN ` + movesSQL + ` THEN excluded.unknown ELSE deliveries.unknown END,
 	state           = CASE WHEN ` + movesSQL + ` THEN excluded.state ELSE deliveries.state END,
-	attempts        = COALESCE(NULLIF(excluded.attempts, 0), deliveries.attempts),
-	answer          = COALESCE(NULLIF(excluded.answer, ''), deliveries.answer),
-	fault           = CASE WHEN ` + movesSQL + ` AND (excluded.fault <> '' OR excluded.state = 'delivered') THEN excluded.fault ELSE deliveries.fault END
+	attempts        = CASE WHEN excluded.attempts <> 0 AND excluded.state <> 'translated' THEN excluded.attempts ELSE deliveries.attempts END,
+	answer          = CASE WHEN excluded.answer <> '' AND excluded.state <> 'translated' THEN excluded.answer ELSE deliveries.answer END,
+	fault           = CASE WHEN excluded.state = 'delivered' OR excluded.fault <> '' AND excluded.state <> 'translated' THEN excluded.fault
+		ELSE deliveries.fault END
 WHERE deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = ''`
 
-	// movesSQL says whether a delivery's write moves it on: one of state translated never does, since the translator
-	// may do a message again while its delivery is under way.
-	movesSQL = `excluded.state <> '' AND (excluded.state <> 'translated' OR deliveries.state = '')`
+	// movesSQL says whether a write moves a delivery on that is there already. One of state translated never does, since
+	// the translator may do a message again while its delivery is under way.
+	movesSQL = `excluded.state NOT IN ('', 'translated')`
 
 	shownSQL = `UPDATE entries SET shown = COALESCE(` + leastSQL + `, state) WHERE id = $1`
 

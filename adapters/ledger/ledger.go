@@ -7,10 +7,10 @@
 // way. Reads have connections of their own and never wait for the writer; they see every change that Apply has
 // returned for. Nothing is tried again in here, and nothing is ever deleted but keys and what waits behind them.
 //
-// How a second write of a row falls out, where contracts.Entry and contracts.Delivery leave it open: facts (who, what,
-// when, whence) keep the first value that isn't empty; progress (state, map, event, answer, attempts) takes the latest
-// that isn't. A fault stays until another takes its place or the state says that it was overcome (translated,
-// delivered). Unknown follows the state.
+// How a second write of a row falls out, where contracts leaves it open: facts (who, what, when, whence) keep the first
+// value that isn't empty; progress (state, map, event, answer, attempts) takes the latest that isn't. A fault stays
+// until another takes its place or the state says that it was overcome: translated for an entry, delivered for both.
+// Unknown follows the state.
 package ledger
 
 import (

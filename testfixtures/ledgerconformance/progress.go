@@ -16,6 +16,7 @@ var progressTests = []test{
 	{"a fault goes when its state is overcome", faultOvercome},
 	{"a delivery follows its attempts and keeps its bytes", deliveryFollows},
 	{"a delivery that is under way isn't set back by its translation", deliveryNotSetBack},
+	{"a delivery of state translated is only added", translatedOnlyAdded},
 	{"applying a change twice leaves what applying it once does", appliedTwice},
 }
 
@@ -120,6 +121,20 @@ func deliveryFollows(t *testing.T, l hub.Ledger) {
 	d.State, d.Attempts, d.Unknown, d.Answer = contracts.StateDelivered, 2, false, "200"
 	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{{ID: d.ID, Message: d.Message, Digest: d.Digest, State: d.State, Attempts: 2, Answer: "200"}}})
 	equal(t, "delivery that is delivered", must(l.Delivery(t.Context(), d.ID))(t), d)
+}
+
+func translatedOnlyAdded(t *testing.T, l hub.Ledger) {
+	for n, state := range leastFirst {
+		d := delivery(n, "hus", state)
+		d.Attempts, d.Unknown, d.Answer, d.Fault = 3, true, "503", fault(contracts.Unavailable, "")
+		apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{d}})
+		again := delivery(n, "hus", contracts.StateTranslated)
+		again.Answer, again.Attempts, again.Fault = "200", 1, fault(contracts.Refused, "MSA-1")
+		apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{again}})
+		equal(t, "delivery that is "+string(state), must(l.Delivery(t.Context(), d.ID))(t), d)
+		again.Digest = "d2"
+		refuse(t, l, contracts.Change{Deliveries: []contracts.Delivery{again}}, "digest")
+	}
 }
 
 func appliedTwice(t *testing.T, l hub.Ledger) {

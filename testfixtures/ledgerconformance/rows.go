@@ -12,7 +12,7 @@ import (
 var rowTests = []test{
 	{"an entry comes back as it was written", entryComesBack},
 	{"a delivery comes back as it was written", deliveryComesBack},
-	{"a journey keeps its start and follows its state", journeyFollows},
+	{"a journey keeps its start and the state of its latest update", journeyFollows},
 	{"a step comes back as it was written and is kept once", stepComesBack},
 	{"bodies come back byte for byte and are kept once", bodiesComeBack},
 	{"a row that isn't there is a fault of kind notfound", rowsMissing},
@@ -50,6 +50,11 @@ func journeyFollows(t *testing.T, l hub.Ledger) {
 	apply(t, l, contracts.Change{Journeys: []contracts.Journey{{ID: id, Updated: after(2 * time.Hour)}}})
 	equal(t, "journey without a new state", must(l.Journey(t.Context(), id))(t),
 		contracts.Journey{ID: id, State: "accepted", Started: start, Updated: after(2 * time.Hour)})
+	apply(t, l, contracts.Change{Journeys: []contracts.Journey{{ID: id, State: "requested", Started: start, Updated: after(time.Hour)}}})
+	equal(t, "journey after an older update", must(l.Journey(t.Context(), id))(t),
+		contracts.Journey{ID: id, State: "accepted", Started: start, Updated: after(2 * time.Hour)})
+	apply(t, l, contracts.Change{Journeys: []contracts.Journey{{ID: id, State: "booked", Updated: after(2 * time.Hour)}}})
+	equal(t, "journey after an update of the same instant", must(l.Journey(t.Context(), id))(t).State, "booked")
 }
 
 func stepComesBack(t *testing.T, l hub.Ledger) {

@@ -151,7 +151,10 @@ func (l *Ledger) write(c contracts.Change) {
 	}
 	for _, j := range c.Journeys {
 		if held := l.journeys[j.ID]; held != nil {
-			j.State, j.Started, j.Updated = first(j.State, held.State), firstTime(held.Started, j.Started), firstTime(j.Updated, held.Updated)
+			if j.Updated.Before(held.Updated) {
+				j.State, j.Updated = held.State, held.Updated
+			}
+			j.State, j.Started = first(j.State, held.State), firstTime(held.Started, j.Started)
 		}
 		j.Started, j.Updated = instant(j.Started), instant(j.Updated)
 		l.journeys[j.ID] = &j
@@ -211,6 +214,9 @@ func (l *Ledger) writeDelivery(d contracts.Delivery) {
 	d.Generation, d.Control, d.Type = first(held.Generation, d.Generation), first(held.Control, d.Control), first(held.Type, d.Type)
 	d.Format, d.Map, d.Key = first(held.Format, d.Format), first(held.Map, d.Map), first(held.Key, d.Key)
 	d.Digest, d.Place = first(held.Digest, d.Digest), firstPlace(held.Place, d.Place)
+	if d.State == contracts.StateTranslated { // translated again, while its delivery is under way: moves nothing on
+		d.State, d.Attempts, d.Answer, d.Fault = "", 0, "", nil
+	}
 	d.Attempts, d.Answer = first(d.Attempts, held.Attempts), first(d.Answer, held.Answer)
 	d.Fault = latestFault(held.Fault, d.Fault, d.State)
 	if d.State == "" {
@@ -254,7 +260,8 @@ func firstPlace(a, b contracts.Place) contracts.Place {
 	return a
 }
 
-// latestFault gives the newer fault; without one the older stays, until a state says that it was overcome.
+// latestFault gives the newer fault; without one the older stays, until a state says that it was overcome. (A delivery's
+// write of state translated comes here without its state.)
 func latestFault(older, newer *contracts.Fault, state contracts.State) *contracts.Fault {
 	if newer != nil || state == contracts.StateTranslated || state == contracts.StateDelivered {
 		return newer
