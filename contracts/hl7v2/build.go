@@ -1,6 +1,7 @@
 package hl7v2
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -73,20 +74,58 @@ func notInCharset(at Path, c *Charset) *contracts.Fault {
 		"A character here doesn't exist in %s.", c.name)
 }
 
-// NewSegment is a segment of a Builder. Fields, repetitions, components and subcomponents count from 1; what lies
-// between is empty. A zero repetition, component or subcomponent means the first.
+// NewSegment is a segment of a Builder. Fields, repetitions, components and subcomponents count from 1, up to 65535;
+// what lies between is empty. A zero repetition, component or subcomponent means the first.
 type NewSegment struct {
 	id     string
 	enc    *encoder
-	fields []node // of field 1 on
+	leaves []newLeaf // in order
+	raws   bool      // some leaf is raw
 }
 
-// node is a field, repetition, component or leaf. A leaf has no parts.
-type node struct {
-	parts []node
+// newLeaf is what stands at a place: a text or the null at a subcomponent, or ER7 bytes at a place of any size.
+type newLeaf struct {
+	at    place
 	text  string
-	raw   []byte // instead of text: ER7 bytes, written as they stand
+	raw   []byte
 	state State
+}
+
+// place is a field, repetition, component and subcomponent, each in 16 bits, so that places compare as numbers. Zero
+// in the lower ones is the whole: field 3 alone stands before its first repetition.
+type place uint64
+
+func placeOf(field, rep, comp, sub int) place {
+	return place(uint16(field))<<48 | place(uint16(rep))<<32 | place(uint16(comp))<<16 | place(uint16(sub))
+}
+
+func leafPlace(field, rep, comp, sub int) place {
+	return placeOf(max(field, 1), max(rep, 1), max(comp, 1), max(sub, 1))
+}
+
+func (p place) parts() [4]int {
+	return [4]int{int(p >> 48), int(p >> 32 & 0xffff), int(p >> 16 & 0xffff), int(p & 0xffff)}
+}
+
+// in is the place in the number-th segment of a name.
+func (p place) in(segment string, number int) Path {
+	path, n := segmentPath(segment, number), p.parts()
+	path.Field, path.Rep, path.Component, path.Sub = n[0], n[1], n[2], n[3]
+	return path
+}
+
+// whole gives the places that p is a part of, smallest first: its component, repetition and field.
+func (p place) whole() [3]place { return [3]place{p &^ 0xffff, p &^ 0xffffffff, p &^ 0xffffffffffff} }
+
+// end is the last place inside p, which may be a whole.
+func (p place) end() place {
+	n := p.parts()
+	for i := 1; i < 4; i++ {
+		if n[i] == 0 {
+			n[i] = 0xffff
+		}
+	}
+	return placeOf(n[0], n[1], n[2], n[3])
 }
 
 // ID is the segment's name.
@@ -98,155 +137,136 @@ func (s *NewSegment) SetText(field, rep, comp, sub int, text string) {
 	if text == "" {
 		state = Empty
 	}
-	*s.leaf(field, rep, comp, sub) = node{text: text, state: state}
+	s.put(newLeaf{at: leafPlace(field, rep, comp, sub), text: text, state: state})
 }
 
 // SetNull writes HL7's explicit null.
 func (s *NewSegment) SetNull(field, rep, comp, sub int) {
-	*s.leaf(field, rep, comp, sub) = node{state: Null}
+	s.put(newLeaf{at: leafPlace(field, rep, comp, sub), state: Null})
 }
 
 // SetRaw writes ER7 bytes in the Builder's character set and delimiters as they stand: with rep 0 the whole field,
-// with comp 0 a repetition, with sub 0 a component. They replace what stood there.
+// with comp 0 a repetition, with sub 0 a component. They replace what stood there, and a leaf that is set inside them
+// later replaces them.
 func (s *NewSegment) SetRaw(field, rep, comp, sub int, raw []byte) {
-	n := grow(&s.fields, field)
-	for _, i := range [...]int{rep, comp, sub} {
-		if i == 0 {
-			break
-		}
-		n = n.part(i)
+	at := placeOf(max(field, 1), rep, comp, sub)
+	if rep == 0 {
+		at = placeOf(max(field, 1), 0, 0, 0)
+	} else if comp == 0 {
+		at = placeOf(max(field, 1), rep, 0, 0)
 	}
-	*n = node{state: Empty}
+	first, _ := s.find(at)
+	last, found := s.find(at.end())
+	if found {
+		last++
+	}
+	s.leaves = slices.Delete(s.leaves, first, last)
 	if len(raw) > 0 {
-		*n = node{raw: raw, state: Filled}
+		s.put(newLeaf{at: at, raw: raw, state: Filled})
+		s.raws = true
 	}
+}
+
+// find gives the index of the leaf at a place, or where it would stand.
+func (s *NewSegment) find(at place) (int, bool) {
+	n := len(s.leaves)
+	if n == 0 || s.leaves[n-1].at < at {
+		return n, false
+	}
+	return slices.BinarySearchFunc(s.leaves, at, func(l newLeaf, at place) int { return cmp.Compare(l.at, at) })
+}
+
+func (s *NewSegment) put(l newLeaf) {
+	if s.raws {
+		for _, whole := range l.at.whole() {
+			if i, ok := s.find(whole); ok && whole != l.at {
+				s.leaves = slices.Delete(s.leaves, i, i+1)
+			}
+		}
+	}
+	i, found := s.find(l.at)
+	if found {
+		s.leaves[i] = l
+		return
+	}
+	s.leaves = slices.Insert(s.leaves, i, l)
 }
 
 // Get gives the text set at a leaf and its state. What SetRaw wrote is Filled and without text.
 func (s *NewSegment) Get(field, rep, comp, sub int) (string, State) {
-	if field < 1 || field > len(s.fields) {
-		return "", Absent
+	at := leafPlace(field, rep, comp, sub)
+	if i, ok := s.find(at); ok {
+		return s.leaves[i].text, s.leaves[i].state
 	}
-	n := &s.fields[field-1]
-	for _, i := range [...]int{rep, comp, sub} {
-		i = max(i, 1)
-		switch {
-		case n.raw != nil:
+	for _, whole := range at.whole() {
+		if _, ok := s.find(whole); ok && s.raws {
 			return "", Filled
-		case len(n.parts) == 0 && i == 1:
-			continue
-		case i > len(n.parts):
-			return "", Absent
 		}
-		n = &n.parts[i-1]
 	}
-	return n.text, n.state
+	return "", Absent
 }
 
-// Reps counts the repetitions that a field has.
+// Reps counts the repetitions up to the last one that was set; a raw field counts as one.
 func (s *NewSegment) Reps(field int) int {
-	if field < 1 || field > len(s.fields) {
+	i, found := s.find(placeOf(field, 0, 0, 0).end())
+	if !found {
+		i--
+	}
+	if i < 0 || s.leaves[i].at.parts()[0] != field {
 		return 0
 	}
-	n := &s.fields[field-1]
-	switch {
-	case len(n.parts) > 0:
-		return len(n.parts)
-	case n.state == Null || n.state == Filled:
-		return 1
-	}
-	return 0
+	return max(s.leaves[i].at.parts()[1], 1)
 }
 
 // IsEmpty says whether nothing was set but empties.
 func (s *NewSegment) IsEmpty() bool {
-	return !slices.ContainsFunc(s.fields, func(n node) bool { return !n.isEmpty() })
-}
-
-func (n *node) isEmpty() bool {
-	return n.state != Null && n.state != Filled && !slices.ContainsFunc(n.parts, func(p node) bool { return !p.isEmpty() })
-}
-
-func (s *NewSegment) leaf(field, rep, comp, sub int) *node {
-	return grow(&s.fields, field).part(rep).part(comp).part(sub)
-}
-
-// part gives part i of n, making it if needed. A leaf that gets parts becomes its own first part.
-func (n *node) part(i int) *node {
-	if len(n.parts) == 0 && n.state != Absent {
-		n.parts = []node{{text: n.text, raw: n.raw, state: n.state}}
-		n.text, n.raw, n.state = "", nil, Absent
-	}
-	return grow(&n.parts, i)
-}
-
-func grow(nodes *[]node, i int) *node {
-	i = max(i, 1)
-	if i > len(*nodes) {
-		*nodes = append(*nodes, make([]node, i-len(*nodes))...)
-	}
-	return &(*nodes)[i-1]
-}
-
-// place is a leaf's position in a segment.
-type place struct{ field, rep, comp, sub int }
-
-// in is the place in the number-th segment of a name.
-func (l place) in(segment string, number int) Path {
-	p := segmentPath(segment, number)
-	p.Field, p.Rep, p.Component, p.Sub = l.field, l.rep, l.comp, l.sub
-	return p
+	return !slices.ContainsFunc(s.leaves, func(l newLeaf) bool { return l.state != Empty })
 }
 
 // append writes the segment without its terminator, and gives the leaves that the character set can't hold.
 func (s *NewSegment) append(dst []byte) (_ []byte, lacking []place) {
-	d := s.enc.delims
+	d := &s.enc.delims
+	separators := [4]byte{d.Field, d.Repetition, d.Component, d.Subcomponent}
 	dst = append(dst, s.id...)
-	fields, number := s.fields, 1
+	now := [4]int{0, 1, 1, 1}
 	if s.id == "MSH" {
 		dst = append(append(dst, d.Field), d.EncodingCharacters()...)
-		fields, number = fields[min(2, len(fields)):], 3
+		now[0] = 2
 	}
-	seps := [...]byte{d.Repetition, d.Component, d.Subcomponent}
-	for i := range filled(fields) {
-		dst = append(dst, d.Field)
-		at := [4]int{number + i}
-		dst = s.enc.appendNode(dst, &fields[i], seps[:], at, 1, &lacking)
+	for i := range s.leaves {
+		l := &s.leaves[i]
+		to := l.at.parts()
+		if l.state == Empty || s.id == "MSH" && to[0] < 3 {
+			continue
+		}
+		for level, sep := range separators {
+			target := max(to[level], 1)
+			if target == now[level] {
+				continue
+			}
+			for ; now[level] < target; now[level]++ {
+				dst = append(dst, sep)
+			}
+			for below := level + 1; below < 4; below++ {
+				now[below] = 1
+			}
+		}
+		var ok bool
+		if dst, ok = l.append(dst, s.enc); !ok {
+			lacking = append(lacking, l.at)
+		}
 	}
 	return dst, lacking
 }
 
-// appendNode writes n, whose parts seps[0] cuts; at[:depth] is its place.
-func (e *encoder) appendNode(dst []byte, n *node, seps []byte, at [4]int, depth int, lacking *[]place) []byte {
+func (l *newLeaf) append(dst []byte, e *encoder) (_ []byte, ok bool) {
 	switch {
-	case n.raw != nil:
-		return append(dst, n.raw...)
-	case n.state == Null:
-		return append(dst, null...)
-	case n.state == Filled:
-		out, ok := e.appendText(dst, n.text)
-		if !ok {
-			*lacking = append(*lacking, place{at[0], at[1], at[2], at[3]})
-			return dst
-		}
-		return out
+	case l.raw != nil:
+		return append(dst, l.raw...), true
+	case l.state == Null:
+		return append(dst, null...), true
 	}
-	for i := range filled(n.parts) {
-		if i > 0 {
-			dst = append(dst, seps[0])
-		}
-		at[depth] = i + 1
-		dst = e.appendNode(dst, &n.parts[i], seps[1:], at, depth+1, lacking)
-	}
-	return dst
-}
-
-// filled is nodes without trailing empties.
-func filled(nodes []node) []node {
-	for len(nodes) > 0 && nodes[len(nodes)-1].isEmpty() {
-		nodes = nodes[:len(nodes)-1]
-	}
-	return nodes
+	return e.appendText(dst, l.text)
 }
 
 // EncodeText gives text as ER7 for a leaf, in Unicode, with these delimiters: the inverse of Value.Text.

@@ -126,3 +126,56 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkWalk reads every leaf, as a map does.
+func BenchmarkWalk(b *testing.B) {
+	message := []byte(strings.Join(referral, "\r") + "\r")
+	m, err := hl7v2.Parse(message)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(message)))
+	b.ReportAllocs()
+	var text []byte
+	for b.Loop() {
+		for _, s := range m.Segments() {
+			for n := 1; n <= s.NumFields(); n++ {
+				for _, rep := range s.Field(n).All() {
+					for _, comp := range rep.All() {
+						for _, sub := range comp.All() {
+							text = sub.AppendText(text[:0])
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkBuild(b *testing.B) {
+	message := []byte(strings.Join(referral, "\r") + "\r")
+	m, err := hl7v2.Parse(message)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(message)))
+	b.ReportAllocs()
+	for b.Loop() {
+		build := hl7v2.NewBuilder(hl7v2.Standard, hl7v2.UTF8)
+		for _, s := range m.Segments() {
+			to := build.Append(s.ID())
+			for n := 1; n <= s.NumFields(); n++ {
+				for r, rep := range s.Field(n).All() {
+					for c, comp := range rep.All() {
+						for u, sub := range comp.All() {
+							to.SetText(n, r, c, u, sub.Text())
+						}
+					}
+				}
+			}
+		}
+		if _, err := build.Bytes(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

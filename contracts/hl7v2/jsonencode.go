@@ -3,6 +3,7 @@ package hl7v2
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -219,35 +220,47 @@ func (f jsonField) canonical(dst []byte) []byte {
 	if f.plain != nil {
 		return appendJSONString(dst, *f.plain)
 	}
-	var s NewSegment
-	f.write(&s, 1)
-	if len(s.fields) == 0 {
-		return append(dst, "[]"...)
-	}
-	return s.fields[0].appendJSON(dst, 0, 0)
+	return appendList(dst, f.reps, 0, nil, repIsEmpty, func(dst []byte, rep [][]*string) []byte {
+		return appendList(dst, rep, 1, nil, compIsEmpty, func(dst []byte, comp []*string) []byte {
+			return appendList(dst, comp, 1, new(string), subIsEmpty, appendSub)
+		})
+	})
 }
 
-// appendJSON appends a node of level depth (0 field … 3 leaf) as a list, or a leaf as text.
-func (n *node) appendJSON(dst []byte, depth, least int) []byte {
-	switch {
-	case depth == 3 && n.state == Null:
-		return append(dst, "null"...)
-	case depth == 3:
-		return appendJSONString(dst, n.text)
+// appendList appends a JSON list of items up to the last that isn't empty, filled up with blanks to least.
+func appendList[T any](dst []byte, items []T, least int, blank T, empty func(T) bool, add func([]byte, T) []byte) []byte {
+	for len(items) > 0 && empty(items[len(items)-1]) {
+		items = items[:len(items)-1]
 	}
 	dst = append(dst, '[')
-	parts := filled(n.parts)
-	for i := range max(len(parts), least) {
+	for i := range max(len(items), least) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		part := node{}
-		if i < len(parts) {
-			part = parts[i]
+		item := blank
+		if i < len(items) {
+			item = items[i]
 		}
-		dst = part.appendJSON(dst, depth+1, 1)
+		dst = add(dst, item)
 	}
 	return append(dst, ']')
+}
+
+func repIsEmpty(rep [][]*string) bool {
+	return !slices.ContainsFunc(rep, func(c []*string) bool { return !compIsEmpty(c) })
+}
+
+func compIsEmpty(comp []*string) bool {
+	return !slices.ContainsFunc(comp, func(s *string) bool { return !subIsEmpty(s) })
+}
+
+func subIsEmpty(sub *string) bool { return sub != nil && *sub == "" }
+
+func appendSub(dst []byte, sub *string) []byte {
+	if sub == nil {
+		return append(dst, "null"...)
+	}
+	return appendJSONString(dst, *sub)
 }
 
 func (f jsonField) write(s *NewSegment, field int) {

@@ -324,7 +324,7 @@ func (m *Message) Segments() iter.Seq2[int, Segment] {
 	return func(yield func(int, Segment) bool) {
 		for i := range m.segs {
 			if !yield(i, Segment{m, i}) {
-				return
+				break
 			}
 		}
 	}

@@ -199,23 +199,29 @@ func (v Value) At(n int) Value {
 
 // All gives the parts in order, with their number from 1. What is empty has none.
 func (v Value) All() iter.Seq2[int, Value] {
-	return func(yield func(int, Value) bool) {
-		if v.level == SubcomponentLevel || v.fixed {
-			if len(v.raw) > 0 {
-				yield(1, v.At(1))
-			}
-			return
+	// The work is done elsewhere so that this can be inlined, and ranging doesn't allocate.
+	return func(yield func(int, Value) bool) { v.each(yield) }
+}
+
+func (v Value) each(yield func(int, Value) bool) {
+	if v.level == SubcomponentLevel || v.fixed {
+		if len(v.raw) > 0 {
+			yield(1, v.At(1))
 		}
-		raw, more := v.raw, len(v.raw) > 0
-		for n := 1; more; n++ {
-			part := raw
-			i := bytes.IndexByte(raw, v.separator())
-			if more = i >= 0; more {
-				part, raw = raw[:i:i], raw[i+1:]
-			}
-			if !yield(n, Value{m: v.m, raw: part, level: v.level + 1, there: true}) {
-				return
-			}
+		return
+	}
+	raw, sep, more := v.raw, byte(0), len(v.raw) > 0
+	if more {
+		sep = v.separator()
+	}
+	for n := 1; more; n++ {
+		part := raw
+		i := bytes.IndexByte(raw, sep)
+		if more = i >= 0; more {
+			part, raw = raw[:i:i], raw[i+1:]
+		}
+		if !yield(n, Value{m: v.m, raw: part, level: v.level + 1, there: true}) {
+			return
 		}
 	}
 }
