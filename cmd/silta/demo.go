@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,11 +88,14 @@ type demo struct {
 	external  map[string]string // partners that are not synthetic, with their addresses
 	touched   map[contracts.ID]bool
 	temporary bool
+
+	mu   sync.Mutex
+	told map[contracts.ID]bool // deliveries (by their steps' ids) that the hub told of; nil after the journey
 }
 
 func runDemo(ctx context.Context, t *terminal, o demoOptions) (err error) {
 	d := &demo{demoOptions: o, t: t, tokens: map[string]string{}, names: map[string]string{}, external: map[string]string{},
-		moved: make(chan struct{}, 1), unwelcome: make(chan hus.Sent, 16), seen: make(chan contracts.ID, 4096), touched: map[contracts.ID]bool{}}
+		moved: make(chan struct{}, 1), unwelcome: make(chan hus.Sent, 16), seen: make(chan contracts.ID, 4096), touched: map[contracts.ID]bool{}, told: map[contracts.ID]bool{}}
 	if err := d.checkOptions(); err != nil {
 		return err
 	}
@@ -207,8 +211,11 @@ func (d *demo) openPartners() (err error) {
 		}
 	}
 	if d.external["hus"] == "" {
-		d.hus, err = hus.Start(hus.Config{Listen: d.listenAt(portHUS), Dir: filepath.Join(d.dir, "hus"), Answer: true, Now: time.Now,
-			Took: d.takenByHUS, Posted: d.postedByHUS})
+		c := hus.Config{Listen: d.listenAt(portHUS), Dir: filepath.Join(d.dir, "hus"), Answer: true, Now: time.Now, Took: d.takenByHUS, Posted: d.postedByHUS}
+		if !d.serve {
+			c.Pause = 150 * time.Millisecond // so that one answer after the other can be followed
+		}
+		d.hus, err = hus.Start(c)
 	}
 	return err
 }

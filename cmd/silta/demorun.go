@@ -78,7 +78,7 @@ func (d *demo) run(ctx context.Context, m referral) error {
 	ended := make(chan error, 1)
 	go func() { ended <- d.house.run(running); stop() }()
 	at := d.house.addresses()
-	at.Tokens = d.tokens
+	at.Tokens, at.Dir = d.tokens, d.dir
 	d.introduce(at)
 	if d.hus != nil {
 		d.hus.Connect(at.Doors["hus"], d.tokens["hus"])
@@ -160,6 +160,9 @@ func (d *demo) travel(ctx context.Context, m referral, door string) error {
 		}
 	}
 	rows, err := d.arrive(waiting, m, before, known)
+	d.mu.Lock()
+	d.told = nil
+	d.mu.Unlock()
 	d.teller.catchUp()
 	if len(rows) > 0 {
 		if printing := d.printTable(ctx, m, rows); err == nil {
@@ -311,7 +314,24 @@ func (d *demo) standing(ctx context.Context, m referral, known bool) (rows []con
 			done = false
 		}
 	}
-	return rows, done && d.answered(rows, known), nil
+	if !done || !d.answered(rows, known) {
+		return rows, false, nil
+	}
+	done, err = d.allTold(ctx, m)
+	return rows, done, err
+}
+
+// allTold says whether the hub has told of every delivery: the ledger knows of each a moment earlier.
+func (d *demo) allTold(ctx context.Context, m referral) (bool, error) {
+	trace, err := d.house.hub.Trace(ctx, m.control)
+	if err != nil {
+		return false, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !slices.ContainsFunc(trace.Steps, func(s contracts.Step) bool {
+		return s.Step == contracts.StepDelivered && s.At.After(d.teller.begun) && !d.told[s.ID]
+	}), nil
 }
 
 // answered says whether HUS has said all that it will. A HUS of the user's own isn't waited for; of a known message

@@ -12,6 +12,7 @@ import (
 
 // crossing is one message of the demo's last table.
 type crossing struct {
+	What         string           `json:"what"` // in words
 	Type         string           `json:"type"`
 	Control      string           `json:"controlId"`
 	From         string           `json:"from"`
@@ -26,7 +27,7 @@ type crossing struct {
 func crossings(rows []contracts.Row, steps []contracts.Step) []crossing {
 	all := make([]crossing, len(rows))
 	for i, r := range rows {
-		c := crossing{Type: r.Type, Control: r.Control, From: r.From, To: r.To, Maps: []string{}, State: r.State, Fault: r.Fault}
+		c := crossing{What: thing(r.Type), Type: r.Type, Control: r.Control, From: r.From, To: r.To, Maps: []string{}, State: r.State, Fault: r.Fault}
 		var began, ended time.Time
 		for _, s := range steps {
 			if s.Message != r.ID {
@@ -57,7 +58,7 @@ func crossings(rows []contracts.Row, steps []contracts.Step) []crossing {
 // writeCrossings prints the table for people.
 func writeCrossings(out io.Writer, all []crossing, name func(string) string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nmessage\tfrom → to\tcontrol id\tmap\tstate\tms")
+	fmt.Fprintln(w, "\nwhat\tmessage\tfrom → to\tcontrol id\tmap\tstate\tms")
 	for _, c := range all {
 		to := make([]string, len(c.To))
 		for i, id := range c.To {
@@ -70,7 +71,7 @@ func writeCrossings(out io.Writer, all []crossing, name func(string) string) err
 		if c.Milliseconds > 0 {
 			ms = fmt.Sprintf("%.1f", c.Milliseconds)
 		}
-		fmt.Fprintf(w, "%s\t%s → %s\t%s\t%s\t%s\t%s\n", c.Type, name(c.From), strings.Join(to, ", "), c.Control, maps, c.State, ms)
+		fmt.Fprintf(w, "%s\t%s\t%s → %s\t%s\t%s\t%s\t%s\n", c.What, c.Type, name(c.From), strings.Join(to, ", "), c.Control, maps, c.State, ms)
 	}
 	return w.Flush()
 }

@@ -152,6 +152,13 @@ func (d *demo) watch(s contracts.Step) {
 	if t, telling := d.step(s); telling {
 		d.teller.tell(t)
 	}
+	if s.Step == contracts.StepDelivered {
+		d.mu.Lock()
+		if d.told != nil {
+			d.told[s.ID] = true
+		}
+		d.mu.Unlock()
+	}
 	select {
 	case d.seen <- s.Message:
 	default: // while the journey is awaited there is room; afterwards nobody counts
@@ -173,8 +180,7 @@ func (d *demo) step(s contracts.Step) (tale, bool) {
 	t := tale{At: s.At}
 	switch s.Step {
 	case contracts.StepReceived:
-		t.From, t.Text, t.Note = s.From, upper(thing(s.Type))+" arrives; it is safe on disk from here on.", note(s.Type, s.Control)
-		t.To = ""
+		t.From, t.Text, t.Note = s.From, upper(thing(s.Type))+" arrives.", note(s.Type, s.Control)
 	case contracts.StepRefused:
 		t.To, t.Text, t.Note = s.From, "Refused: "+s.Fault.Public, note(s.Fault.Code, s.Fault.Place(), s.Control)
 	case contracts.StepRepeated:
@@ -307,9 +313,11 @@ func (d *demo) takenByHUS(r hus.Received, status int) {
 	d.teller.tell(t)
 }
 
-// postedByHUS notes an answer that HUS has posted; the hub's own steps tell of it.
+// postedByHUS tells what the hub said to an answer that HUS has posted.
 func (d *demo) postedByHUS(s hus.Sent) {
-	if !s.Accepted() {
+	if s.Accepted() {
+		d.teller.tell(tale{At: time.Now(), To: "hus", Text: "Acknowledged: Silta has it on disk.", Note: fmt.Sprintf("%d %s", s.Status, s.Control)})
+	} else {
 		select {
 		case d.unwelcome <- s:
 		default:

@@ -75,7 +75,10 @@ func (s *System) nextReferral() (Received, bool) {
 // answerAll posts what HUS has to say about a referral: accepted, when the visit is, and what came of it. In life
 // weeks lie between. The hub gets each only when it has taken the one before.
 func (s *System) answerAll(ctx context.Context, door, token string, r Received) error {
-	for _, write := range []func(Received) (Answer, error){Accepted, Booked, Feedback} {
+	for i, write := range []func(Received) (Answer, error){Accepted, Booked, Feedback} {
+		if i > 0 && !s.wait(s.Pause) {
+			return ctx.Err()
+		}
 		a, err := write(r)
 		if err != nil {
 			return err

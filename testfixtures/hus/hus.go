@@ -51,9 +51,10 @@ type Behaviour struct {
 
 // Config is what a HUS needs.
 type Config struct {
-	Listen string // host:port; port 0 takes a free one
-	Dir    string // where received messages are kept over a restart; empty: in memory only
-	Answer bool   // answer each referral, once Connect has told where to
+	Listen string        // host:port; port 0 takes a free one
+	Dir    string        // where received messages are kept over a restart; empty: in memory only
+	Answer bool          // answer each referral, once Connect has told where to
+	Pause  time.Duration // before each answer but a referral's first; in life it is weeks
 	Now    func() time.Time
 	Took   func(r Received, status int) // told of each arrival, if set; status 0: no answer went back
 	Posted func(Sent)                   // told of each answer that HUS has posted, if set
