@@ -70,7 +70,7 @@ func (b *Builder) Bytes() ([]byte, error) {
 }
 
 func notInCharset(at Path, c *Charset) *contracts.Fault {
-	return contracts.Faultf(contracts.Invalid, CodeNotInCharset, at.String(),
+	return contracts.Faultf(contracts.Invalid, CodeNotInCharset, at.Place(),
 		"A character here doesn't exist in %s.", c.name)
 }
 

@@ -3,7 +3,7 @@
 // It does no I/O. A Message is the bytes as they came and an index over them: reading decodes one leaf at a time, and
 // whatever nobody changes goes out as it came in. Parse reads a message, Scan only what a door must know before it
 // acknowledges, Split takes a file with several messages or a batch apart, Builder makes a new message, Acknowledge
-// answers one, and Load gives the standard's own definitions of a version.
+// answers one, Dictionary gives the standard's own definitions of a version, and Validate compares a message with them.
 //
 // Places are written as in faults and on the command line:
 //

@@ -155,17 +155,17 @@ func (m *Message) indexSegments() {
 	}
 }
 
-// chooseCharset finds the character set: the caller's, else MSH-18's, else the caller's default, else that of the
-// byte order mark, else ASCII.
+// chooseCharset finds the character set: the caller's, else MSH-18's, else that of the byte order mark, else the
+// caller's default, else ASCII.
 func (m *Message) chooseCharset(o options, bom bool) *contracts.Fault {
 	name := firstRepetition(m.headerField(18), m.delims)
 	switch c, known := LookupCharset(string(name)); {
 	case o.charset != nil:
 		m.charset = o.charset
-	case len(name) == 0 && o.fallback != nil:
-		m.charset = o.fallback
 	case len(name) == 0 && bom:
 		m.charset = UTF8
+	case len(name) == 0 && o.fallback != nil:
+		m.charset = o.fallback
 	case known:
 		m.charset = c
 	default:

@@ -79,6 +79,12 @@ func (p Path) String() string {
 	return b.String()
 }
 
+// Place is String for faults: what a selector compares with is left out, since it may be a person's id.
+func (p Path) Place() string {
+	p.SegmentBy.Value, p.RepBy.Value = "…", "…"
+	return p.String()
+}
+
 func (s Selector) write(b *strings.Builder, dot string) {
 	if s.Component > 0 {
 		b.WriteString(dot + strconv.Itoa(s.Component))

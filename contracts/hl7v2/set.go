@@ -47,11 +47,11 @@ func (m *Message) SetRaw(p Path, raw []byte) error {
 		return missingSegment(p)
 	}
 	if p.Field < 1 || p.Field <= 2 && seg.isHeader() {
-		return contracts.Faultf(contracts.Invalid, CodeFixed, p.String(), "This place can't be set.")
+		return contracts.Faultf(contracts.Invalid, CodeFixed, p.Place(), "This place can't be set.")
 	}
 	start, end, pad, ok := seg.locate(p)
 	if !ok {
-		return contracts.Faultf(contracts.NotFound, CodeNoMatch, p.String(), "No repetition matches the selector.")
+		return contracts.Faultf(contracts.NotFound, CodeNoMatch, p.Place(), "No repetition matches the selector.")
 	}
 	if len(raw) == 0 {
 		pad = nil // to empty what isn't there changes nothing
@@ -61,9 +61,9 @@ func (m *Message) SetRaw(p Path, raw []byte) error {
 
 func missingSegment(p Path) error {
 	if p.SegmentBy.Set {
-		return contracts.Faultf(contracts.NotFound, CodeNoMatch, p.String(), "No segment matches the selector.")
+		return contracts.Faultf(contracts.NotFound, CodeNoMatch, p.Place(), "No segment matches the selector.")
 	}
-	return contracts.Faultf(contracts.NotFound, CodeNoSegment, p.String(), "The message has no such segment.")
+	return contracts.Faultf(contracts.NotFound, CodeNoSegment, p.Place(), "The message has no such segment.")
 }
 
 // locate gives the bytes of p in the message, and the separators to be written before a value that isn't there yet.
