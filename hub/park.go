@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,8 +43,12 @@ func (q *queue) join(ctx context.Context, r contracts.Record) (bool, error) {
 		if err != nil || state.Condition == contracts.KeyLive {
 			return false, err
 		}
-		if state.Message == r.ID {
-			return true, nil // it is what holds the key up; its offset wasn't committed before a crash
+		behind, err := q.h.ledger.Behind(ctx, state.KeyRef)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(behind, func(w contracts.Waiting) bool { return w.Message == r.ID }) {
+			return true, nil // it came again: its offset wasn't committed before a crash
 		}
 		change, done, err := q.waitingChange(ctx, r)
 		if done || err != nil {
