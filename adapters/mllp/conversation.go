@@ -203,16 +203,15 @@ func (c *conversation) answer(body []byte, receipt contracts.Receipt) bool {
 }
 
 // linger closes our side and reads what the sender still writes, because closing a connection with unread bytes makes
-// the system reset it, and the sender may then lose the answer that it was given.
+// the system reset it, and the sender may then lose the answer that it was given. A door that stops lingers only for
+// what is on its way: most senders keep their side open.
 func (c *conversation) linger() {
+	within := c.door.settings.Read
+	if c.isHurried() {
+		within = min(within, lingerStopping)
+	}
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_ = c.conn.SetReadDeadline(earliest(time.Now().Add(c.door.settings.Read), c.lingerEnd()))
+		_ = c.conn.SetReadDeadline(time.Now().Add(within)) // a dead connection shows itself by the read
 		_, _ = io.Copy(io.Discard, c.conn)
 	}
-}
-
-func (c *conversation) lingerEnd() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.until
 }

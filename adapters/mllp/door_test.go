@@ -41,7 +41,6 @@ func framed(messages ...string) string {
 // desk is a Receiver that keeps what arrives, and answers by respond, or accepts.
 type desk struct {
 	respond func(n int, a contracts.Arrival) (contracts.Receipt, error)
-	came    chan contracts.Arrival // gets every arrival, if it isn't nil
 	mu      sync.Mutex
 	kept    []contracts.Arrival
 }
@@ -51,9 +50,6 @@ func (d *desk) Receive(ctx context.Context, a contracts.Arrival) (contracts.Rece
 	d.kept = append(d.kept, a)
 	n := len(d.kept)
 	d.mu.Unlock()
-	if d.came != nil {
-		d.came <- a
-	}
 	if d.respond != nil {
 		return d.respond(n, a)
 	}
@@ -90,7 +86,8 @@ func open(t *testing.T, r Receiver, settings contracts.MLLPDoor, opts ...Option)
 }
 
 // serve gives the function that ends the door and waits for it.
-func serve(t *testing.T, d *Door) (stop func() error) {
+func serve(t testing.TB, d *Door) (stop func() error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Serve(ctx) }()
@@ -343,6 +340,45 @@ func TestConnectionsAreLimited(t *testing.T) {
 	}
 	if f, err := r.Next(); err != nil || said(f.Body) != "AA A2" {
 		t.Fatalf("the first connection got %s, %v", said(f.Body), err)
+	}
+}
+
+// A door that stops doesn't wait for senders who keep their side open.
+func TestASenderThatStaysDoesNotHoldAStoppingDoorUp(t *testing.T) {
+	came, release := make(chan struct{}), make(chan struct{})
+	r := &desk{respond: func(_ int, a contracts.Arrival) (contracts.Receipt, error) {
+		close(came)
+		<-release
+		return accepted(a), nil
+	}}
+	d, err := Listen("127.0.0.1:0", "lab", contracts.MLLPDoor{}, r, time.Now, quiet(), WithDrain(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := serve(t, d)
+	conn := call(t, d)
+	if _, err := io.WriteString(conn, framed(message("A1"), message("A2"))); err != nil {
+		t.Fatal(err)
+	}
+	<-came
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	for hurried := false; !hurried; { // until the door drains
+		d.mu.Lock()
+		hurried = d.draining
+		d.mu.Unlock()
+	}
+	close(release)
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the door still waits")
+	}
+	if got, err := io.ReadAll(conn); err != nil || len(answers(t, string(got))) != 1 {
+		t.Errorf("got %d bytes, %v; want one acknowledgement and the end", len(got), err)
 	}
 }
 

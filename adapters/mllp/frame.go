@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -237,6 +238,9 @@ func (r *Reader) append(f *Frame, part []byte) error {
 		lacking := max(most-len(f.Body), 0)
 		f.Body = bytes.Clone(append(f.Body, part[:lacking]...)[:most])
 		return ErrTooLarge
+	}
+	if cap(f.Body)-len(f.Body) < len(part) && len(f.Body) > kept {
+		f.Body = slices.Grow(f.Body, max(len(part), len(f.Body))) // an attachment: double, since append grows by a quarter
 	}
 	f.Body = append(f.Body, part...)
 	return nil

@@ -74,10 +74,11 @@ var Codes = []struct{ Code, Meaning string }{
 
 // Limits that no contract changes.
 const (
-	kept          = 64 << 10               // how much of a too large frame is kept
-	trailingGrace = 250 * time.Millisecond // how long an end block waits for its carriage return
-	maxAnswer     = 1 << 20                // bytes of one acknowledgement
-	receiveWithin = 30 * time.Second       // the receiver's word; few senders wait longer
+	kept           = 64 << 10               // how much of a too large frame is kept
+	trailingGrace  = 250 * time.Millisecond // how long an end block waits for its carriage return
+	maxAnswer      = 1 << 20                // bytes of one acknowledgement
+	lingerStopping = 500 * time.Millisecond // a stopping door's wait for a sender to close
+	receiveWithin  = 30 * time.Second       // the receiver's word; few senders wait longer
 )
 
 // Option changes how a Door or a Courier works.
