@@ -215,6 +215,38 @@ func TestAReceiverThatGivesNoWordIsNotWaitedForForever(t *testing.T) {
 	})
 }
 
+// A sender that doesn't read its answer is left after the write deadline.
+func TestASenderThatDoesNotReadIsLeft(t *testing.T) {
+	inTime(t, &desk{}, contracts.MLLPDoor{}, func(t *testing.T, call func() net.Conn, _ func() error) {
+		c := call()
+		begun := time.Now()
+		_, _ = io.WriteString(c, framed(message("A1")))
+		if _, err := io.WriteString(c, framed(message("A2"))); err == nil || time.Since(begun) != 30*time.Second {
+			t.Errorf("left with %v after %v, want 30s", err, time.Since(begun))
+		}
+	})
+}
+
+// What never becomes a frame is cut off.
+func TestEndlessJunkIsCutOff(t *testing.T) {
+	inTime(t, &desk{}, contracts.MLLPDoor{}, func(t *testing.T, call func() net.Conn, _ func() error) {
+		c := call()
+		n := 0
+		for {
+			m, err := io.WriteString(c, "0123456789")
+			if n += m; err != nil {
+				break
+			}
+			if n > 10000 {
+				t.Fatal("10,000 bytes of junk were taken")
+			}
+		}
+		if n < 1000 {
+			t.Errorf("cut off after %d bytes, want 1000", n)
+		}
+	}, WithJunk(1000))
+}
+
 // A shortage of descriptors passes; the door takes connections again.
 func TestAPassingShortageDoesNotEndTheDoor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
