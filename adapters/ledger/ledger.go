@@ -48,6 +48,9 @@ type Ledger struct {
 func Open(path string) (*Ledger, error) {
 	l := &Ledger{}
 	if err := l.open(path); err != nil {
+		if l.w != nil {
+			l.w.close()
+		}
 		l.closePools()
 		return nil, fault("open", err)
 	}

@@ -1,0 +1,200 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+func opened(t *testing.T) *Ledger {
+	t.Helper()
+	l, err := Open(filepath.Join(t.TempDir(), "a folder?with%20odd#name.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func body(name string, size int) contracts.Change {
+	b := make([]byte, size)
+	rand.Read(b) // so that it can't be packed
+	return contracts.Change{Bodies: []contracts.StoredBody{{Digest: contracts.Digest(name), Body: contracts.NewBody(b)}}}
+}
+
+// held stops the writer in a task of its own until release is called; what is handed in meanwhile becomes one group.
+func held(t *testing.T, l *Ledger) (release func()) {
+	t.Helper()
+	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := l.w.do(t.Context(), "hold", func(*writer) error {
+			close(begun)
+			<-end
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}()
+	<-begun
+	return func() {
+		close(end)
+		<-ended
+	}
+}
+
+// gathered runs calls at once as one group, in this order.
+func gathered(t *testing.T, l *Ledger, calls ...func() error) []error {
+	t.Helper()
+	release := held(t, l)
+	errs := make([]error, len(calls))
+	var wg sync.WaitGroup
+	for i, call := range calls {
+		wg.Go(func() { errs[i] = call() })
+		for len(l.w.tasks) <= i {
+			runtime.Gosched() // the call is on its way into the queue; nothing else tells that it has arrived
+		}
+	}
+	release()
+	wg.Wait()
+	return errs
+}
+
+func (l *Ledger) mustHave(t *testing.T, name string, want bool) {
+	t.Helper()
+	_, err := l.Body(t.Context(), contracts.Digest(name))
+	if got := err == nil; got != want || err != nil && contracts.KindOf(err) != contracts.NotFound {
+		t.Errorf("body %s is there: %v (%v), want %v", name, got, err, want)
+	}
+}
+
+func TestWritesAreSyncedAndReadsAreNot(t *testing.T) {
+	l := opened(t)
+	var synchronous int
+	var mode string
+	if err := l.w.conn.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&synchronous); err != nil || synchronous != 2 {
+		t.Errorf("synchronous is %d (%v), want 2: an fsync for each commit", synchronous, err)
+	}
+	if err := l.w.conn.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode); err != nil || mode != "wal" {
+		t.Errorf("the journal is %s (%v), want wal", mode, err)
+	}
+	if _, err := l.reads.ExecContext(t.Context(), "DELETE FROM entries"); err == nil {
+		t.Error("a reading connection writes")
+	}
+}
+
+func TestReadsDontWaitForTheWriter(t *testing.T) {
+	l := opened(t)
+	release := held(t, l)
+	for range 3 * readers {
+		if _, err := l.List(t.Context(), contracts.Filter{}); err != nil {
+			t.Errorf("a read while a transaction is open: %v", err)
+		}
+	}
+	release()
+}
+
+func TestABrokenTaskHarmsNoNeighbour(t *testing.T) {
+	l := opened(t)
+	errs := gathered(t, l,
+		func() error { return l.Apply(t.Context(), body("before", 10)) },
+		func() error {
+			return l.w.do(t.Context(), "break", func(w *writer) error {
+				_, err := w.exec("INSERT INTO no_such_table VALUES (1)")
+				return err
+			})
+		},
+		func() error {
+			return l.Apply(t.Context(), contracts.Change{Wait: []contracts.Waiting{{KeyRef: contracts.KeyRef{Topic: "t", Key: "k"}, Message: "m"}}})
+		},
+		func() error { return l.Apply(t.Context(), body("behind", 10)) })
+	for i, want := range []contracts.Kind{"", contracts.Internal, contracts.Conflict, ""} {
+		if got := contracts.KindOf(errs[i]); got != want {
+			t.Errorf("call %d gives %v, want kind %q", i, errs[i], want)
+		}
+	}
+	l.mustHave(t, "before", true)
+	l.mustHave(t, "behind", true)
+}
+
+// A full disk is tried by a limit on the file's pages, which SQLite reports alike.
+func TestAFullDiskIsUnavailableAndPasses(t *testing.T) {
+	l := opened(t)
+	pages := func(n int) {
+		if err := l.w.do(t.Context(), "limit", func(w *writer) error {
+			_, err := w.exec(fmt.Sprintf("PRAGMA max_page_count = %d", n))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages(80)
+	errs := gathered(t, l,
+		func() error { return l.Apply(t.Context(), body("small", 10)) },
+		func() error { return l.Apply(t.Context(), body("large", 1<<20)) },
+		func() error { return l.Apply(t.Context(), body("small too", 10)) })
+	for i, want := range []contracts.Kind{"", contracts.Unavailable, ""} {
+		if got := contracts.KindOf(errs[i]); got != want {
+			t.Errorf("call %d gives %v, want kind %q", i, errs[i], want)
+		}
+	}
+	l.mustHave(t, "large", false)
+	pages(1 << 30)
+	if err := l.Apply(t.Context(), body("large", 1<<20)); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	for _, name := range []string{"small", "large", "small too"} {
+		l.mustHave(t, name, true)
+	}
+}
+
+func TestTheFileIsItsOwnersAlone(t *testing.T) {
+	l := opened(t)
+	if err := l.Apply(t.Context(), body("any", 10)); err != nil {
+		t.Fatal(err)
+	}
+	var path string
+	if err := l.w.conn.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Dir(path) + "/*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("there are %d files (%v), want the ledger and its log", len(files), err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (%v), want 0600", filepath.Base(file), info.Mode(), err)
+		}
+	}
+}
+
+func TestOpenRefusesWhatIsNoLedger(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/text.db", []byte("this is a text of more than sixteen bytes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		path string
+		kind contracts.Kind
+	}{
+		"a text":           {dir + "/text.db", contracts.Internal},
+		"a missing folder": {dir + "/missing/ledger.db", contracts.Unavailable},
+	} {
+		l, err := Open(c.path)
+		if contracts.KindOf(err) != c.kind || l != nil {
+			t.Errorf("%s: got %v, want a fault of kind %s", what, err, c.kind)
+		}
+		var f *contracts.Fault
+		if !errors.As(err, &f) {
+			t.Errorf("%s: the error is no fault", what)
+		}
+	}
+}
