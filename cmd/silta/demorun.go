@@ -163,7 +163,11 @@ func (d *demo) travel(ctx context.Context, m referral, door string) error {
 	d.mu.Lock()
 	d.told = nil
 	d.mu.Unlock()
-	d.teller.catchUp()
+	if d.serve {
+		d.teller.catchUp()
+	} else {
+		d.teller.close() // the table comes last
+	}
 	if len(rows) > 0 {
 		if printing := d.printTable(ctx, m, rows); err == nil {
 			err = printing

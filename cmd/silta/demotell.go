@@ -6,6 +6,7 @@ import (
 	"io"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -34,6 +35,7 @@ type teller struct {
 	flush   chan chan struct{}
 	ended   chan struct{}
 	stopped chan struct{}
+	end     sync.Once
 }
 
 // patience is how long a tale is held back, since one that happened before may still come.
@@ -63,9 +65,9 @@ func (w *teller) catchUp() {
 	}
 }
 
-// close writes what is left. A reader of the output that doesn't read isn't waited for.
+// close writes what is left; what is told later isn't written. A reader of the output that doesn't read isn't waited for.
 func (w *teller) close() {
-	close(w.ended)
+	w.end.Do(func() { close(w.ended) })
 	select {
 	case <-w.stopped:
 	case <-time.After(time.Second):
