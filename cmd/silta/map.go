@@ -29,7 +29,7 @@ func newMap(t *terminal) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.PersistentFlags().StringVar(&flag.dir, "mappings", "mappings", "a folder with maps of your own, laid out as catalog/ID/VERSION/map.yaml")
-	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag))
+	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapNew(t, &flag))
 	return c
 }
 
@@ -141,7 +141,11 @@ func (t *terminal) checked(maps int) error {
 	if t.json() {
 		return t.print(map[string]int{"maps": maps, "faults": 0})
 	}
-	_, err := fmt.Fprintf(t.out, "%d maps, no faults.\n", maps)
+	word := "maps"
+	if maps == 1 {
+		word = "map"
+	}
+	_, err := fmt.Fprintf(t.out, "%d %s, no faults.\n", maps, word)
 	return err
 }
 
