@@ -97,7 +97,7 @@ func (c *consumer) run(ctx context.Context) {
 	ending, closing := ctx.Done(), c.bus.closing
 	for open := ctx.Err() == nil; open || c.running > 0; {
 		var due <-chan time.Time
-		if open {
+		if open = open && ctx.Err() == nil; open {
 			due = c.step(lane)
 		}
 		select {
