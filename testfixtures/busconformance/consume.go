@@ -58,7 +58,7 @@ func keysInParallel(s *suite) {
 		if n == lanes {
 			once.Do(func() { close(full) })
 		}
-		<-release
+		hold(s, release)
 		running.Add(-1)
 		return got.handle(ctx, r)
 	})
@@ -110,7 +110,7 @@ func comesAgain(s *suite) {
 	s.consume(topic, "hub", 2, func(ctx context.Context, r contracts.Record) error {
 		if r.Key == stuck && r.ID == want[stuck][1] && fails < failures {
 			if fails == failures-1 {
-				<-others.all // its key waits while all the others flow
+				hold(s, others.all) // its key waits while all the others flow
 			}
 			fails++
 			return errAgain
@@ -175,7 +175,7 @@ func unfinishedComeAgain(s *suite) {
 	got := expect(2)
 	stop := s.consume(topic, "hub", 3, func(ctx context.Context, r contracts.Record) error {
 		if r.Key == "b" {
-			<-got.all
+			hold(s, got.all)
 			return errAgain
 		}
 		return got.handle(ctx, r)
@@ -222,7 +222,7 @@ func pausedGetsNothing(s *suite) {
 	s.consume(topic, "hub", 4, func(ctx context.Context, r contracts.Record) error {
 		if handed.Add(1) == 1 {
 			close(begun)
-			<-release
+			hold(s, release)
 		}
 		return got.handle(ctx, r)
 	})
@@ -250,7 +250,7 @@ func endDrains(s *suite) {
 	go func() {
 		ended <- s.Bus.Consume(ctx, topic, "hub", 2, func(ctx context.Context, r contracts.Record) error {
 			begun <- struct{}{}
-			<-release
+			hold(s, release)
 			if ctx.Err() != nil {
 				s.Error("the end cut off a handle that ran")
 			}
@@ -307,7 +307,7 @@ func lagCounts(s *suite) {
 	got := expect(10)
 	stop := s.consume(topic, "hub", 2, func(ctx context.Context, r contracts.Record) error {
 		begun <- struct{}{}
-		<-release
+		hold(s, release)
 		return got.handle(ctx, r)
 	})
 	wait(s, "a running handle", begun)

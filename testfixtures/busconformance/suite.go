@@ -154,6 +154,14 @@ func wait[T any](s *suite, what string, c <-chan T) T {
 	}
 }
 
+// hold keeps a handle until it is released, or its test has ended, by failure say.
+func hold[T any](s *suite, release <-chan T) {
+	select {
+	case <-release:
+	case <-s.ctx.Done():
+	}
+}
+
 // reopen closes the bus and opens it again. Nothing may be consuming.
 func (s *suite) reopen() {
 	s.Helper()
