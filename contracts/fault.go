@@ -168,15 +168,21 @@ func (fs Faults) Err() error {
 	return nil
 }
 
-// FaultsOf gives the faults in err's tree. An error that is no fault becomes one of kind internal, without its text,
+// FaultsOf gives the outermost fault or faults of err. An error that is no fault becomes one of kind internal, without its text,
 // because the text of a foreign error may hold a value.
 func FaultsOf(err error) Faults {
 	if err == nil {
 		return nil
 	}
-	var fs Faults
-	if errors.As(err, &fs) {
-		return fs
+	for e := err; e != nil; e = errors.Unwrap(e) { // the outermost says what it means for this room
+		switch e := e.(type) {
+		case Faults:
+			if len(e) > 0 {
+				return e
+			}
+		case *Fault:
+			return Faults{e}
+		}
 	}
 	var f *Fault
 	if errors.As(err, &f) {

@@ -3,6 +3,7 @@ package contracts_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -130,6 +131,10 @@ func TestFaultsAsTextAndJSON(t *testing.T) {
 	}
 	if text := contracts.FaultsOf(errors.New("a value")).Error(); strings.Contains(text, "a value") {
 		t.Error("a foreign error's text came through")
+	}
+	wrapped := &contracts.Fault{Kind: contracts.Unavailable, Err: contracts.Faults{{Kind: contracts.Malformed}}}
+	if got := contracts.KindOf(fmt.Errorf("deliver: %w", errors.Join(wrapped))); got != contracts.Unavailable {
+		t.Errorf("a fault that wraps others is of kind %s, want its own", got)
 	}
 	if (contracts.Faults{{Kind: contracts.Loss}, {Kind: contracts.Invalid, Grade: contracts.GradeWarning}}).Err() != nil {
 		t.Error("findings stop a message")
