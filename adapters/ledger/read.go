@@ -188,10 +188,11 @@ func (l *Ledger) Key(ctx context.Context, ref contracts.KeyRef) (contracts.KeySt
 }
 
 // Waiting gives the first message behind each spilled key of topic, if its time has come: the longest due first. A
-// message behind the first one never comes, however long it is due.
+// message behind the first one never comes, however long it is due. (The join is a CROSS JOIN so that SQLite goes from
+// keys to their first messages, and doesn't read everything that waits.)
 func (l *Ledger) Waiting(ctx context.Context, topic string, now time.Time, limit int) ([]contracts.Waiting, error) {
-	ms, err := all(ctx, l.reads, scanWaiting, `SELECT `+waitingColumns+` FROM keys k JOIN waiting w ON w.topic = k.topic AND w.key = k.key
-WHERE k.topic = $1 AND k.condition = 'spilled' AND w.due <= $2
+	ms, err := all(ctx, l.reads, scanWaiting, `SELECT `+waitingColumns+` FROM keys k CROSS JOIN waiting w
+WHERE k.topic = $1 AND k.condition = 'spilled' AND w.topic = k.topic AND w.key = k.key AND w.due <= $2
 	AND w.seq = (SELECT MIN(f.seq) FROM waiting f WHERE f.topic = k.topic AND f.key = k.key)
 ORDER BY w.due, w.key LIMIT $3`, topic, micros(now), limit)
 	return ms, fault("waiting", err)
