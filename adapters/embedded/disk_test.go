@@ -112,16 +112,15 @@ func (d *disk) sync(f *os.File) error {
 
 // The VFS "recorder" is the system's own, with each write, truncation and sync told to theDisk.
 var (
-	theDisk  *disk
-	recorder sqlite3.Tsqlite3_vfs
-	opened   sync.Map // SQLite's file (uintptr) → *handle
+	theDisk *disk
+	opened  sync.Map // SQLite's file (uintptr) → *handle
+	tables  sync.Map // the system's table of methods (uintptr) → ours (uintptr)
 )
 
 // handle is an open file of SQLite's.
 type handle struct {
-	path    string
-	system  sqlite3.Tsqlite3_io_methods
-	methods *sqlite3.Tsqlite3_io_methods // ours
+	path   string
+	system *sqlite3.Tsqlite3_io_methods
 }
 
 // record makes d the disk of all files that the VFS "recorder" opens from now on.
@@ -135,7 +134,9 @@ func newDisk() *disk {
 var registerRecorder = sync.OnceFunc(func() {
 	tls := libc.NewTLS()
 	system := at[sqlite3.Tsqlite3_vfs](sqlite3.Xsqlite3_vfs_find(tls, 0))
-	recorder = *system
+	ours := allocate[sqlite3.Tsqlite3_vfs](tls)
+	recorder := at[sqlite3.Tsqlite3_vfs](ours)
+	*recorder = *system
 	name, err := libc.CString("recorder")
 	if err != nil {
 		panic(err)
@@ -145,24 +146,29 @@ var registerRecorder = sync.OnceFunc(func() {
 	recorder.FxOpen = pointer(func(tls *libc.TLS, vfs, name, f uintptr, flags int32, out uintptr) int32 {
 		rc := open(tls, vfs, name, f, flags, out)
 		if rc == sqlite3.SQLITE_OK && name != 0 {
-			watch(f, libc.GoString(name))
+			watch(tls, f, libc.GoString(name))
 		}
 		return rc
 	})
-	if rc := sqlite3.Xsqlite3_vfs_register(tls, uintptr(unsafe.Pointer(&recorder)), 0); rc != sqlite3.SQLITE_OK {
+	if rc := sqlite3.Xsqlite3_vfs_register(tls, ours, 0); rc != sqlite3.SQLITE_OK {
 		panic("the VFS isn't registered")
 	}
 })
 
 // watch puts our methods before those of a file that was just opened.
-func watch(f uintptr, path string) {
+func watch(tls *libc.TLS, f uintptr, path string) {
 	methods := &at[sqlite3.Tsqlite3_file](f).FpMethods
-	h := &handle{path: path, system: *at[sqlite3.Tsqlite3_io_methods](*methods)}
-	ours := h.system
-	ours.FxWrite, ours.FxTruncate, ours.FxSync = writeMethod, truncateMethod, syncMethod
-	h.methods = &ours
-	opened.Store(f, h)
-	*methods = uintptr(unsafe.Pointer(h.methods))
+	system := at[sqlite3.Tsqlite3_io_methods](*methods)
+	ours, known := tables.Load(*methods)
+	if !known {
+		made := allocate[sqlite3.Tsqlite3_io_methods](tls)
+		table := at[sqlite3.Tsqlite3_io_methods](made)
+		*table = *system
+		table.FxWrite, table.FxTruncate, table.FxSync = writeMethod, truncateMethod, syncMethod
+		ours, _ = tables.LoadOrStore(*methods, made)
+	}
+	opened.Store(f, &handle{path, system})
+	*methods = ours.(uintptr)
 	theDisk.mu.Lock()
 	defer theDisk.mu.Unlock()
 	if theDisk.files[path] == nil {
@@ -208,6 +214,16 @@ func (h *handle) changed(c change) {
 func handleOf(f uintptr) *handle {
 	h, _ := opened.Load(f)
 	return h.(*handle)
+}
+
+// allocate gives room for a T that SQLite may do its arithmetic on; it is never freed.
+func allocate[T any](tls *libc.TLS) uintptr {
+	var t T
+	p := libc.Xcalloc(tls, 1, libc.Tsize_t(unsafe.Sizeof(t)))
+	if p == 0 {
+		panic("no memory")
+	}
+	return p
 }
 
 // at sees the memory at an address as a T.
