@@ -8,9 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/hoitosilta/silta/adapters/ledger"
 	"github.com/hoitosilta/silta/contracts"
 )
+
+// What a ledger does is said in testfixtures/ledgerconformance; here stands what only this one can show.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // BenchmarkApply is what translating one message writes, by 64 callers at once, each waiting for the disk.
 func BenchmarkApply(b *testing.B) {

@@ -1,4 +1,4 @@
-package ledger_test
+package ledgerconformance_test
 
 import (
 	"path/filepath"
@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestConformance(t *testing.T) {
+func TestSQLiteConforms(t *testing.T) {
 	ledgerconformance.Run(t, func(t *testing.T) hub.Ledger {
 		l, err := ledger.Open(filepath.Join(t.TempDir(), "ledger.db"))
 		if err != nil {
@@ -28,6 +28,6 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func TestDurable(t *testing.T) {
+func TestSQLiteOutlivesItsProcess(t *testing.T) {
 	ledgerconformance.RunDurable(t, func(path string) (ledgerconformance.Closer, error) { return ledger.Open(path) })
 }
