@@ -1,0 +1,329 @@
+package mappings
+
+import (
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// finder reads a Bundle into nodes and finds the instances of every frame by the map's links.
+type finder struct {
+	p         *program
+	arena     *arena
+	root      *node
+	entries   []entry
+	bundle    *instance
+	instances [][]*instance // by frame
+	origin    *finder       // the request, where there is one
+	missing   *way          // a way into the request that would have been needed
+}
+
+type entry struct {
+	url, typ, id string
+	node         *node
+}
+
+// newFinder reads a Bundle. The fault says that it is no message.
+func newFinder(p *program, a *arena, tree *fhir.Tree, origin *finder) (*finder, *contracts.Fault) {
+	f := &finder{p: p, arena: a, origin: origin, root: a.new("", nil), instances: make([][]*instance, len(p.frames))}
+	a.absorb(f.root, tree.Root())
+	f.root.read("resourceType")
+	f.root.read("type")
+	for e := f.root.get("entry"); e != nil; e = e.follow() {
+		res := e.get("resource")
+		if res == nil {
+			continue
+		}
+		f.entries = append(f.entries, entry{e.read("fullUrl"), res.read("resourceType"), res.read("id"), res})
+	}
+	if len(f.entries) == 0 || f.entries[0].typ != "MessageHeader" {
+		return nil, contracts.Faultf(contracts.Invalid, CodeNoRoot, "Bundle.entry[0].resource", "The Bundle's first entry must be its MessageHeader.")
+	}
+	f.bundle = &instance{frame: p.bundle, index: 1, res: f.root, made: true}
+	for _, fr := range p.plan {
+		f.find(fr)
+	}
+	f.agree()
+	return f, nil
+}
+
+// find finds a frame's instances: by all ways that lead inside the Bundle, else by those that stand in for them, else
+// in the request.
+func (f *finder) find(fr *frame) {
+	if fr.typ == "MessageHeader" {
+		f.add(fr, f.entries[0].node, nil)
+		return
+	}
+	for i := range fr.ways {
+		if w := &fr.ways[i]; !w.or && !w.origin {
+			f.follow(fr, w, f)
+		}
+	}
+	for i := range fr.ways {
+		if w := &fr.ways[i]; w.or && !w.origin && len(f.instances[fr.index]) == 0 {
+			f.follow(fr, w, f)
+		}
+	}
+	for i := range fr.ways {
+		w := &fr.ways[i]
+		if !w.origin || len(f.instances[fr.index]) > 0 {
+			continue
+		}
+		if f.origin == nil {
+			if f.missing == nil {
+				f.missing = w
+			}
+			continue
+		}
+		f.follow(fr, w, f.origin)
+	}
+}
+
+// follow adds what a way leads to. in is the Bundle that the way runs through: this one or the request's.
+func (f *finder) follow(fr *frame, w *way, in *finder) {
+	for _, from := range in.of(w.from) {
+		if w.backward {
+			for i := range in.entries {
+				e := &in.entries[i]
+				if e.typ == fr.typ && in.pointsAt(e.node, w.ref, from.res) {
+					f.addFound(fr, e.node, from, w, in)
+				}
+			}
+			continue
+		}
+		for _, n := range nodesAt(from.res, w.ref.steps, nil, in) {
+			if e := in.resolve(n); e != nil && e.typ == fr.typ {
+				f.addFound(fr, e.node, from, w, in)
+			} else if e == nil && w.stub && n.peek("reference") == "" {
+				f.stub(fr, n)
+			}
+		}
+	}
+}
+
+// addFound adds an instance unless it is there; a nested one belongs to the parent that its `by` names.
+func (f *finder) addFound(fr *frame, n *node, from *instance, w *way, in *finder) {
+	for _, known := range f.instances[fr.index] {
+		if known.res == n {
+			return
+		}
+	}
+	if !fr.each && len(f.instances[fr.index]) > 0 {
+		return
+	}
+	var parent *instance
+	if fr.parent != nil {
+		if w.from == fr.parent && w.ref == fr.by {
+			parent = from
+		} else if parent = in.parentByReference(fr, n); parent == nil && fr.orphans == nil {
+			parent = f.emptyParent(fr.parent)
+		}
+	}
+	f.add(fr, n, parent)
+}
+
+func (f *finder) add(fr *frame, n *node, parent *instance) *instance {
+	in := &instance{frame: fr, index: len(f.instances[fr.index]) + 1, res: n, parent: parent, made: true}
+	if n.resource == nil {
+		n.resource = in
+	}
+	f.instances[fr.index] = append(f.instances[fr.index], in)
+	return in
+}
+
+// parentByReference finds the parent of a child that was found by another way.
+func (f *finder) parentByReference(fr *frame, n *node) *instance {
+	for _, p := range f.of(fr.parent) {
+		if fr.byChild && f.pointsAt(n, fr.by, p.res) || !fr.byChild && f.pointsAt(p.res, fr.by, n) {
+			return p
+		}
+	}
+	return nil
+}
+
+// emptyParent stands in for the parent of a child that is found without one.
+func (f *finder) emptyParent(fr *frame) *instance {
+	if !fr.each && len(f.instances[fr.index]) > 0 {
+		return f.instances[fr.index][0]
+	}
+	return f.add(fr, f.arena.new("", nil), nil)
+}
+
+// stub makes an instance of a reference that has only an identifier or a display. The identifier becomes the
+// instance's own; a display becomes its name where the type has one.
+func (f *finder) stub(fr *frame, n *node) {
+	id, display := n.get("identifier"), n.peek("display")
+	if id == nil && display == "" || !fr.each && len(f.instances[fr.index]) > 0 {
+		return
+	}
+	res := f.arena.new("", nil)
+	res.source = n.source
+	if elem := fr.defs.Element("identifier"); id != nil && elem != nil {
+		copied := *id
+		copied.many, copied.parent, copied.next = true, res, nil
+		res.append(&copied)
+		id.seeAll()
+	}
+	if elem := fr.defs.Element("name"); display != "" && elem != nil && elem.Types[0] == "string" {
+		name := f.arena.new("name", res)
+		name.kind, name.text, name.source = fhir.KindString, display, n.source
+		res.append(name)
+		n.read("display")
+	}
+	if res.first != nil {
+		f.add(fr, res, nil)
+	}
+}
+
+// of gives a frame's instances.
+func (f *finder) of(fr *frame) []*instance {
+	if fr == f.p.bundle {
+		return []*instance{f.bundle}
+	}
+	return f.instances[fr.index]
+}
+
+// pointsAt says whether a reference at the path leads to a resource.
+func (f *finder) pointsAt(from *node, ref *fhirRef, to *node) bool {
+	for _, n := range nodesAt(from, ref.steps, nil, f) {
+		if e := f.resolve(n); e != nil && e.node == to {
+			return true
+		}
+	}
+	return false
+}
+
+// resolve gives the entry, or contained resource, that a reference leads to; nil where it leads nowhere in the Bundle.
+func (f *finder) resolve(n *node) *entry {
+	url := n.peek("reference")
+	if url == "" {
+		return nil
+	}
+	if id, ok := strings.CutPrefix(url, "#"); ok {
+		for c := n.holder().get("contained"); c != nil; c = c.follow() {
+			if c.peek("id") == id {
+				return &entry{typ: c.peek("resourceType"), node: c}
+			}
+		}
+		return nil
+	}
+	for i := range f.entries {
+		if f.entries[i].url == url {
+			return &f.entries[i]
+		}
+	}
+	typ, id, relative := strings.Cut(url, "/")
+	if !relative {
+		return nil
+	}
+	for i := range f.entries {
+		e := &f.entries[i]
+		if e.typ == typ && e.id == id || strings.HasSuffix(e.url, "/"+url) {
+			return e
+		}
+	}
+	return nil
+}
+
+// holder is the resource that n stands in: an entry's, also for what stands in a contained one.
+func (n *node) holder() *node {
+	for n.parent != nil && n.name != "resource" {
+		n = n.parent
+	}
+	return n
+}
+
+// agree marks every reference that leads to what the map's links say, also where another link found the frame.
+func (f *finder) agree() {
+	for _, l := range f.p.links {
+		if l.ref.origin {
+			continue
+		}
+		for _, in := range f.of(l.frame) {
+			for _, n := range nodesAt(in.res, l.ref.steps, nil, f) {
+				f.seeReference(n, l.to)
+			}
+		}
+	}
+	for _, fr := range f.p.frames {
+		for _, ref := range []*fhirRef{fr.by, fr.orphans} {
+			if ref == nil {
+				continue
+			}
+			for _, in := range f.of(ref.frame) {
+				for _, n := range nodesAt(in.res, ref.steps, nil, f) {
+					f.seeReference(n, []*frame{fr, fr.parent})
+				}
+			}
+		}
+	}
+}
+
+// seeReference counts a reference as carried where it leads to an instance of one of the frames.
+func (f *finder) seeReference(n *node, to []*frame) {
+	e := f.resolve(n)
+	if e == nil || e.node.resource == nil {
+		return
+	}
+	for _, fr := range to {
+		for _, in := range f.of(fr) {
+			if in.res == e.node {
+				n.read("reference")
+				n.read("type")
+				n.read("display")
+				return
+			}
+		}
+	}
+}
+
+// nodesAt appends the elements that a path leads to, in order. It reads no values.
+func nodesAt(n *node, steps []fhirPlace, list []*node, f *finder) []*node {
+	if len(steps) == 0 {
+		return append(list, n)
+	}
+	step := &steps[0]
+	index := 0
+	for k := n.get(step.name); k != nil; k = k.follow() {
+		index++
+		if step.takes(k, index, f) {
+			list = nodesAt(k, steps[1:], list, f)
+		}
+	}
+	return list
+}
+
+// takes says whether a step's pick takes a list's element, the index-th from 1. A step without any pick takes all, so
+// that references in lists need no star; a rule takes the first of them.
+func (s *fhirPlace) takes(k *node, index int, f *finder) bool {
+	if s.sel != nil {
+		if s.sel.isType != "" {
+			if e := f.resolve(orNone(k.get(s.sel.isPath))); e == nil || e.typ != s.sel.isType {
+				return false
+			}
+		} else if !matchesNode(k, s.sel) {
+			return false
+		}
+	}
+	switch s.pick.kind {
+	case pickIndex:
+		return s.sel != nil || index == s.pick.index
+	case pickRest:
+		for _, c := range s.claims {
+			if c.isType == "" && matchesNode(k, c) {
+				return false
+			}
+		}
+		return !hasInt(s.claimed, index)
+	}
+	return true
+}
+
+// orNone stands in for an element that isn't there, so that reads need no check.
+func orNone(n *node) *node {
+	if n == nil {
+		return &node{}
+	}
+	return n
+}
