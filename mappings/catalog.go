@@ -307,9 +307,9 @@ func (m *Map) program(version string) *program {
 
 func dictionary(version string) (*hl7v2.Dict, error) { return hl7v2.Dictionary(version) }
 
-// origin is the lineage of one leaf.
+// origin is the lineage of one leaf: from a v2 place to a FHIR node, or from a node to a v2 place.
 type origin struct {
-	rule *op
-	from place
-	node fhir.Node
+	rule     *op
+	from, to place
+	node     fhir.Node
 }

@@ -230,7 +230,9 @@ func (f *forward) result() *Result {
 	r := &Result{Findings: f.findings}
 	tree := &fhir.Tree{}
 	root := tree.Reset("Bundle")
-	trace := func(n *node, at fhir.Node) { r.lineage = append(r.lineage, origin{n.rule, n.from, at}) }
+	trace := func(n *node, at fhir.Node) {
+		r.lineage = append(r.lineage, origin{rule: n.rule, from: n.from, node: at})
+	}
 	f.bundle.res.emit(root, trace)
 	root.Set("type", fhir.String("message"))
 	entries := root.Add("entry", fhir.Array())

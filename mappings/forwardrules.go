@@ -288,7 +288,11 @@ func (f *forward) finish(o *op, refs []*fhirRef, nodes []*node, at spot) {
 	for i, ref := range refs {
 		f.constantsOf(ref, nodes[i], o)
 	}
-	for _, s := range o.setFHIR {
+	sets := o.setFHIR
+	if len(o.ifFHIR) > 0 {
+		sets = append(append([]fhirRefCond(nil), o.ifFHIR[0]...), sets...)
+	}
+	for _, s := range sets {
 		if n := f.target(s.ref, at, 0); n != nil {
 			f.fix(n, jsonKind(s.ref.typ), s.value, o)
 			f.constantsOf(s.ref, n, o)
@@ -530,9 +534,9 @@ func (f *forward) row(t *table, at spot) {
 		for j, ref := range t.fhir {
 			if value := r.fhir[j]; value != "*" && value != "-" && !t.fhirCtx[j] {
 				if n := f.target(ref, at, 0); n != nil {
-					f.op, f.d.last = t.ruleName, from
+					f.op, f.d.last = t.rule, from
 					f.set(n, jsonKind(ref.typ), value)
-					f.constantsOf(ref, n, t.ruleName)
+					f.constantsOf(ref, n, t.rule)
 				}
 			}
 		}

@@ -47,7 +47,7 @@ func (c *compiler) contradicts(u *unit, k *constant, def constDef) {
 
 // table compiles a table and checks its rows.
 func (c *compiler) table(u *unit, def tableDef) {
-	t := &table{id: def.id.s, at: def.at, ruleName: &op{id: def.id.s, at: def.at, lensName: "table"}}
+	t := &table{id: def.id.s, at: def.at, rule: &op{id: def.id.s, at: def.at, lensName: "table"}}
 	context := map[string]bool{}
 	for _, x := range def.context {
 		context[x.s] = true

@@ -26,8 +26,15 @@ type outSegment struct {
 	id     string
 	ord    int64
 	leaves []leaf
+	by     []writer // of the leaves
 	slots  []slot
 	wants  []*v2Selector // of its anchor and paths: the first alternative is written where none holds
+}
+
+// writer is who wrote a leaf, and from which element.
+type writer struct {
+	rule *op
+	node *node
 }
 
 // slot is one repetition of a field that is written.
@@ -116,15 +123,21 @@ func (s *outSegment) slotFor(field int16, p pick, sel *v2Selector, order int64) 
 	return int16(len(s.slots))
 }
 
-func (s *outSegment) set(field, slot, comp, sub int16, text string) {
+func (s *outSegment) write(field, slot, comp, sub int16, text string, rule *op, from *node) {
 	for i := range s.leaves {
 		l := &s.leaves[i]
 		if l.field == field && l.rep == slot && l.comp == comp && l.sub == sub {
-			l.text = text
+			l.text, s.by[i] = text, writer{rule, from}
 			return
 		}
 	}
 	s.leaves = append(s.leaves, leaf{field: field, rep: slot, comp: comp, sub: sub, text: text})
+	s.by = append(s.by, writer{rule, from})
+}
+
+// set writes a constant.
+func (s *outSegment) set(field, slot, comp, sub int16, text string) {
+	s.write(field, slot, comp, sub, text, nil, nil)
 }
 
 func (s *outSegment) get(field, slot, comp, sub int16) string {

@@ -195,14 +195,14 @@ type fhirRefCond struct {
 
 // table decides several cells from several cells.
 type table struct {
-	id       string
-	v2       []*v2Ref
-	fhir     []*fhirRef
-	v2Ctx    []bool
-	fhirCtx  []bool
-	rows     []tableRow
-	at       pos
-	ruleName *op
+	id      string
+	v2      []*v2Ref
+	fhir    []*fhirRef
+	v2Ctx   []bool
+	fhirCtx []bool
+	rows    []tableRow
+	at      pos
+	rule    *op
 }
 
 type tableRow struct {

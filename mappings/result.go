@@ -10,7 +10,10 @@ func (r *Result) Lines() []Line {
 }
 
 func (o *origin) line() Line {
-	l := Line{To: o.to(), From: o.from.String()}
+	l := Line{Rule: "selector", From: o.from.String(), To: o.node.Place()}
+	if o.to.seg != nil {
+		l.From, l.To = o.node.Place(), o.to.String()
+	}
 	if o.rule != nil {
 		l.Rule, l.Lens = o.rule.id, o.rule.lensName
 	}
@@ -22,5 +25,3 @@ func (o *origin) line() Line {
 	}
 	return l
 }
-
-func (o *origin) to() string { return o.node.Place() }

@@ -299,6 +299,9 @@ func (c *compiler) nested(u *unit, def ruleDef, o *op, in *nest) *op {
 	for _, kidDef := range def.rules {
 		if kid := c.rule(u, kidDef, o, inner); kid != nil {
 			o.kids = append(o.kids, kid)
+			if kid.kind == opLink && kid.backward && o.fhir[0].frame != nil {
+				kid.link.ways = append(kid.link.ways, way{from: o.fhir[0].frame, ref: joined(o.fhir[0], kid.fhir[0])})
+			}
 		}
 	}
 	if len(o.kids) == 0 {
@@ -306,6 +309,15 @@ func (c *compiler) nested(u *unit, def ruleDef, o *op, in *nest) *op {
 	}
 	c.fill(o.fhir[0])
 	return o
+}
+
+// joined is a nested path behind its outer one.
+func joined(outer, inner *fhirRef) *fhirRef {
+	ref := *outer
+	ref.path.source += strings.TrimPrefix(inner.path.source, "it")
+	ref.steps = append(append([]fhirPlace(nil), outer.steps...), inner.steps...)
+	ref.elem, ref.typ = inner.elem, inner.typ
+	return &ref
 }
 
 func (c *compiler) linkRule(u *unit, def ruleDef, o *op) *op {

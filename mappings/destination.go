@@ -1,0 +1,189 @@
+package mappings
+
+// ordinal sorts what instances write: by frame in the order of the map, then by instance.
+func (in *instance) ordinal() int64 { return int64(in.frame.index+2)<<20 | int64(in.index) }
+
+// dest gives the segment and the repetition that a v2 path means, making what is missing. index counts the elements of
+// a repeating rule, from 0.
+func (r *reverse) dest(ref *v2Ref, at back, index int64) (*outSegment, int16) {
+	if ref.mode == inCurrent && at.seg != nil {
+		s, slot := at.seg.make(r)
+		if ref.path.field > 0 || slot == 0 {
+			slot = s.slotFor(ref.field, ref.path.pick, ref.repSel, ref.order<<32|index)
+		} else if ref.repSel != nil {
+			s.slots[slot-1].sel, s.slots[slot-1].key = ref.repSel, ref.repSel.source
+		}
+		return s, slot
+	}
+	s := r.segment(ref, at, index)
+	if ref.field == 0 {
+		return s, 0
+	}
+	if ref.mode == inAnchor && ref.path.it && ref.path.field == 0 {
+		return s, r.ownSlot(s, at.inst, ref)
+	}
+	return s, s.slotFor(ref.field, ref.path.pick, ref.repSel, ref.order<<32|index)
+}
+
+// ownSlot is the repetition that a frame anchored at a field stands for.
+func (r *reverse) ownSlot(s *outSegment, in *instance, ref *v2Ref) int16 {
+	if in.rep == 0 {
+		p := in.frame.fieldPick
+		if in.frame.each {
+			p.kind = pickAll
+		}
+		in.rep = s.slotFor(ref.field, p, ref.repSel, int64(in.index))
+	}
+	if ref.repSel != nil {
+		s.slots[in.rep-1].sel = ref.repSel
+	}
+	return in.rep
+}
+
+// segment gives the segment of a path.
+func (r *reverse) segment(ref *v2Ref, at back, index int64) *outSegment {
+	switch ref.mode {
+	case inAnchor:
+		return r.anchor(at.inst)
+	case inNested:
+		star := ref.path.segPick.many()
+		g := r.group(at.inst)
+		if star {
+			// Each element has a group of its own; another rule of the same star finds it again by its number.
+			g = g.nth(ref.holder, at.inst.ordinal()<<12|index, int(index))
+			return g.named(ref, at.inst.ordinal(), 0)
+		}
+		return g.reach(ref.holder, at.inst.ordinal()<<12, true).named(ref, at.inst.ordinal(), 0)
+	case inGroup:
+		return r.group(at.inst).named(ref, at.inst.ordinal(), index)
+	}
+	// What isn't in the frame's scope is written by constants only, and those stand in the message itself.
+	return r.out.named(ref, 0, index)
+}
+
+// nth gives the n-th occurrence, from 0, of a group somewhere below, opening what is missing.
+func (g *outGroup) nth(holder *groupDef, ord int64, n int) *outGroup {
+	if holder.parent != g.def {
+		g = g.reach(holder.parent, ord, true)
+	}
+	for _, it := range g.items {
+		if it.group != nil && it.group.def == holder {
+			if n == 0 {
+				return it.group
+			}
+			n--
+		}
+	}
+	return g.child(holder, ord, false)
+}
+
+// named gives a group's segment of that name: the first, the one with the path's selector, or for (*) the index-th.
+func (g *outGroup) named(ref *v2Ref, ord, index int64) *outSegment {
+	list := g.segments(ref.segment)
+	p := ref.path.segPick
+	if p.many() && !g.def.members[max(g.def.direct(ref.segment), 0)].repeats {
+		p.kind = pickFirst // the group repeats, not the segment in it
+	}
+	switch {
+	case ref.segSel != nil && !p.many():
+		for _, s := range list {
+			if len(s.wants) > 0 && s.wants[0].source == ref.segSel.source {
+				return s
+			}
+		}
+	case p.many() && int(index) < len(list):
+		return list[index]
+	case p.many():
+	case p.kind == pickIndex:
+		for len(list) < p.index {
+			g.segment(ref.segment, ord)
+			list = g.segments(ref.segment)
+		}
+		return list[p.index-1]
+	case len(list) > 0:
+		return list[0]
+	}
+	s := g.segment(ref.segment, ord)
+	if ref.segSel != nil {
+		s.wants = append(s.wants, ref.segSel)
+	}
+	return s
+}
+
+// anchor gives an instance's own segment.
+func (r *reverse) anchor(in *instance) *outSegment {
+	if in.outSeg != nil {
+		return in.outSeg
+	}
+	fr := in.frame
+	if in.parent != nil && in.parent.frame.from == fr.from {
+		in.outSeg = r.anchor(in.parent)
+		return in.outSeg
+	}
+	g := r.group(in)
+	list := g.segments(fr.anchor)
+	if m := g.def.members[g.def.direct(fr.anchor)]; (!m.repeats || fr.field > 0) && len(list) > 0 {
+		in.outSeg = list[0]
+	} else {
+		in.outSeg = g.segment(fr.anchor, in.ordinal())
+	}
+	if fr.selector != nil {
+		in.outSeg.wants = append(in.outSeg.wants, fr.selector)
+	}
+	return in.outSeg
+}
+
+// outside is the group inside which an instance's own group stands: its parent's, or the message.
+func (r *reverse) outside(in *instance) *outGroup {
+	if in.parent != nil {
+		def := in.parent.frame.holder
+		if in.parent.frame.scope != nil {
+			def = in.parent.frame.scope
+		}
+		if in.frame.holder.within(def) {
+			return r.group(in.parent)
+		}
+	}
+	return r.out
+}
+
+// group gives an instance's group. Children without a parent stand in groups of their own, before those with one, so
+// that a reader doesn't take them for another's.
+func (r *reverse) group(in *instance) *outGroup {
+	if in.out != nil {
+		return in.out
+	}
+	fr := in.frame
+	switch {
+	case fr.message || fr.scope == r.p.root:
+		in.out = r.out
+	case in.parent != nil && in.parent.frame.from == fr.from:
+		in.out = r.group(in.parent)
+	case fr.scope == nil:
+		in.out = r.outside(in).reach(fr.holder, in.ordinal(), true)
+	case in.parent == nil && fr.parent != nil && fr.scope.parent != r.p.root:
+		outer := fr.scope.parent
+		if r.orphans[outer] == nil {
+			r.orphans[outer] = r.out.reach(outer, -1, false)
+		}
+		in.out = r.orphans[outer].child(fr.scope, in.ordinal(), false)
+	default:
+		in.out = r.outside(in).reach(fr.scope, in.ordinal(), false)
+	}
+	return in.out
+}
+
+// make gives the segment, and the repetition if the pair is one, at the first write.
+func (p *pendingSegment) make(r *reverse) (*outSegment, int16) {
+	if p.made == nil {
+		if p.link != nil && p.link.frame.anchor == p.ref.segment {
+			p.made = r.anchor(p.link)
+		} else {
+			p.made = r.segment(p.ref, p.at, p.index)
+		}
+		if p.ref.field > 0 {
+			p.slot = p.made.slotFor(p.ref.field, p.ref.path.pick, p.ref.repSel, p.ref.order<<32|p.index)
+		}
+	}
+	return p.made, p.slot
+}

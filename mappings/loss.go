@@ -1,0 +1,109 @@
+package mappings
+
+import (
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// derived are elements of any resource that are made where a resource is stored or shown, and say nothing of the matter.
+var derived = []string{"resourceType", "id", "text", "language"}
+
+var derivedMeta = []string{"versionId", "lastUpdated", "source", "profile"}
+
+// loss reports every FHIR leaf that nothing carried. What changes the meaning of the rest parks the message: those
+// faults are given back.
+func (r *reverse) loss() contracts.Faults {
+	for i := range r.f.entries {
+		e := &r.f.entries[i]
+		for _, name := range derived {
+			if n := e.node.get(name); n != nil {
+				n.seeAll()
+			}
+		}
+		for _, name := range derivedMeta {
+			for n := e.node.get("meta").get(name); n != nil; n = n.follow() {
+				n.seeAll()
+			}
+		}
+		if e.node.resource == nil {
+			r.lose(CodeResourceLost, e.node.source.Place(), "No path of the map leads to this %s.", e.typ)
+			e.node.seeAll()
+		}
+	}
+	for _, x := range r.p.ignored {
+		if x.fhir == nil {
+			continue
+		}
+		for _, in := range r.f.of(x.fhir.frame) {
+			for _, n := range nodesAt(in.res, x.fhir.steps, nil, r.f) {
+				n.seeAll()
+			}
+		}
+	}
+	var parks contracts.Faults
+	r.unseen(r.f.root, &parks)
+	return parks
+}
+
+func (r *reverse) unseen(n *node, parks *contracts.Faults) {
+	if n.kind == fhir.KindObject {
+		for k := n.first; k != nil; k = k.next {
+			r.unseen(k, parks)
+		}
+		return
+	}
+	if n.seen || n.kind == fhir.KindAbsent {
+		return
+	}
+	at := n.source.Place()
+	switch {
+	case n.name == "modifierExtension" || n.name == "implicitRules", isStatus(n) && !(n.name == "active" && n.text == "true"):
+		*parks = append(*parks, contracts.Faultf(contracts.Invalid, CodeLeafLost, at, "Nothing carries this to v2, and it changes what the rest means."))
+	case n.name == "reference":
+		r.lose(CodeUnresolved, at, "This reference leads to nothing that the map carries.")
+	default:
+		r.lose(CodeLeafLost, at, "Nothing carries this to v2.")
+	}
+}
+
+// coverage counts the leaves of the Bundle that were carried, and names the rest.
+func (r *reverse) coverage(res *Result) {
+	total, seen := 0, 0
+	var walk func(n *node)
+	walk = func(n *node) {
+		if n.kind == fhir.KindObject {
+			for k := n.first; k != nil; k = k.next {
+				walk(k)
+			}
+			return
+		}
+		total++
+		if n.seen {
+			seen++
+		} else {
+			res.Unread = append(res.Unread, n.source.Place())
+		}
+	}
+	walk(r.f.root)
+	res.Coverage = 1
+	if total > 0 {
+		res.Coverage = float64(seen) / float64(total)
+	}
+}
+
+// lineage collects who wrote each leaf, in the order of the message.
+func (r *reverse) lineage(res *Result) {
+	nth := map[string]int{}
+	r.out.visit(func(_ *outGroup, s *outSegment) {
+		nth[s.id]++
+		seg := &segment{id: s.id, nth: nth[s.id]}
+		for i := range s.leaves {
+			l := &s.leaves[i]
+			o := origin{rule: s.by[i].rule, to: place{seg, l.field, l.rep, l.comp, l.sub}}
+			if n := s.by[i].node; n != nil {
+				o.node = n.source
+			}
+			res.lineage = append(res.lineage, o)
+		}
+	})
+}

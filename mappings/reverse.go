@@ -1,0 +1,393 @@
+package mappings
+
+import (
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// reverse is one translation from the canonical message to v2.
+type reverse struct {
+	p        *program
+	f        *finder
+	arena    arena
+	out      *outGroup
+	orphans  map[*groupDef]*outGroup
+	findings contracts.Faults
+	faults   contracts.Faults
+}
+
+// back is where a rule runs: an instance, and inside nested rules the current element and the segment it becomes.
+type back struct {
+	inst *instance
+	elem *node
+	seg  *pendingSegment
+}
+
+// pendingSegment is a segment or repetition that nested rules will write, made at the first write.
+type pendingSegment struct {
+	ref   *v2Ref
+	at    back
+	index int64
+	link  *instance // the frame that stands for the same segment
+	made  *outSegment
+	slot  int16
+}
+
+// Reverse translates a canonical Bundle to v2. bundle isn't changed, but must not be written to meanwhile.
+// The error is contracts.Faults: all that would park the message; then there is no Result. What v2 can't carry is in
+// Findings, of kind loss.
+func (m *Map) Reverse(bundle *fhir.Tree, c Context) (*Result, error) {
+	version := c.Version
+	if version == "" {
+		version = "2.5.1"
+	}
+	r := &reverse{p: m.program(version), orphans: map[*groupDef]*outGroup{}}
+	var origin *finder
+	if c.Origin != nil && c.Origin.Bundle != nil && r.p.usesOrigin {
+		var fault *contracts.Fault
+		if origin, fault = newFinder(r.p, &r.arena, c.Origin.Bundle, nil); fault != nil {
+			fault.At = "origin " + fault.At
+			return nil, contracts.Faults{fault}
+		}
+	}
+	f, fault := newFinder(r.p, &r.arena, bundle, origin)
+	if fault != nil {
+		return nil, contracts.Faults{fault}
+	}
+	r.f = f
+	if f.missing != nil {
+		r.parkOrigin(f.missing.ref)
+	}
+	return r.translate(c)
+}
+
+func (r *reverse) translate(c Context) (*Result, error) {
+	r.out = &outGroup{def: r.p.root}
+	r.out.segment("MSH", 0)
+	for _, t := range r.p.tables {
+		r.table(t)
+	}
+	for _, o := range r.p.ops {
+		r.run(o)
+	}
+	r.constants()
+	r.faults = append(r.faults, r.loss()...)
+	if len(r.faults) > 0 {
+		return nil, r.faults
+	}
+	return r.result(c)
+}
+
+func (r *reverse) parkOrigin(ref *fhirRef) {
+	r.faults = append(r.faults, contracts.Faultf(contracts.Invalid, CodeNoOrigin, "Bundle",
+		"The answer doesn't hold what the map takes from the request (%s), and the request isn't known.", ref.path.source))
+}
+
+func (r *reverse) lose(code, at, format string, args ...any) {
+	f := contracts.Faultf(contracts.Loss, code, at, format, args...)
+	f.Grade = contracts.GradeWarning
+	r.findings = append(r.findings, f)
+}
+
+// run runs a rule for every instance of its frame.
+func (r *reverse) run(o *op) {
+	if !o.backward {
+		return
+	}
+	for _, in := range r.f.of(o.frame) {
+		r.report(r.try(o, back{inst: in}))
+	}
+}
+
+// refusal is a value that a rule has but can't write.
+type refusal struct {
+	node *node
+	code string
+	why  string
+}
+
+func (r *reverse) report(_ bool, no *refusal) {
+	if no == nil {
+		return
+	}
+	no.node.seeAll() // it is reported here, once
+	if no.code == CodeUnmappedBack && isStatus(no.node) {
+		r.faults = append(r.faults, contracts.Faultf(contracts.Unmapped, no.code, no.node.source.Place(), "%s", no.why))
+		return
+	}
+	r.lose(no.code, no.node.source.Place(), "%s", no.why)
+}
+
+// try runs a rule at one spot and says whether it wrote.
+func (r *reverse) try(o *op, at back) (bool, *refusal) {
+	if !o.backward || !r.allow(o, at) {
+		return false, nil
+	}
+	switch o.kind {
+	case opFirst:
+		return r.first(o, at)
+	case opNested:
+		return r.nested(o, at), nil
+	case opLink:
+		for _, n := range nodesAt(r.base(o.fhir[0], at), o.fhir[0].steps, nil, r.f) {
+			r.f.seeReference(n, []*frame{o.link})
+		}
+		return false, nil
+	case opValue:
+		for _, n := range nodesAt(r.base(o.fhir[0], at), o.fhir[0].steps, nil, r.f) {
+			if n.text == o.value {
+				n.seen = true
+			}
+		}
+		return false, nil
+	}
+	return r.lens(o, at)
+}
+
+// allow says whether a condition on the FHIR side holds.
+func (r *reverse) allow(o *op, at back) bool {
+	for _, alt := range o.ifFHIR {
+		all := true
+		for _, cond := range alt {
+			nodes := nodesAt(r.base(cond.ref, at), cond.ref.steps, nil, r.f)
+			all = all && len(nodes) > 0 && nodes[0].text == cond.value
+		}
+		if all {
+			return true
+		}
+	}
+	return len(o.ifFHIR) == 0
+}
+
+func (r *reverse) first(o *op, at back) (bool, *refusal) {
+	var refused *refusal
+	for _, kid := range o.kids {
+		spot := at
+		if kid.frame != o.frame {
+			in := r.instanceFor(kid.frame, at.inst)
+			if in == nil {
+				continue
+			}
+			spot.inst = in
+		}
+		wrote, no := r.try(kid, spot)
+		if wrote {
+			return true, nil
+		}
+		if refused == nil {
+			refused = no
+		}
+	}
+	return false, refused
+}
+
+// instanceFor gives the instance of another frame that belongs to this one: itself, its parent, a sibling or child,
+// else the only one.
+func (r *reverse) instanceFor(fr *frame, in *instance) *instance {
+	if in.frame == fr {
+		return in
+	}
+	list := r.f.of(fr)
+	for _, other := range list {
+		if other == in.parent || other.parent == in || other.parent != nil && other.parent == in.parent {
+			return other
+		}
+	}
+	if len(list) == 0 || fr.each && in.frame.each {
+		return nil
+	}
+	return list[0]
+}
+
+// base is the node that a path starts from.
+func (r *reverse) base(ref *fhirRef, at back) *node {
+	if ref.origin {
+		if r.f.origin != nil {
+			for _, in := range r.f.origin.of(ref.frame) {
+				return in.res
+			}
+		}
+		return orNone(nil)
+	}
+	if ref.frame == nil {
+		return at.elem
+	}
+	if in := r.instanceFor(ref.frame, at.inst); in != nil {
+		return in.res
+	}
+	return orNone(nil)
+}
+
+// nested pairs each element with a segment or repetition.
+func (r *reverse) nested(o *op, at back) bool {
+	any := false
+	ref := o.fhir[0]
+	for i, n := range r.at(ref, at) {
+		p := &pendingSegment{ref: o.v2[0], at: at, index: int64(i)}
+		inner := back{inst: at.inst, elem: n, seg: p}
+		for _, kid := range o.kids {
+			if kid.kind == opLink {
+				p.link = r.linked(kid, inner)
+			}
+		}
+		for _, kid := range o.kids {
+			wrote, no := r.try(kid, inner)
+			r.report(wrote, no)
+			any = any || wrote
+		}
+		seeSelectors(ref, n)
+	}
+	return any
+}
+
+// linked gives the instance that a nested link leads to.
+func (r *reverse) linked(o *op, at back) *instance {
+	for _, n := range nodesAt(at.elem, o.fhir[0].steps, nil, r.f) {
+		e := r.f.resolve(n)
+		if e == nil {
+			continue
+		}
+		for _, in := range r.f.of(o.link) {
+			if in.res == e.node {
+				return in
+			}
+		}
+	}
+	return nil
+}
+
+// seeSelectors marks what a path's selectors would write again.
+func seeSelectors(ref *fhirRef, n *node) {
+	for i := len(ref.steps) - 1; i >= 0 && n != nil; i-- {
+		if sel := ref.steps[i].sel; sel != nil {
+			for _, alt := range sel.alts {
+				for j := range alt {
+					seeCond(n, &alt[j], 0)
+				}
+			}
+			for j := range sel.set {
+				seeCond(n, &sel.set[j], 0)
+			}
+		}
+		n = n.parent
+	}
+}
+
+func seeCond(n *node, c *fhirCond, depth int) {
+	if depth == len(c.path) {
+		if n.text == c.value {
+			n.seen = true
+		}
+		return
+	}
+	for k := n.get(c.path[depth]); k != nil; k = k.follow() {
+		seeCond(k, c, depth+1)
+	}
+}
+
+// constants writes the dialect's constants into the segments that are made, and checks those of FHIR.
+func (r *reverse) constants() {
+	for _, k := range r.p.consts {
+		if k.fhir != nil {
+			for _, in := range r.f.of(k.fhir.frame) {
+				for _, n := range nodesAt(in.res, k.fhir.steps, nil, r.f) {
+					if n.text == k.value {
+						n.seen = true
+						seeSelectors(k.fhir, n)
+					}
+				}
+			}
+			continue
+		}
+		field, comp, sub := k.v2.field, max(k.v2.comp, 1), max(k.v2.sub, 1)
+		r.out.each(k.v2.segment, func(s *outSegment) {
+			if s.get(field, 0, comp, sub) == "" {
+				s.write(field, s.slotFor(field, pick{}, nil, 0), comp, sub, k.value, k.rule, nil)
+			}
+		})
+	}
+}
+
+// each calls visit for every segment of that name.
+func (g *outGroup) each(id string, visit func(*outSegment)) {
+	g.visit(func(_ *outGroup, s *outSegment) {
+		if s.id == id {
+			visit(s)
+		}
+	})
+}
+
+// visit calls f for every segment in order.
+func (g *outGroup) visit(f func(*outGroup, *outSegment)) {
+	for _, it := range g.items {
+		if it.group != nil {
+			it.group.visit(f)
+		} else {
+			f(g, it.segment)
+		}
+	}
+}
+
+// result encodes the message and reads it back.
+func (r *reverse) result(c Context) (*Result, error) {
+	charset := hl7v2.UTF8
+	if c.Charset != "" {
+		known, ok := hl7v2.LookupCharset(c.Charset)
+		if !ok {
+			return nil, contracts.Faults{contracts.Faultf(contracts.Invalid, hl7v2.CodeCharset, "MSH-18", "The character set to write is unknown.")}
+		}
+		charset = known
+	}
+	version := c.Version
+	if version == "" {
+		version = r.p.version
+	}
+	head := r.out.segments("MSH")[0]
+	head.set(12, head.slotFor(12, pick{}, nil, 0), 1, 1, version)
+	r.out.visit(func(_ *outGroup, s *outSegment) { s.settle() })
+	r.out.complete(r.p.dict)
+	r.out.sorted()
+	b := hl7v2.NewBuilder(hl7v2.Standard, charset)
+	r.out.write(b, r.p.dict, map[counter]int{})
+	data, err := b.Bytes()
+	if err != nil {
+		return nil, contracts.FaultsOf(err)
+	}
+	msg, err := hl7v2.Parse(data)
+	if err != nil {
+		return nil, contracts.FaultsOf(err)
+	}
+	r.regrouped(msg)
+	res := &Result{Message: msg, Findings: r.findings}
+	r.coverage(res)
+	r.lineage(res)
+	return res, nil
+}
+
+// regrouped reports a segment that a reader would put into another group than it was written for.
+func (r *reverse) regrouped(msg *hl7v2.Message) {
+	d := layout(msg)
+	assemble(d, r.p.root)
+	i, same := 0, map[*outGroup]*group{r.out: d.root}
+	r.out.visit(func(g *outGroup, s *outSegment) {
+		read := &d.segments[i]
+		i++
+		known, ok := same[g]
+		if !ok {
+			same[g], known = read.group, read.group
+		}
+		if known != read.group || read.group.def != g.def {
+			r.lose(CodeRegrouped, place{seg: read}.String(), "A reader takes this segment for part of %s.", groupName(read.group))
+		}
+	})
+}
+
+func groupName(g *group) string {
+	if g.def.name == "" {
+		return "the message"
+	}
+	return strings.ToLower(strings.ReplaceAll(g.def.name, "_", " "))
+}

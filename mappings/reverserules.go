@@ -1,0 +1,406 @@
+package mappings
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// lens reads a rule's elements and writes its cells.
+func (r *reverse) lens(o *op, at back) (bool, *refusal) {
+	nodes := r.elements(o, at)
+	if nodes == nil {
+		return false, nil
+	}
+	if len(o.fhir) > 1 {
+		return r.put(o, at, nodes, 0)
+	}
+	if o.rep == "join" {
+		return r.split(o, at, nodes[0])
+	}
+	wrote := false
+	var refused *refusal
+	for i, n := range nodes {
+		if o.absent != "" && n.text == o.absent {
+			n.seen = true
+			continue
+		}
+		one := [1]*node{n}
+		ok, no := r.put(o, at, one[:], i)
+		if no != nil && refused == nil {
+			refused = no
+		} else if no != nil {
+			r.report(false, no)
+		}
+		wrote = wrote || ok
+	}
+	return wrote, refused
+}
+
+// elements gives what the rule reads: its own path, else `also`, else `or`. Several paths give one node each, or nil.
+func (r *reverse) elements(o *op, at back) []*node {
+	if len(o.fhir) > 1 {
+		nodes, any := make([]*node, len(o.fhir)), false
+		for i, ref := range o.fhir {
+			if list := nodesAt(r.base(ref, at), ref.steps, nil, r.f); len(list) > 0 {
+				nodes[i], any = list[0], true
+			}
+		}
+		if !any {
+			return nil
+		}
+		return nodes
+	}
+	nodes := r.at(o.fhir[0], at)
+	for _, ref := range o.alsoFHIR {
+		others := r.at(ref, at)
+		if len(nodes) == 0 {
+			nodes = others
+			continue
+		}
+		for i, other := range others {
+			if i < len(nodes) && equal(nodes[i], other) {
+				other.seeAll()
+			}
+		}
+	}
+	for _, ref := range o.orFHIR {
+		if len(nodes) > 0 {
+			break
+		}
+		if ref.origin && r.f.origin == nil {
+			r.parkOrigin(ref)
+			break
+		}
+		nodes = r.at(ref, at)
+	}
+	return nodes
+}
+
+// at gives the elements of one path; a path without a star means the first.
+func (r *reverse) at(ref *fhirRef, at back) []*node {
+	f := r.f
+	if ref.origin && f.origin != nil {
+		f = f.origin
+	}
+	nodes := nodesAt(r.base(ref, at), ref.steps, nil, f)
+	if !ref.many() && len(nodes) > 1 {
+		nodes = nodes[:1]
+	}
+	return nodes
+}
+
+// equal compares two elements by value.
+func equal(a, b *node) bool {
+	if a.kind != b.kind || a.text != b.text {
+		return false
+	}
+	x, y := a.first, b.first
+	for ; x != nil && y != nil; x, y = x.next, y.next {
+		if x.name != y.name || !equal(x, y) {
+			return false
+		}
+	}
+	return x == nil && y == nil
+}
+
+// put runs the lens or code map on one element and writes what it says.
+func (r *reverse) put(o *op, at back, nodes []*node, index int) (bool, *refusal) {
+	p := &putter{in: nodes, version: r.p.version, system: o.system}
+	for _, ref := range o.v2 {
+		p.types = append(p.types, r.writtenType(o, ref))
+	}
+	first := firstNode(nodes)
+	switch {
+	case o.code != nil:
+		if no := r.putCode(o, p, first); no != nil {
+			return false, no
+		}
+	case o.prefix != "":
+		text, ok := strings.CutPrefix(first.text, o.prefix)
+		if !ok {
+			return false, nil
+		}
+		first.seen = true
+		p.set(0, 1, text)
+	default:
+		if why := o.lens.put(p); why != "" {
+			return false, &refusal{first, CodeValueBack, why}
+		}
+	}
+	if len(p.writes) == 0 {
+		return false, nil
+	}
+	for i, n := range nodes {
+		if n != nil {
+			seeSelectors(o.fhir[min(i, len(o.fhir)-1)], n)
+		}
+	}
+	for _, ref := range o.alsoFHIR {
+		for _, other := range r.at(ref, at) {
+			seeSelectors(ref, other)
+		}
+	}
+	r.seeSet(o, at)
+	r.write(o, at, p, first, index)
+	return true, nil
+}
+
+// seeSet marks what the rule's `set` and `if` would write again.
+func (r *reverse) seeSet(o *op, at back) {
+	sets := o.setFHIR
+	for _, alt := range o.ifFHIR {
+		sets = append(sets[:len(sets):len(sets)], alt...)
+	}
+	for _, cond := range sets {
+		for _, n := range nodesAt(r.base(cond.ref, at), cond.ref.steps, nil, r.f) {
+			if n.text == cond.value {
+				n.seen = true
+				seeSelectors(cond.ref, n)
+			}
+		}
+	}
+}
+
+// writtenType is the data type that a cell has when it is written; for OBX-5 the one that the rule's `if` names.
+func (r *reverse) writtenType(o *op, ref *v2Ref) string {
+	if ref.typ == "varies" {
+		if conds := r.chosen(o); len(conds) > 0 {
+			return conds[0].value
+		}
+	}
+	return ref.typ
+}
+
+// chosen is the alternative of an `if` that is written: the first whose data types this version has.
+func (r *reverse) chosen(o *op) []refCond {
+	for _, alt := range o.ifV2 {
+		fits := true
+		for _, c := range alt {
+			if c.ref.segment == "OBX" && c.ref.field == 2 && r.p.dict.Type(c.value) == nil {
+				fits = false
+			}
+		}
+		if fits {
+			return alt
+		}
+	}
+	if len(o.ifV2) > 0 {
+		return o.ifV2[0]
+	}
+	return nil
+}
+
+// write puts a lens's components where the rule's v2 paths lead, and beside them what `if` and `set` say.
+func (r *reverse) write(o *op, at back, p *putter, from *node, index int) {
+	for i, ref := range o.v2 {
+		if wrotePart(p.writes, i) {
+			r.writeCell(o, at, ref, p.writes, i, from, index)
+		}
+	}
+	for _, ref := range o.alsoV2 {
+		r.writeCell(o, at, ref, p.writes, 0, from, index)
+	}
+	for _, conds := range [][]refCond{r.chosen(o), o.setV2} {
+		for _, cond := range conds {
+			s, slot := r.dest(cond.ref, at, 0)
+			s.write(cond.ref.field, slot, max(cond.ref.comp, 1), max(cond.ref.sub, 1), cond.value, o, nil)
+		}
+	}
+}
+
+func (r *reverse) writeCell(o *op, at back, ref *v2Ref, writes []written, cell int, from *node, index int) {
+	s, slot := r.dest(ref, at, int64(index))
+	for _, w := range writes {
+		if int(w.cell) == cell {
+			comp, sub := partPlace(ref, w)
+			s.write(ref.field, slot, comp, sub, w.text, o, from)
+		}
+	}
+}
+
+func wrotePart(writes []written, cell int) bool {
+	for _, w := range writes {
+		if int(w.cell) == cell {
+			return true
+		}
+	}
+	return false
+}
+
+// partPlace turns a lens's component into the field's: of a repetition it is the component, of a component the
+// subcomponent.
+func partPlace(ref *v2Ref, w written) (comp, sub int16) {
+	switch {
+	case ref.comp == 0:
+		return w.comp, w.sub
+	case ref.sub == 0:
+		return ref.comp, w.comp
+	}
+	return ref.comp, ref.sub
+}
+
+// putCode looks a code up on its way back.
+func (r *reverse) putCode(o *op, p *putter, n *node) *refusal {
+	leaf := n
+	switch o.fhir[0].typ {
+	case "CodeableConcept":
+		coding := coded(n.get("coding"), o.code.system)
+		if coding == nil {
+			return &refusal{n, CodeUnmappedBack, "The concept has no code of the system that the map knows."}
+		}
+		n = coding
+		leaf = orNone(n.get("code"))
+	case "Coding":
+		if n.peek("system") != o.code.system {
+			return &refusal{n, CodeUnmappedBack, "The code isn't of the system that the map knows."}
+		}
+		leaf = orNone(n.get("code"))
+	}
+	code, ok := lookup(o.code.back, leaf.text)
+	if !ok {
+		if !o.code.keep {
+			return &refusal{leaf, CodeUnmappedBack, "The code map " + o.code.name + " has no way back for this code."}
+		}
+		code = leaf.text
+	}
+	leaf.seen = true
+	if leaf != n {
+		n.read("system")
+		n.read("display")
+	}
+	p.set(0, 1, code)
+	if o.v2[0].comp == 0 && p.wide(0) && o.code.table != "" {
+		if display, ok := lookup(o.code.display, code); ok {
+			p.set(0, 2, display)
+		}
+		p.set(0, 3, "HL7"+o.code.table)
+	}
+	return nil
+}
+
+func coded(c *node, system string) *node {
+	for ; c != nil; c = c.follow() {
+		if c.peek("system") == system {
+			return c
+		}
+	}
+	return nil
+}
+
+// split cuts a joined text at its separator, a segment or repetition for each part.
+func (r *reverse) split(o *op, at back, n *node) (bool, *refusal) {
+	text := n.value()
+	if o.lens == textBase64Lens {
+		b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+		if err != nil {
+			return false, &refusal{n, CodeValueBack, "The data isn't base64."}
+		}
+		text = string(b)
+	}
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	parts := []string{text}
+	if o.sep != "" {
+		parts = strings.Split(text, o.sep)
+	}
+	for i, part := range parts {
+		if part == "" {
+			part = " " // an empty repetition would be lost, and the line with it
+		}
+		p := &putter{version: r.p.version}
+		p.set(0, 1, rebreak(part))
+		r.write(o, at, p, n, i)
+	}
+	seeSelectors(o.fhir[0], n)
+	return true, nil
+}
+
+// table decides its v2 cells from its FHIR cells.
+func (r *reverse) table(t *table) {
+	fr := r.p.bundle
+	for _, ref := range t.fhir {
+		if !ref.frame.message {
+			fr = ref.frame
+		}
+	}
+	for _, in := range r.f.of(fr) {
+		r.row(t, back{inst: in})
+	}
+}
+
+func (r *reverse) row(t *table, at back) {
+	nodes := make([]*node, len(t.fhir))
+	for i, ref := range t.fhir {
+		if list := r.at(ref, at); len(list) > 0 {
+			nodes[i] = list[0]
+		}
+	}
+	for i := range t.rows {
+		row := &t.rows[i]
+		if !row.backward || !fitsNodes(row.fhir, nodes) {
+			continue
+		}
+		for j, n := range nodes {
+			if n != nil && row.fhir[j] != "*" {
+				n.seen = true
+				seeSelectors(t.fhir[j], n)
+			}
+		}
+		for j, ref := range t.v2 {
+			if value := row.v2[j]; value != "*" && value != "-" && !t.v2Ctx[j] {
+				s, slot := r.dest(ref, at, 0)
+				s.write(ref.field, slot, max(ref.comp, 1), max(ref.sub, 1), value, t.rule, firstNode(nodes))
+			}
+		}
+		return
+	}
+	where := "Bundle"
+	if n := firstNode(nodes); n != nil {
+		where = n.source.Place()
+	}
+	r.faults = append(r.faults, contracts.Faultf(contracts.Unmapped, CodeNoRowBack, where, "No row of the table %s fits these elements on the way back.", t.id))
+}
+
+func firstNode(nodes []*node) *node {
+	for _, n := range nodes {
+		if n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+func fitsNodes(row []string, nodes []*node) bool {
+	for i, want := range row {
+		text := orNone(nodes[i]).text
+		switch want {
+		case "*":
+		case "-":
+			if text != "" {
+				return false
+			}
+		default:
+			if text != want {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isStatus says whether an element is a modifier of its resource, such as status: to lose it would change what the
+// rest means.
+func isStatus(n *node) bool {
+	res := n.parent
+	if res == nil || res.name != "resource" && res.name != "contained" {
+		return false
+	}
+	t := fhir.Definitions().Type(res.peek("resourceType"))
+	if t == nil {
+		return false
+	}
+	e := t.Element(n.name)
+	return e != nil && e.Modifier
+}
