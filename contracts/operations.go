@@ -57,7 +57,9 @@ type Shown struct {
 	Body   Body
 }
 
-// Readiness says what the hub lacks to take messages; no line means ready.
+// Readiness says what the hub lacks to take messages; no line means ready. A paused partner doesn't hinder that: what
+// is for it waits.
 type Readiness struct {
 	Missing []string `json:"missing"`
+	Paused  []string `json:"paused"` // partners that don't answer
 }

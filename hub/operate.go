@@ -140,13 +140,14 @@ func (h *Hub) Ready(ctx context.Context) contracts.Readiness {
 	if err := h.ledger.Health(ctx); err != nil {
 		missing = append(missing, "ledger: "+contracts.FaultsOf(err)[0].Public)
 	}
+	paused := []string{}
 	for _, p := range h.partners {
 		if p.courier != nil && p.gate.paused() {
-			missing = append(missing, "partner "+p.ID+": paused, it doesn't answer; what is for it waits")
+			paused = append(paused, p.ID)
 		}
 	}
-	sort.Strings(missing)
-	return contracts.Readiness{Missing: missing}
+	sort.Strings(paused)
+	return contracts.Readiness{Missing: missing, Paused: paused}
 }
 
 // held finds what keeps a message from going on: the queue, and the row behind its key.

@@ -133,9 +133,9 @@ func (a *api) ready(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if len(readiness.Missing) > 0 {
 		status = http.StatusServiceUnavailable
-	} else {
-		readiness.Missing = []string{}
 	}
+	readiness.Missing = append([]string{}, readiness.Missing...) // a list, also when it is empty
+	readiness.Paused = append([]string{}, readiness.Paused...)
 	a.write(w, status, readiness)
 }
 

@@ -247,11 +247,11 @@ func TestAListIsChosen(t *testing.T) {
 func TestReadinessSaysWhatIsMissing(t *testing.T) {
 	d := &desk{}
 	base, _ := open(t, d)
-	if got := call(t, "GET", base+"/readyz", "", "Authorization", ""); got.status != 200 || got.body != `{"missing":[]}`+"\n" {
+	if got := call(t, "GET", base+"/readyz", "", "Authorization", ""); got.status != 200 || got.body != `{"missing":[],"paused":[]}`+"\n" {
 		t.Errorf("ready: %d %s", got.status, got.body)
 	}
 	d.missing = []string{"the ledger"}
-	if got := call(t, "GET", base+"/readyz", "", "Authorization", ""); got.status != 503 || got.body != `{"missing":["the ledger"]}`+"\n" {
+	if got := call(t, "GET", base+"/readyz", "", "Authorization", ""); got.status != 503 || got.body != `{"missing":["the ledger"],"paused":[]}`+"\n" {
 		t.Errorf("not ready: %d %s", got.status, got.body)
 	}
 	if got := call(t, "GET", base+"/healthz", "", "Authorization", ""); got.status != 200 {
