@@ -80,6 +80,7 @@ func (p pace) figures() []figure {
 
 func newBenchParse(t *terminal) *cobra.Command {
 	var dir string
+	var span time.Duration
 	c := &cobra.Command{
 		Use:   "parse",
 		Short: "Measure parsing on one core",
@@ -92,7 +93,7 @@ func newBenchParse(t *terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p := measure(set, func(b []byte) { _, _ = hl7v2.Parse(b) })
+			p := measure(set, span, func(b []byte) { _, _ = hl7v2.Parse(b) })
 			if t.json() {
 				return t.print(p)
 			}
@@ -100,6 +101,7 @@ func newBenchParse(t *terminal) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "", "a folder with .hl7 files, folders in it included; made-up messages if empty")
+	c.Flags().DurationVar(&span, "time", 2*time.Second, "how long each side works")
 	return c
 }
 
@@ -115,6 +117,7 @@ type translating struct {
 func newBenchMap(t *terminal) *cobra.Command {
 	var id, dir string
 	var reverse bool
+	var span time.Duration
 	c := &cobra.Command{
 		Use:   "map",
 		Short: "Measure translating on one core",
@@ -136,7 +139,7 @@ func newBenchMap(t *terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := translate(m, set, reverse)
+			r := translate(m, set, span, reverse)
 			if t.json() {
 				return t.print(r)
 			}
@@ -147,6 +150,7 @@ func newBenchMap(t *terminal) *cobra.Command {
 	}
 	c.Flags().StringVar(&id, "map", "ref-i12", "the map: ID or ID@VERSION")
 	c.Flags().StringVar(&dir, "dir", "", "a folder with .hl7 files (.json with --reverse), folders in it included; made-up messages if empty")
+	c.Flags().DurationVar(&span, "time", 2*time.Second, "how long each side works")
 	c.Flags().BoolVar(&reverse, "reverse", false, "from canonical to HL7 v2")
 	return c
 }
@@ -154,7 +158,7 @@ func newBenchMap(t *terminal) *cobra.Command {
 // benchTime is the moment that translations take for now: the figures don't depend on it.
 var benchTime = time.Date(2026, 3, 2, 9, 15, 0, 0, time.UTC)
 
-func translate(m *mappings.Map, set [][]byte, reverse bool) translating {
+func translate(m *mappings.Map, set [][]byte, span time.Duration, reverse bool) translating {
 	parse := func(b []byte) bool {
 		if reverse {
 			_, err := fhir.Parse(b)
@@ -173,8 +177,8 @@ func translate(m *mappings.Map, set [][]byte, reverse bool) translating {
 			taken++
 		}
 	}
-	r := translating{pace: measure(set, func(b []byte) { run(b) }), Map: m.Ref(), Taken: taken, Reverse: reverse}
-	r.ParsesPerSecond = measure(set, func(b []byte) { parse(b) }).MessagesPerSecond
+	r := translating{pace: measure(set, span, func(b []byte) { run(b) }), Map: m.Ref(), Taken: taken, Reverse: reverse}
+	r.ParsesPerSecond = measure(set, span, func(b []byte) { parse(b) }).MessagesPerSecond
 	return r
 }
 
@@ -203,14 +207,11 @@ func backward(m *mappings.Map, b []byte) []byte {
 	return result.Message.Bytes()
 }
 
-// benchSpan is how long each side of a measurement works in all.
-const benchSpan = 2 * time.Second
-
 // rounds is how often a bench and its baseline take turns, so that both meet the same disturbances.
 const rounds = 4
 
-// measure works on the set on one core, in turn with the scan of the same bytes.
-func measure(set [][]byte, work func([]byte)) pace {
+// measure works on the set on one core for span in all, in turn with the scan of the same bytes for as long.
+func measure(set [][]byte, span time.Duration, work func([]byte)) pace {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	p := pace{Machine: machine(), Messages: len(set)}
 	for _, b := range set {
@@ -225,11 +226,11 @@ func measure(set [][]byte, work func([]byte)) pace {
 	var allocations uint64
 	for range rounds {
 		runtime.ReadMemStats(&before)
-		d, n := repeat(set, work)
+		d, n := repeat(set, span/rounds, work)
 		runtime.ReadMemStats(&after)
 		allocations += after.Mallocs - before.Mallocs
 		worked, sets = worked+d, sets+n
-		d, n = repeat(set, func(b []byte) { scanSum += scan(b) })
+		d, n = repeat(set, span/rounds, func(b []byte) { scanSum += scan(b) })
 		scanned, scans = scanned+d, scans+n
 	}
 	p.MessagesPerSecond = float64(sets*len(set)) / worked.Seconds()
@@ -239,14 +240,14 @@ func measure(set [][]byte, work func([]byte)) pace {
 	return p
 }
 
-// repeat works on whole sets for a round's share of benchSpan, and gives the time and how many sets there were.
-func repeat(set [][]byte, work func([]byte)) (time.Duration, int) {
+// repeat works on whole sets for span, and gives the time and how many sets there were.
+func repeat(set [][]byte, span time.Duration, work func([]byte)) (time.Duration, int) {
 	began := time.Now()
 	for n := 1; ; n++ {
 		for _, b := range set {
 			work(b)
 		}
-		if d := time.Since(began); d > benchSpan/rounds {
+		if d := time.Since(began); d > span {
 			return d, n
 		}
 	}

@@ -34,11 +34,12 @@ func (d *demo) ownMessage() (referral, error) {
 	if err != nil {
 		return referral{}, err
 	}
-	b = bytes.Trim(b, "\x0b\x1c\n")
+	if framed, ok := bytes.CutPrefix(b, []byte{0x0b}); ok {
+		b, _, _ = bytes.Cut(framed, []byte{0x1c})
+	}
+	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\r"))
 	if !bytes.ContainsRune(b, '\r') {
 		b = bytes.ReplaceAll(b, []byte("\n"), []byte("\r"))
-	} else {
-		b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\r"))
 	}
 	m := referral{bytes: b, control: apotti.Field(b, "MSH", 10)}
 	if m.control == "" {
@@ -98,7 +99,8 @@ func (d *demo) run(ctx context.Context, m referral) error {
 // readyAfter is how long the ready line waits for the journey.
 const readyAfter = 2 * time.Second
 
-// keepServing prints the ready line in time and goes on until ctx ends. It gives what became of the journey.
+// keepServing prints the ready line in time and goes on until ctx ends. A journey that fails is said at once, and
+// makes the exit code.
 func (d *demo) keepServing(ctx context.Context, at readiness, journey chan error) error {
 	var err error
 	late := time.NewTimer(readyAfter)
@@ -114,15 +116,13 @@ func (d *demo) keepServing(ctx context.Context, at readiness, journey chan error
 		}
 	}
 	if journey != nil {
-		if err = <-journey; errors.Is(err, context.Canceled) {
-			return nil // interrupted before the journey was through
-		}
+		err = <-journey
 	}
-	if err != nil {
-		d.t.faults("", contracts.FaultsOf(err))
+	if ctx.Err() == nil {
+		d.t.fail(d.t.exit(err))
 	}
 	<-ctx.Done()
-	return err
+	return nil // interrupted, perhaps before the journey was through
 }
 
 func (d *demo) introduce(at readiness) {
