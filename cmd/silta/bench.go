@@ -177,7 +177,7 @@ func translate(m *mappings.Map, set [][]byte, span time.Duration, reverse bool) 
 			taken++
 		}
 	}
-	r := translating{pace: measure(set, span, func(b []byte) { run(b) }), Map: m.Ref(), Taken: taken, Reverse: reverse}
+	r := translating{pace: measure(set, span, func(b []byte) { run(b) }), Map: m.Name(), Taken: taken, Reverse: reverse}
 	r.ParsesPerSecond = measure(set, span, func(b []byte) { parse(b) }).MessagesPerSecond
 	return r
 }
@@ -332,7 +332,7 @@ func mapMessages(t *terminal, m *mappings.Map, dir string, reverse bool) ([][]by
 		}
 	}
 	if len(set) == 0 {
-		return nil, usagef("the map %s takes no made-up referral; give Bundles with --dir", m.Ref())
+		return nil, usagef("the map %s takes no made-up referral; give Bundles with --dir", m.Name())
 	}
 	return set, nil
 }

@@ -81,6 +81,7 @@ type demo struct {
 	hus       *hus.System    // nil if HUS's messages go elsewhere
 	tokens    map[string]string
 	names     map[string]string // what people call each partner, by id
+	zone      *time.Location    // Apotti's
 	teller    *teller
 	moved     chan struct{}     // holds one token after something has happened
 	unwelcome chan hus.Sent     // answers of HUS that the hub refused
@@ -95,7 +96,7 @@ type demo struct {
 
 func runDemo(ctx context.Context, t *terminal, o demoOptions) (err error) {
 	d := &demo{demoOptions: o, t: t, tokens: map[string]string{}, names: map[string]string{}, external: map[string]string{},
-		moved: make(chan struct{}, 1), unwelcome: make(chan hus.Sent, 16), seen: make(chan contracts.ID, 4096), touched: map[contracts.ID]bool{}, told: map[contracts.ID]bool{}}
+		moved: make(chan struct{}, 1), unwelcome: make(chan hus.Sent, 16), seen: make(chan contracts.ID, 4096), touched: map[contracts.ID]bool{}, told: map[contracts.ID]bool{}, zone: time.UTC}
 	if err := d.checkOptions(); err != nil {
 		return err
 	}
@@ -188,6 +189,9 @@ func (d *demo) open(ctx context.Context) error {
 	}
 	for _, p := range agreed.partners {
 		d.names[p.ID], _, _ = strings.Cut(p.Title.EN, " ")
+		if p.ID == "apotti" {
+			d.zone = p.Location()
+		}
 	}
 	d.teller = newTeller(d.telling(), d.t.json(), d.names)
 	if err := d.openPartners(); err != nil {

@@ -60,7 +60,7 @@ func (d *demo) ownReferral() (referral, error) {
 	if err := os.WriteFile(file, []byte(strconv.Itoa(run)+"\n"), 0o600); err != nil {
 		return referral{}, err
 	}
-	b = journeys.Referral(run, time.Now())
+	b = journeys.Referral(run, time.Now().In(d.zone))
 	return referral{bytes: b, control: apotti.Field(b, "MSH", 10)}, nil
 }
 
@@ -313,6 +313,9 @@ func (d *demo) standing(ctx context.Context, m referral, known bool) (rows []con
 		switch r.State {
 		case contracts.StateDelivered:
 		case contracts.StateParked, contracts.StateRefused, contracts.StateStopped:
+			if !slices.ContainsFunc(rows, func(known contracts.Row) bool { return known.ID == r.ID }) {
+				rows = append(rows, r)
+			}
 			return rows, false, stuck(r)
 		default:
 			done = false
