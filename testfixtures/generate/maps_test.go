@@ -1,0 +1,54 @@
+package generate_test
+
+import (
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/mappings"
+	"github.com/hoitosilta/silta/testfixtures/generate"
+)
+
+// What is made up must be worth measuring and demonstrating with: the shipped map takes it whole.
+func TestTheShippedMapTakesWhatIsMade(t *testing.T) {
+	maps, err := mappings.Load(mappings.Embedded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	referral, err := maps.Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"} {
+		for _, charset := range []string{"UNICODE UTF-8", "8859/1", "8859/15"} {
+			for _, event := range []string{"I12", "I13", "I14"} {
+				for _, m := range maker(t, generate.Options{Version: version, Charset: charset, Event: event}).Take(5) {
+					checkTaken(t, referral, m, version+" "+charset+" "+event)
+				}
+			}
+		}
+	}
+}
+
+func checkTaken(t *testing.T, referral *mappings.Map, m generate.Message, kind string) {
+	t.Helper()
+	message, err := hl7v2.Parse(m.Bytes)
+	if err != nil {
+		t.Errorf("%s: %v", kind, err)
+		return
+	}
+	result, err := referral.Forward(message, mappings.Context{})
+	if err != nil {
+		t.Errorf("%s: %v", kind, err)
+		return
+	}
+	for _, f := range result.Findings {
+		if f.Kind == contracts.Loss {
+			t.Errorf("%s: %v", kind, f)
+		}
+	}
+	if faults := fhir.Validate(result.Bundle); faults.Err() != nil {
+		t.Errorf("%s: the Bundle isn't valid: %v", kind, faults)
+	}
+}
