@@ -82,13 +82,15 @@ func TestRepeatsConflictsAndWhatIsNoMessage(t *testing.T) {
 		if r.Fault == nil || r.Fault.Kind != contracts.Malformed {
 			t.Errorf("%s: %+v", what, r.Fault)
 		}
-		h.await(contracts.StepRefused, "")
 	}
 	stranger, err := h.hub.Receive(t.Context(), contracts.Arrival{Partner: "nobody", Format: contracts.FormatFHIR, Body: contracts.NewBody(body)})
 	if err != nil || stranger.Fault == nil || stranger.Fault.Kind != contracts.Unroutable {
 		t.Errorf("an unknown partner: %+v, %v", stranger.Fault, err)
 	}
 	h.hus.await(t, 1)
+	for range 6 {
+		h.await(contracts.StepRefused, "")
+	}
 	h.stop()
 	if n := len(h.hus.parcels()); n != 1 {
 		t.Errorf("HUS got %d messages, want 1", n)
