@@ -1,5 +1,7 @@
 package mappings
 
+import "slices"
+
 // ordinal sorts what instances write: by frame in the order of the map, then by instance.
 func (in *instance) ordinal() int64 { return int64(in.frame.index+2)<<20 | int64(in.index) }
 
@@ -29,7 +31,7 @@ func (r *reverse) dest(ref *v2Ref, at back, index int64) (*outSegment, int16) {
 func (r *reverse) ownSlot(s *outSegment, in *instance, ref *v2Ref) int16 {
 	if in.rep == 0 {
 		p := in.frame.fieldPick
-		if in.frame.each {
+		if in.frame.each && p.kind != pickIndex {
 			p.kind = pickAll
 		}
 		in.rep = s.slotFor(ref.field, p, ref.repSel, int64(in.index))
@@ -50,7 +52,7 @@ func (r *reverse) segment(ref *v2Ref, at back, index int64) *outSegment {
 		g := r.group(at.inst)
 		if star {
 			// Each element has a group of its own; another rule of the same star finds it again by its number.
-			g = g.nth(ref.holder, at.inst.ordinal()<<12|index, int(index))
+			g = g.nth(ref, at.inst.ordinal()<<12|index, int(index))
 			return g.named(ref, at.inst.ordinal(), 0)
 		}
 		return g.reach(ref.holder, at.inst.ordinal()<<12, true).named(ref, at.inst.ordinal(), 0)
@@ -61,20 +63,31 @@ func (r *reverse) segment(ref *v2Ref, at back, index int64) *outSegment {
 	return r.out.named(ref, 0, index)
 }
 
-// nth gives the n-th occurrence, from 0, of a group somewhere below, opening what is missing.
-func (g *outGroup) nth(holder *groupDef, ord int64, n int) *outGroup {
-	if holder.parent != g.def {
-		g = g.reach(holder.parent, ord, true)
+// nth gives the n-th occurrence, from 0, of the group that a path's segments stand in, opening what is missing. Those
+// of another selector don't count.
+func (g *outGroup) nth(ref *v2Ref, ord int64, n int) *outGroup {
+	if ref.holder.parent != g.def {
+		g = g.reach(ref.holder.parent, ord, true)
 	}
 	for _, it := range g.items {
-		if it.group != nil && it.group.def == holder {
+		if it.group != nil && it.group.def == ref.holder && it.group.key == ref.segSel.key() {
 			if n == 0 {
 				return it.group
 			}
 			n--
 		}
 	}
-	return g.child(holder, ord, false)
+	child := g.child(ref.holder, ord, false)
+	child.key = ref.segSel.key()
+	return child
+}
+
+// key tells selectors apart; no selector has the empty one.
+func (s *v2Selector) key() string {
+	if s == nil {
+		return ""
+	}
+	return s.source
 }
 
 // named gives a group's segment of that name: the first, the one with the path's selector, or for (*) the index-th.
@@ -84,13 +97,10 @@ func (g *outGroup) named(ref *v2Ref, ord, index int64) *outSegment {
 	if p.many() && !g.def.members[max(g.def.direct(ref.segment), 0)].repeats {
 		p.kind = pickFirst // the group repeats, not the segment in it
 	}
+	if ref.segSel != nil {
+		list = slices.DeleteFunc(list, func(s *outSegment) bool { return len(s.wants) == 0 || s.wants[0].source != ref.segSel.source })
+	}
 	switch {
-	case ref.segSel != nil && !p.many():
-		for _, s := range list {
-			if len(s.wants) > 0 && s.wants[0].source == ref.segSel.source {
-				return s
-			}
-		}
 	case p.many() && int(index) < len(list):
 		return list[index]
 	case p.many():

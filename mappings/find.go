@@ -40,7 +40,7 @@ func newFinder(p *program, a *arena, tree *fhir.Tree, origin *finder) (*finder, 
 	if len(f.entries) == 0 || f.entries[0].typ != "MessageHeader" {
 		return nil, contracts.Faultf(contracts.Invalid, CodeNoRoot, "Bundle.entry[0].resource", "The Bundle's first entry must be its MessageHeader.")
 	}
-	f.bundle = &instance{frame: p.bundle, index: 1, res: f.root, made: true}
+	f.bundle = &instance{frame: p.bundle, index: 1, res: f.root, made: true, home: f}
 	for _, fr := range p.plan {
 		f.find(fr)
 	}
@@ -80,9 +80,11 @@ func (f *finder) find(fr *frame) {
 	}
 }
 
-// follow adds what a way leads to. in is the Bundle that the way runs through: this one or the request's.
-func (f *finder) follow(fr *frame, w *way, in *finder) {
-	for _, from := range in.of(w.from) {
+// follow adds what a way leads to. start is the Bundle that the way begins in: this one or the request's. It goes on in
+// the Bundle where it has got to.
+func (f *finder) follow(fr *frame, w *way, start *finder) {
+	for _, from := range start.of(w.from) {
+		in := from.home
 		if w.backward {
 			for i := range in.entries {
 				e := &in.entries[i]
@@ -116,15 +118,15 @@ func (f *finder) addFound(fr *frame, n *node, from *instance, w *way, in *finder
 	if fr.parent != nil {
 		if w.from == fr.parent && w.ref == fr.by {
 			parent = from
-		} else if parent = in.parentByReference(fr, n); parent == nil && fr.orphans == nil {
+		} else if parent = f.parentByReference(fr, n); parent == nil && fr.orphans == nil {
 			parent = f.emptyParent(fr.parent)
 		}
 	}
-	f.add(fr, n, parent)
+	f.add(fr, n, parent).home = in
 }
 
 func (f *finder) add(fr *frame, n *node, parent *instance) *instance {
-	in := &instance{frame: fr, index: len(f.instances[fr.index]) + 1, res: n, parent: parent, made: true}
+	in := &instance{frame: fr, index: len(f.instances[fr.index]) + 1, res: n, parent: parent, made: true, home: f}
 	if n.resource == nil {
 		n.resource = in
 	}
@@ -135,7 +137,7 @@ func (f *finder) add(fr *frame, n *node, parent *instance) *instance {
 // parentByReference finds the parent of a child that was found by another way.
 func (f *finder) parentByReference(fr *frame, n *node) *instance {
 	for _, p := range f.of(fr.parent) {
-		if fr.byChild && f.pointsAt(n, fr.by, p.res) || !fr.byChild && f.pointsAt(p.res, fr.by, n) {
+		if fr.byChild && p.home.pointsAt(n, fr.by, p.res) || !fr.byChild && p.home.pointsAt(p.res, fr.by, n) {
 			return p
 		}
 	}

@@ -40,9 +40,9 @@ type instance struct {
 	seg   *segment
 	rep   int16
 	// reverse
-	out     *outGroup
-	outSeg  *outSegment
-	foreign bool // found in the request, not in the answer
+	out    *outGroup
+	outSeg *outSegment
+	home   *finder // whose Bundle it stands in: the answer's, or the request's
 }
 
 type pendingLink struct {

@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -498,6 +499,9 @@ func (f *forward) segments(ref *v2Ref, at spot, list []*segment) []*segment {
 
 // table decides its FHIR cells from its v2 cells.
 func (f *forward) table(t *table) {
+	if !slices.ContainsFunc(t.rows, func(r tableRow) bool { return r.forward }) {
+		return // it is for the way back only
+	}
 	fr := f.p.bundle
 	for _, ref := range t.fhir {
 		if !ref.frame.message {

@@ -188,9 +188,10 @@ func (p *putter) versionPlace(i int, n int16) int16 {
 
 var cweCodingLens = &lens{name: "cwe-coding", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"Coding"},
 	get: func(g *getter) string {
-		if !g.coding(g.out[0], g.in[0], 1, 7) {
+		if strings.TrimSpace(g.in[0].part(1)) == "" {
 			return "No code stands here."
 		}
+		g.coding(g.out[0], g.in[0], 1, 7)
 		return ""
 	},
 	put: func(p *putter) string {

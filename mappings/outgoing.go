@@ -11,7 +11,8 @@ import (
 type outGroup struct {
 	def    *groupDef
 	parent *outGroup
-	ord    int64 // among its siblings: the frame and the instance that it was made for
+	ord    int64  // among its siblings: the frame and the instance that it was made for
+	key    string // the selector of the path that opened it
 	items  []outItem
 }
 

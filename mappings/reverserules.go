@@ -17,8 +17,15 @@ func (r *reverse) lens(o *op, at back) (bool, *refusal) {
 	if len(o.fhir) > 1 {
 		return r.put(o, at, nodes, 0)
 	}
-	if o.rep == "join" {
+	switch o.rep {
+	case "join":
 		return r.split(o, at, nodes[0])
+	case "same":
+		return r.spread(o, at, nodes[0])
+	case "first":
+		nodes = nodes[:1]
+	case "last":
+		nodes = nodes[len(nodes)-1:]
 	}
 	wrote := false
 	var refused *refusal
@@ -37,6 +44,22 @@ func (r *reverse) lens(o *op, at back) (bool, *refusal) {
 		wrote = wrote || ok
 	}
 	return wrote, refused
+}
+
+// spread writes one element into every segment or repetition that other rules have made, at least into one.
+func (r *reverse) spread(o *op, at back, n *node) (bool, *refusal) {
+	count := 1
+	if ref := o.v2[0]; ref.path.segPick.many() {
+		count = 0
+		r.group(at.inst).each(ref.segment, func(*outSegment) { count++ })
+	}
+	one := [1]*node{n}
+	for i := range max(count, 1) {
+		if _, no := r.put(o, at, one[:], i); no != nil {
+			return false, no
+		}
+	}
+	return true, nil
 }
 
 // elements gives what the rule reads: its own path, else `also`, else `or`. Several paths give one node each, or nil.
