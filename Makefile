@@ -24,6 +24,7 @@ style:
 # PACKAGES; none does yet, so they aren't installed.
 test: setup style          ## everything, on a fresh Debian with Go and make
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -tags kafka ./...
+	$(GO) test ./testfixtures/simulation -run Promise -seeds=$(SEEDS)
 
 demo: build                ## a referral crosses and the answers come home
 	bin/silta demo
@@ -32,6 +33,8 @@ bench: build               ## figures with their baselines, on this machine
 	bin/silta bench parse
 	bin/silta bench map
 	bin/silta bench flow
+
+SEEDS ?= 1000
 
 FUZZTIME ?= 10s
 fuzz:                      ## every fuzz target for FUZZTIME

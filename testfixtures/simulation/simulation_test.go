@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 100, "how many seeds the simulation runs")
+	seeds = flag.Int("seeds", 30, "how many seeds the simulation runs")
 	first = flag.Uint64("seed", 1, "the first seed; a failing one is named, and runs alone with -seeds=1")
 )
 
@@ -40,7 +40,7 @@ func TestThePromiseHoldsForEverySeed(t *testing.T) {
 }
 
 // Each mutant must be caught within so many seeds.
-const within = 100
+const within = 30
 
 func TestMutantsAreCaught(t *testing.T) {
 	maps := catalog(t)

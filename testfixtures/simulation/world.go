@@ -29,7 +29,7 @@ const (
 	referrals = 10
 	each      = 6 // messages of one referral, of which HUS answers the first
 	crashes   = 3
-	longest   = 48 * time.Hour // virtual time after which what isn't delivered counts as lost
+	longest   = 6 * time.Hour // virtual time after which what isn't delivered counts as lost
 )
 
 // mutant is a hub with one known bug, made by standing between it and its world.
