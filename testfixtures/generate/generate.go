@@ -115,15 +115,17 @@ func (m *Maker) write(message Message, event string) []byte {
 		m.kin(patient),
 		fmt.Sprintf("DG1|1||%s^^%s||%s|W", pick(m.random, diagnoses), icd10, at.Format("20060102")),
 	}
+	// PV1 ends the results' group, so that the note behind it is one of the message itself.
+	visit := "PV1|1|O"
 	note := fmt.Sprintf("NTE|1||%s Lisätietoja: sisarukset S\\T\\K. %s", pick(m.random, notes), message.Mark)
-	length := len(note)
+	length := len(visit) + 1 + len(note)
 	for _, s := range segments {
 		length += len(s) + 1
 	}
 	if m.o.Size-length > 300 {
 		segments = append(segments, m.attachment(at, m.o.Size-length)...)
 	}
-	text := strings.Join(append(segments, note), "\r") + "\r"
+	text := strings.Join(append(segments, visit, note), "\r") + "\r"
 	b, err := encode(text, m.o.Charset)
 	if err != nil {
 		panic(err) // the texts above are ours, and New has tried the character set

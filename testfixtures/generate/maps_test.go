@@ -1,6 +1,7 @@
 package generate_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -47,6 +48,9 @@ func checkTaken(t *testing.T, referral *mappings.Map, m generate.Message, kind s
 		if f.Kind == contracts.Loss {
 			t.Errorf("%s: %v", kind, f)
 		}
+	}
+	if !bytes.Contains(result.Bundle.Append(nil), []byte(m.Mark+`"`)) {
+		t.Errorf("%s: the note doesn't stand in the Bundle", kind)
 	}
 	if faults := fhir.Validate(result.Bundle); faults.Err() != nil {
 		t.Errorf("%s: the Bundle isn't valid: %v", kind, faults)
