@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hoitosilta/silta/adapters/embedded"
 	"github.com/hoitosilta/silta/contracts"
@@ -71,5 +74,40 @@ func BenchmarkPublish(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 		})
+	}
+}
+
+// BenchmarkConsume drains a backlog in 32 lanes.
+func BenchmarkConsume(b *testing.B) {
+	bus := open(b)
+	publishAll(b, bus, b.N)
+	ctx, cancel := context.WithCancel(context.Background())
+	var n atomic.Int64
+	b.ResetTimer()
+	err := bus.Consume(ctx, contracts.TopicIn, "bench", 32, func(context.Context, contracts.Record) error {
+		if n.Add(1) == int64(b.N) {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+// publishAll publishes n records from many callers, without claims.
+func publishAll(b *testing.B, bus *embedded.Bus, n int) {
+	b.Helper()
+	var callers errgroup.Group
+	callers.SetLimit(256)
+	for i := range n {
+		callers.Go(func() error {
+			_, err := bus.Publish(context.Background(), record(i), nil)
+			return err
+		})
+	}
+	if err := callers.Wait(); err != nil {
+		b.Fatal(err)
 	}
 }

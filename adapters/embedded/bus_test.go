@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -353,6 +354,54 @@ func TestAStuckKeyStopsItsGroupAtTheWindow(t *testing.T) {
 		}
 		b.Close()
 	})
+}
+
+// The index of keys goes by buckets of places, and a page of a replay ends within one or at its end.
+func TestReplayOfAKeyCrossesBuckets(t *testing.T) {
+	b := openIn(t, t.TempDir())
+	var want []contracts.ID
+	var group errgroup.Group
+	publish(t, b, numbered(0, "one"))
+	group.SetLimit(256)
+	for n := range 9000 {
+		group.Go(func() error {
+			_, err := b.Publish(t.Context(), numbered(n+1, contracts.Key(fmt.Sprint(n%10))), nil)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, numbered(9001, "one"))
+	for n := range 900 {
+		want = append(want, numbered(10*n+4, "3").ID)
+	}
+	slices.Sort(want)
+	for _, c := range []struct {
+		key  contracts.Key
+		want []contracts.ID
+	}{
+		{"3", want},
+		{"one", []contracts.ID{numbered(0, "").ID, numbered(9001, "").ID}},
+		{"none", nil},
+	} {
+		var got []contracts.ID
+		last := int64(-1)
+		err := b.Replay(t.Context(), contracts.Replay{Topic: "t", Key: c.key}, func(r contracts.Record) error {
+			if r.Place.Offset <= last {
+				t.Errorf("key %s: offset %d comes after %d", c.key, r.Place.Offset, last)
+			}
+			last = r.Place.Offset
+			got = append(got, r.ID)
+			return nil
+		})
+		if c.key == "3" { // many callers at once published it
+			slices.Sort(got)
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("key %s: replay gives %d records (%v), want %d", c.key, len(got), err, len(c.want))
+		}
+	}
 }
 
 func TestTheWatermarkIsTheFirstUnfinished(t *testing.T) {

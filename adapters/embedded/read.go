@@ -16,6 +16,10 @@ const (
 	pageBytes   = 4 << 20
 )
 
+// bucketBits: the index of keys has 4096 neighbouring records together, so that appending touches few of its pages.
+// A replay of one key asks bucket by bucket.
+const bucketBits = 12
+
 // row is a record as the file has it: the body is still packed, or lies in a file.
 type row struct {
 	place  int64
@@ -122,18 +126,20 @@ func (b *Bus) since(ctx context.Context, t topic, at time.Time) (int64, error) {
 
 // page gives chosen records from an offset on, and the offset to go on from.
 func (b *Bus) page(ctx context.Context, choice contracts.Replay, t topic, from int64) (page []*row, next int64, err error) {
+	next = t.next
 	query, args := "SELECT "+rowColumns+" FROM records", []any(nil)
-	if choice.Key != "" {
-		query += " INDEXED BY records_key"
+	if choice.Key == "" {
+		query += " WHERE place >= ? AND place < ?"
+	} else {
+		next = min(next, (from>>bucketBits+1)<<bucketBits)
+		query += " INDEXED BY records_key WHERE topic = ? AND place >> 12 = ? AND key = ? AND place >= ? AND place < ?"
+		args = append(args, t.id, (t.id<<placeBits|from)>>bucketBits, string(choice.Key))
 	}
-	query, args = query+" WHERE place >= ? AND place < ?", append(args, t.id<<placeBits|from, t.id<<placeBits|t.next)
-	if choice.Key != "" {
-		query, args = query+" AND topic = ? AND key = ?", append(args, t.id, string(choice.Key))
-	}
+	args = append(args, t.id<<placeBits|from, t.id<<placeBits|next)
 	if !choice.Since.IsZero() {
 		query, args = query+" AND at >= ?", append(args, microCeil(choice.Since))
 	}
-	next, size := t.next, 0
+	size := 0
 	err = each(ctx, b.reads, query+" ORDER BY place LIMIT ?", func(rows *sql.Rows) error {
 		r := &row{topic: choice.Topic}
 		if err := r.scan(rows); err != nil {

@@ -18,8 +18,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// pageSize is in bytes. A group commit writes whole pages to the WAL, a 1.5 KB record takes a fifth of one.
-const pageSize = 8192
+// pageSize is in bytes. A group commit writes whole pages to the WAL, and claims lie all over theirs.
+const pageSize = 4096
 
 // checkpointPages is how long the WAL grows before it is copied into the file, by the commit that finds it so long.
 const checkpointPages = 4000

@@ -18,7 +18,8 @@ CREATE TABLE records (
     body   BLOB,
     large  TEXT
 ) STRICT;
-CREATE INDEX records_key   ON records (topic, key);
+-- Keys are looked up in buckets of 4096 neighbours: a new record's entry goes next to the last ones.
+CREATE INDEX records_key   ON records (topic, place >> 12, key);
 CREATE INDEX records_at    ON records (topic, at);
 CREATE INDEX records_large ON records (large) WHERE large IS NOT NULL;
 
