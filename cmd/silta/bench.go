@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 	"github.com/hoitosilta/silta/mappings"
@@ -140,6 +141,9 @@ func newBenchMap(t *terminal) *cobra.Command {
 				return err
 			}
 			r := translate(m, set, span, reverse)
+			if r.Taken == 0 {
+				return contracts.Faultf(contracts.Invalid, "BENCH-002", "", "The map %s takes none of the %d messages, so there is nothing to measure.", r.Map, r.Messages)
+			}
 			if t.json() {
 				return t.print(r)
 			}

@@ -57,7 +57,13 @@ func (d *demo) ownReferral() (referral, error) {
 	}
 	run, _ := strconv.Atoi(strings.TrimSpace(string(b))) // none yet is 0
 	run++
-	if err := os.WriteFile(file, []byte(strconv.Itoa(run)+"\n"), 0o600); err != nil {
+	if err := os.RemoveAll(file + ".new"); err != nil {
+		return referral{}, err
+	}
+	if err := writeNew(file+".new", []byte(strconv.Itoa(run)+"\n"), 0o600); err != nil {
+		return referral{}, err
+	}
+	if err := os.Rename(file+".new", file); err != nil { // whole or not at all: a number must not come twice
 		return referral{}, err
 	}
 	b = journeys.Referral(run, time.Now().In(d.zone))
