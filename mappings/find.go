@@ -88,7 +88,8 @@ func (f *finder) follow(fr *frame, w *way, start *finder) {
 		if w.backward {
 			for i := range in.entries {
 				e := &in.entries[i]
-				if e.typ == fr.typ && in.pointsAt(e.node, w.ref, from.res) {
+				taken := e.node.resource != nil && w.ref != fr.by
+				if e.typ == fr.typ && !taken && in.pointsAt(e.node, w.ref, from.res) {
 					f.addFound(fr, e.node, from, w, in)
 				}
 			}

@@ -169,6 +169,15 @@ func (s *segment) matches(sel *v2Selector, field int16, rep ...int16) bool {
 	return false
 }
 
+// see counts as read what the selector of a repetition would write on the way back.
+func (s *segment) see(sel *v2Selector, field, rep int16) {
+	for _, conds := range append([][]v2Cond{sel.set}, sel.alts...) {
+		for i := range conds {
+			s.holds(&conds[i], field, rep)
+		}
+	}
+}
+
 // holds compares one condition and counts what it read.
 func (s *segment) holds(c *v2Cond, field int16, rep ...int16) bool {
 	if len(rep) == 0 {

@@ -401,6 +401,7 @@ func (f *forward) repetition(ref *v2Ref, at spot, c *cell) bool {
 	for _, r := range c.seg.reps(c.field, buf[:0]) {
 		if c.seg.matches(ref.repSel, c.field, r) {
 			c.rep = r
+			c.seg.see(ref.repSel, c.field, r)
 			return true
 		}
 	}

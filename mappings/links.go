@@ -245,11 +245,15 @@ func (c *compiler) plan() {
 			f.ways = append(f.ways, way{from: f.orphans.frame, ref: f.orphans})
 		}
 	}
+	// What points back is looked for last: it takes only resources that no other frame has.
 	found := map[*frame]bool{c.p.bundle: true}
-	for more := true; more; {
+	for more, backward := true, false; more || !backward; {
+		if !more {
+			backward = true
+		}
 		more = false
 		for _, f := range c.p.frames {
-			if !found[f] && c.reached(f, found) {
+			if !found[f] && c.reached(f, found, backward) {
 				found[f], more = true, true
 				c.p.plan = append(c.p.plan, f)
 			}
@@ -263,12 +267,12 @@ func (c *compiler) plan() {
 	c.distinct()
 }
 
-func (c *compiler) reached(f *frame, found map[*frame]bool) bool {
+func (c *compiler) reached(f *frame, found map[*frame]bool, backward bool) bool {
 	if f.typ == "MessageHeader" {
 		return true
 	}
 	for _, w := range f.ways {
-		if found[w.from] && !w.origin {
+		if found[w.from] && !w.origin && (backward || !w.backward || w.ref == f.by) {
 			return true
 		}
 	}

@@ -280,7 +280,7 @@ func (g *outGroup) complete(dict *hl7v2.Dict) {
 			it.group.complete(dict)
 		}
 	}
-	if g.empty() || g.parent == nil {
+	if g.empty() || g.parent == nil || g.ord < 0 { // a group of orphans lacks its first segment on purpose
 		return
 	}
 	for i, m := range g.def.members {

@@ -1,0 +1,406 @@
+package mappings
+
+import (
+	"bytes"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// CaseReport is what one case of a map came to.
+type CaseReport struct {
+	Map    string           // ID@VERSION
+	File   string           // its path in the catalog
+	Title  string           // its first line: what it shows
+	Faults contracts.Faults // what differs, and which laws don't hold; empty means that it passed
+	Rules  []string         // the rules that wrote something, for seeing which alternatives and rows cases pass through
+}
+
+// Passed says whether the case and the laws hold.
+func (r *CaseReport) Passed() bool { return len(r.Faults) == 0 }
+
+// testCase is one file of cases/*.txtar:
+//
+//	in.hl7 or in.json       the message; lines end the segments
+//	out.json                part of the Bundle: what is named must be so, lists hold at least these items in this order
+//	out.exact.json          the whole Bundle
+//	back.hl7                the message that the way back makes: of in.json, or of in.hl7's own Bundle
+//	origin.json             the request that in.json answers
+//	faults.txt              the faults and findings, a line each: kind and place
+//	options                 lines such as `version 2.4` (to write), `now 2026-03-02T08:00:00Z`, `charset 8859/1`
+//
+// A string urn:uuid:* in the expected JSON stands for any UUID. Without faults.txt there must be no fault; findings
+// don't matter then.
+type testCase struct {
+	file  string
+	title string
+	parts map[string][]byte
+	at    map[string]int // the line in the file at which each part begins
+	ctx   Context
+}
+
+// Test runs the cases beside the map, and the laws of the language on each of their inputs: the way back and forth
+// again gives the same (L3), the same input the same bytes (L5), and results validate with every reference resolved
+// (L6). A map without cases is a fault, MAP-302.
+func (m *Map) Test() ([]CaseReport, error) {
+	files, err := fs.Glob(m.layer, path.Join(m.dir, "cases", "*.txtar"))
+	if err != nil || len(files) == 0 {
+		return nil, contracts.Faultf(contracts.Invalid, CodeNoCases, m.dir, "The map %s has no cases beside it.", m.Name())
+	}
+	var reports []CaseReport
+	for _, file := range files {
+		data, err := fs.ReadFile(m.layer, file)
+		if err != nil {
+			return nil, contracts.Faultf(contracts.Invalid, CodeCatalogLayout, file, "The case can't be read.")
+		}
+		reports = append(reports, m.TestCase(file, data))
+	}
+	return reports, nil
+}
+
+// TestCase runs one case.
+func (m *Map) TestCase(file string, data []byte) CaseReport {
+	report := CaseReport{Map: m.Name(), File: file}
+	c, fault := readCase(file, data)
+	if fault != nil {
+		report.Faults = contracts.Faults{fault}
+		return report
+	}
+	report.Title = c.title
+	t := &caseRun{m: m, c: c, report: &report}
+	switch {
+	case c.parts["in.hl7"] != nil:
+		t.forward(c.message("in.hl7"))
+	case c.parts["in.json"] != nil:
+		t.reverse()
+	default:
+		t.fail("in.hl7", CodeCaseFailed, "The case has no input: in.hl7 or in.json.")
+	}
+	return report
+}
+
+var caseParts = []string{"in.hl7", "in.json", "out.json", "out.exact.json", "back.hl7", "origin.json", "faults.txt", "options"}
+
+func readCase(file string, data []byte) (*testCase, *contracts.Fault) {
+	archive := txtar.Parse(data)
+	c := &testCase{file: file, parts: map[string][]byte{}, at: map[string]int{}}
+	c.title, _, _ = strings.Cut(strings.TrimSpace(string(archive.Comment)), "\n")
+	c.title = strings.TrimSpace(strings.TrimPrefix(c.title, "#"))
+	for _, f := range archive.Files {
+		if !has(caseParts, f.Name) {
+			return nil, contracts.Faultf(contracts.Invalid, CodeCaseFailed, f.Name, "A case has no part of this name%s.", meant(f.Name, caseParts))
+		}
+		c.parts[f.Name] = f.Data
+		c.at[f.Name] = 2 + bytes.Count(data[:bytes.Index(data, []byte("-- "+f.Name+" --"))], []byte("\n"))
+	}
+	if c.title == "" {
+		return nil, contracts.Faultf(contracts.Invalid, CodeCaseFailed, file, "The first line of a case says what it shows.")
+	}
+	for line := range strings.Lines(string(c.parts["options"])) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch value = strings.TrimSpace(value); name {
+		case "version":
+			c.ctx.Version = value
+		case "charset":
+			c.ctx.Charset = value
+		case "now":
+			now, err := time.Parse(time.RFC3339, value)
+			if err != nil {
+				return nil, contracts.Faultf(contracts.Invalid, CodeCaseFailed, "options", "now is a time such as 2026-03-02T08:00:00Z.")
+			}
+			c.ctx.Now = now
+		case "":
+		default:
+			return nil, contracts.Faultf(contracts.Invalid, CodeCaseFailed, "options", "There is no option of this name%s.", meant(name, []string{"version", "charset", "now"}))
+		}
+	}
+	return c, nil
+}
+
+// message is a part as ER7: each line is a segment. It is UTF-8, whatever MSH-18 says.
+func (c *testCase) message(part string) []byte {
+	return bytes.ReplaceAll(bytes.TrimRight(c.parts[part], "\n"), []byte("\n"), []byte("\r"))
+}
+
+type caseRun struct {
+	m      *Map
+	c      *testCase
+	report *CaseReport
+}
+
+func (t *caseRun) fail(part, code, format string, args ...any) {
+	f := contracts.Faultf(contracts.Invalid, code, part, format, args...)
+	f.File, f.Line, f.Col = t.c.file, max(t.c.at[part], 1), 1
+	t.report.Faults = append(t.report.Faults, f)
+}
+
+// forward checks a case with a v2 message.
+func (t *caseRun) forward(data []byte) {
+	msg, err := hl7v2.Parse(data, hl7v2.WithDefaultCharset(hl7v2.UTF8))
+	if err != nil {
+		t.fail("in.hl7", CodeCaseFailed, "The message can't be parsed: %v.", err)
+		return
+	}
+	res, err := t.m.Forward(msg, t.c.ctx)
+	if !t.faults(res, err) || err != nil {
+		return
+	}
+	t.bundle(res.Bundle)
+	t.rules(res)
+	if again, err := t.m.Forward(msg, t.c.ctx); err != nil || !bytes.Equal(again.Bundle.Append(nil), res.Bundle.Append(nil)) {
+		t.fail("in.hl7", CodeLawFailed, "L5: the same input gives other bytes the second time.")
+	}
+	ctx := t.c.ctx
+	if ctx.Version == "" {
+		ctx.Version = msg.Version()
+	}
+	back, err := t.m.Reverse(res.Bundle, ctx)
+	if err != nil {
+		t.fail("in.hl7", CodeLawFailed, "L3: the way back of the result parks: %v.", err)
+		return
+	}
+	if t.c.parts["back.hl7"] != nil {
+		t.back(back.Message)
+	}
+	t.thereAndBack(res, back)
+}
+
+// thereAndBack is L3: translated back and forth again, the Bundle is the same, but for the ids of its entries.
+func (t *caseRun) thereAndBack(res, back *Result) {
+	again, err := t.m.Forward(back.Message, t.c.ctx)
+	if err != nil {
+		t.fail("in.hl7", CodeLawFailed, "L3: what the way back wrote parks: %v.", err)
+		return
+	}
+	want, got := withoutIDs(res.Bundle.Indent(nil)), withoutIDs(again.Bundle.Indent(nil))
+	if line := firstDifference(want, got); line != "" {
+		t.fail("in.hl7", CodeLawFailed, "L3: back and forth again gives another Bundle, first at %s.", line)
+	}
+}
+
+// reverse checks a case with a Bundle.
+func (t *caseRun) reverse() {
+	tree, err := fhir.Parse(t.c.parts["in.json"])
+	if err != nil {
+		t.fail("in.json", CodeCaseFailed, "The Bundle can't be parsed: %v.", err)
+		return
+	}
+	ctx := t.c.ctx
+	if request := t.c.parts["origin.json"]; request != nil {
+		origin, err := fhir.Parse(request)
+		if err != nil {
+			t.fail("origin.json", CodeCaseFailed, "The request can't be parsed: %v.", err)
+			return
+		}
+		ctx.Origin = &Origin{Bundle: origin}
+	}
+	res, err := t.m.Reverse(tree, ctx)
+	if !t.faults(res, err) || err != nil {
+		return
+	}
+	t.rules(res)
+	if t.c.parts["back.hl7"] != nil {
+		t.back(res.Message)
+	}
+	if again, err := t.m.Reverse(tree, ctx); err != nil || !bytes.Equal(again.Message.Bytes(), res.Message.Bytes()) {
+		t.fail("in.json", CodeLawFailed, "L5: the same input gives other bytes the second time.")
+	}
+	forth, err := t.m.Forward(res.Message, t.c.ctx)
+	if err != nil {
+		t.fail("in.json", CodeLawFailed, "L3: what the way back wrote parks: %v.", err)
+		return
+	}
+	t.bundle(forth.Bundle)
+	ctx.Origin, ctx.Version = nil, res.Message.Version()
+	if back, err := t.m.Reverse(forth.Bundle, ctx); err == nil {
+		t.thereAndBack(forth, back)
+	}
+}
+
+// faults compares what was reported with faults.txt. It says whether the case may go on.
+func (t *caseRun) faults(res *Result, err error) bool {
+	found := contracts.FaultsOf(err)
+	expected, listed := t.c.parts["faults.txt"]
+	if !listed {
+		if err != nil {
+			t.fail("in.hl7", CodeCaseFailed, "The message parks: %v.", err)
+		}
+		return err == nil
+	}
+	if res != nil {
+		found = res.Findings
+	}
+	var got []string
+	for _, f := range found {
+		got = append(got, string(f.Kind)+" "+f.Place())
+	}
+	want := strings.FieldsFunc(string(expected), func(r rune) bool { return r == '\n' })
+	same := len(want) == len(got)
+	for i := 0; same && i < len(want); i++ {
+		same = samePlace(want[i], got[i])
+	}
+	if !same {
+		t.fail("faults.txt", CodeCaseFailed, "Faults: want [%s], got [%s].", strings.Join(want, "; "), strings.Join(got, "; "))
+	}
+	return same
+}
+
+// samePlace lets a case name a field where the fault names the leaf: RF1-2 for RF1-2(1).1.
+func samePlace(want, got string) bool {
+	rest, ok := strings.CutPrefix(got, strings.TrimSpace(want))
+	return ok && (rest == "" || rest[0] == '(' || rest[0] == '.')
+}
+
+// bundle compares with the expected JSON and checks L6.
+func (t *caseRun) bundle(tree *fhir.Tree) {
+	for _, part := range []string{"out.json", "out.exact.json"} {
+		data := t.c.parts[part]
+		if data == nil {
+			continue
+		}
+		want, err := fhir.Parse(data)
+		if err != nil {
+			t.fail(part, CodeCaseFailed, "The expected JSON can't be parsed: %v.", err)
+			continue
+		}
+		if at := differs(want.Root(), tree.Root(), part == "out.exact.json"); at != "" {
+			t.fail(part, CodeCaseFailed, "The result differs at %s.", at)
+		}
+	}
+	for _, f := range fhir.Validate(tree) {
+		if f.Grade == contracts.GradeError {
+			t.fail("in.hl7", CodeLawFailed, "L6: the result isn't valid: %v.", f)
+		}
+	}
+}
+
+// back compares the message that the way back made, segment by segment.
+func (t *caseRun) back(msg *hl7v2.Message) {
+	want := strings.Split(strings.TrimRight(string(t.c.message("back.hl7")), "\r"), "\r")
+	got := strings.Split(strings.TrimRight(er7(msg), "\r"), "\r")
+	for i := range max(len(want), len(got)) {
+		w, g := "", ""
+		if i < len(want) {
+			w = strings.TrimRight(want[i], "|")
+		}
+		if i < len(got) {
+			g = got[i]
+		}
+		if w != g {
+			t.fail("back.hl7", CodeCaseFailed, "Segment %d differs.\n\t\twant %s\n\t\tgot  %s", i+1, w, g)
+			return
+		}
+	}
+}
+
+func er7(msg *hl7v2.Message) string {
+	var b strings.Builder
+	for _, s := range msg.Segments() {
+		b.WriteString(s.ER7() + "\r")
+	}
+	return b.String()
+}
+
+func (t *caseRun) rules(res *Result) {
+	seen := map[string]bool{}
+	for _, l := range res.Lines() {
+		if !seen[l.Rule] {
+			seen[l.Rule] = true
+			t.report.Rules = append(t.report.Rules, l.Rule)
+		}
+	}
+}
+
+var uuids = regexp.MustCompile(`urn:uuid:[0-9a-f-]{36}`)
+
+// withoutIDs numbers the UUIDs in the order in which they come.
+func withoutIDs(b []byte) []byte {
+	numbers := map[string]string{}
+	return uuids.ReplaceAllFunc(b, func(id []byte) []byte {
+		n, ok := numbers[string(id)]
+		if !ok {
+			n = "urn:uuid:#" + itoa(len(numbers)+1)
+			numbers[string(id)] = n
+		}
+		return []byte(n)
+	})
+}
+
+// firstDifference names the element of the first line that differs, without its value.
+func firstDifference(a, b []byte) string {
+	x, y := strings.Split(string(a), "\n"), strings.Split(string(b), "\n")
+	for i := range max(len(x), len(y)) {
+		if i < len(x) && i < len(y) && x[i] == y[i] {
+			continue
+		}
+		line := ""
+		if i < len(x) {
+			line = x[i]
+		} else {
+			line = y[i]
+		}
+		name, _, _ := strings.Cut(strings.TrimSpace(line), ":")
+		return "line " + itoa(i+1) + " (" + strings.Trim(name, `"{}[], `) + ")"
+	}
+	return ""
+}
+
+// differs gives the first place at which got isn't what want says, or "". Partly: further members are fine, and a
+// list holds the wanted items in this order, others between them.
+func differs(want, got fhir.Node, exact bool) string {
+	if want.Kind() != got.Kind() {
+		return placeOf(want)
+	}
+	switch want.Kind() {
+	case fhir.KindObject:
+		for w := range want.Children() {
+			if at := differs(w, got.Get(w.Name()), exact); at != "" {
+				return at
+			}
+		}
+		if exact && want.Len() != got.Len() {
+			return placeOf(want)
+		}
+	case fhir.KindArray:
+		return differsList(want, got, exact)
+	default:
+		if want.Text() != got.Text() && !(strings.HasSuffix(want.Text(), "urn:uuid:*") && strings.HasPrefix(got.Text(), "urn:uuid:")) {
+			return placeOf(want)
+		}
+	}
+	return ""
+}
+
+func differsList(want, got fhir.Node, exact bool) string {
+	if exact && want.Len() != got.Len() {
+		return placeOf(want)
+	}
+	g := got.First()
+	for w := range want.Children() {
+		found, nearest := false, placeOf(w)
+		for ; g.Exists() && !found; g = g.Next() {
+			at := differs(w, g, exact)
+			found = at == ""
+			if len(at) > len(nearest) {
+				nearest = at
+			}
+			if exact && !found {
+				break
+			}
+		}
+		if !found {
+			return nearest
+		}
+	}
+	return ""
+}
+
+func placeOf(n fhir.Node) string { return n.Place() }
