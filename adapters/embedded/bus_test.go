@@ -239,6 +239,27 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	wantFault(t, err, contracts.Unavailable, codeOpen)
 }
 
+// When Consume has returned, what it finished is in the file: a kill right afterwards brings nothing back.
+func TestConsumeLeavesNothingUnwritten(t *testing.T) {
+	b := openIn(t, t.TempDir())
+	publish(t, b, numbered(1, "a"), numbered(2, "b"))
+	ctx, cancel := context.WithCancel(t.Context())
+	n := 0
+	err := b.Consume(ctx, "t", "g", 1, func(context.Context, contracts.Record) error {
+		if n++; n == 2 {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var next int64
+	if err := b.reads.QueryRowContext(t.Context(), "SELECT next FROM groups WHERE name = 'g'").Scan(&next); err != nil || next != 2 {
+		t.Errorf("the file says %d (%v), want 2", next, err)
+	}
+}
+
 // A record that can't be read is not skipped: it comes again, and only its key waits.
 func TestADamagedRecordStopsOnlyItsKey(t *testing.T) {
 	b := openIn(t, t.TempDir(), Backoff(time.Millisecond, time.Millisecond))

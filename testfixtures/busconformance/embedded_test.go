@@ -23,15 +23,20 @@ import (
 
 var _ hub.Bus = (*embedded.Bus)(nil)
 
-// The process that publishes until it is killed, and the one that wants a directory, are this test binary again.
+// The processes that publish or consume until they are killed, and the one that wants a directory, are this test
+// binary again.
 const (
 	childPublishes = "SILTA_TEST_PUBLISH_IN"
+	childConsumes  = "SILTA_TEST_CONSUME_IN"
 	childLocks     = "SILTA_TEST_LOCK"
 )
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childPublishes); dir != "" {
 		publishForever(dir)
+	}
+	if dir := os.Getenv(childConsumes); dir != "" {
+		consumeForever(dir)
 	}
 	if dir := os.Getenv(childLocks); dir != "" {
 		lockAndTell(dir)
@@ -73,30 +78,9 @@ func TestEmbeddedOutlivesAKill(t *testing.T) {
 	dir := t.TempDir()
 	acknowledged := map[contracts.ID]bool{}
 	for round := range 3 {
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), childPublishes+"="+dir, fmt.Sprintf("SILTA_TEST_ROUND=%d", round))
-		child.Stderr = os.Stderr
-		out, err := child.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
+		for _, id := range killAfter(t, 500, childPublishes+"="+dir, fmt.Sprintf("SILTA_TEST_ROUND=%d", round)) {
+			acknowledged[id] = true
 		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		for n := 0; lines.Scan(); n++ {
-			acknowledged[contracts.ID(lines.Text())] = true
-			if n == 500 {
-				if err := child.Process.Kill(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		var exit *exec.ExitError
-		if err := child.Wait(); !errors.As(err, &exit) || exit.Exited() {
-			t.Fatalf("the publishing process ended by itself: %v", err)
-		}
-
 		lock, err := embedded.Lock(dir)
 		if err != nil {
 			t.Fatalf("after the kill: %v", err)
@@ -125,6 +109,98 @@ func TestEmbeddedOutlivesAKill(t *testing.T) {
 	if len(acknowledged) < 3*500 {
 		t.Fatalf("only %d records were acknowledged", len(acknowledged))
 	}
+}
+
+// killAfter runs this binary with an environment, kills it with -9 once it has printed so many ids, and gives all that
+// it printed.
+func killAfter(t *testing.T, n int, environment ...string) []contracts.ID {
+	t.Helper()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), environment...)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var ids []contracts.ID
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if ids = append(ids, contracts.ID(lines.Text())); len(ids) == n {
+			if err := child.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var exit *exec.ExitError
+	if err := child.Wait(); !errors.As(err, &exit) || exit.Exited() {
+		t.Fatalf("the process ended by itself: %v", err)
+	}
+	return ids
+}
+
+// What a killed process hadn't finished comes again; what it had finished may.
+func TestEmbeddedGivesAgainWhatAKilledProcessHadBegun(t *testing.T) {
+	dir := t.TempDir()
+	bus := openEmbedded(t, dir)
+	missing := map[contracts.ID]bool{}
+	for n := range 400 {
+		key := contracts.Key(fmt.Sprint(n % 10))
+		if n%100 == 50 {
+			key = stuckKey
+		}
+		r := contracts.Record{Topic: contracts.TopicIn, Key: key, ID: contracts.DerivedID("crash", fmt.Sprint(n)), Time: time.Unix(0, 0)}
+		if _, err := bus.Publish(t.Context(), r, nil); err != nil {
+			t.Fatal(err)
+		}
+		missing[r.ID] = true
+	}
+	if err := bus.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range killAfter(t, 200, childConsumes+"="+dir) {
+		delete(missing, id)
+	}
+	if len(missing) < 4 {
+		t.Fatalf("%d records are unfinished, want the 4 of the stuck key at least", len(missing))
+	}
+	bus = openEmbedded(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := bus.Consume(ctx, contracts.TopicIn, "hub", 1, func(_ context.Context, r contracts.Record) error {
+		if delete(missing, r.ID); len(missing) == 0 {
+			cancel()
+		}
+		return nil
+	})
+	if err := errors.Join(err, bus.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if len(missing) > 0 {
+		t.Errorf("%d unfinished records didn't come again", len(missing))
+	}
+}
+
+const stuckKey = "stuck"
+
+// consumeForever prints the id of each record as it finishes it, and never finishes those of the stuck key.
+func consumeForever(dir string) {
+	bus, err := embedded.Open(dir)
+	if err == nil {
+		var out sync.Mutex
+		err = bus.Consume(context.Background(), contracts.TopicIn, "hub", 4, func(_ context.Context, r contracts.Record) error {
+			if r.Key == stuckKey {
+				select {}
+			}
+			out.Lock()
+			defer out.Unlock()
+			fmt.Println(r.ID)
+			return nil
+		})
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }
 
 // publishForever has many callers publish, large records among them, and prints each id once it is acknowledged.

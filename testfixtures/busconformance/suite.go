@@ -52,7 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"a healthy bus says so", healthy},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			h := open(t)
 			s := &suite{T: t, Harness: h, ctx: ctx}
