@@ -162,6 +162,7 @@ func (t *caseRun) forward(data []byte) {
 	if ctx.Version == "" {
 		ctx.Version = msg.Version()
 	}
+	ctx.Origin = &Origin{Bundle: res.Bundle} // an answer that names nobody gets nobody from itself
 	back, err := t.m.Reverse(res.Bundle, ctx)
 	if err != nil {
 		t.fail("in.hl7", CodeLawFailed, "L3: the way back of the result parks: %v.", err)
@@ -219,7 +220,7 @@ func (t *caseRun) reverse() {
 		return
 	}
 	t.bundle(forth.Bundle)
-	ctx.Origin, ctx.Version = nil, res.Message.Version()
+	ctx.Origin, ctx.Version = &Origin{Bundle: forth.Bundle}, res.Message.Version()
 	if back, err := t.m.Reverse(forth.Bundle, ctx); err == nil {
 		t.thereAndBack(forth, back)
 	}
