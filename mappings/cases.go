@@ -171,7 +171,19 @@ func (t *caseRun) forward(data []byte) {
 	if t.c.parts["back.hl7"] != nil {
 		t.back(back.Message)
 	}
-	t.thereAndBack(res, back)
+	if !regrouped(back.Findings) {
+		t.thereAndBack(res, back)
+	}
+}
+
+// regrouped says whether the way back told that a reader will take a segment for another group's.
+func regrouped(findings contracts.Faults) bool {
+	for _, f := range findings {
+		if f.Code == CodeRegrouped {
+			return true
+		}
+	}
+	return false
 }
 
 // thereAndBack is L3: translated back and forth again, the Bundle is the same, but for the ids of its entries.

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"io/fs"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -40,4 +41,26 @@ func TestCases(t *testing.T) {
 	if ran == 0 {
 		t.Fatal("no case was found")
 	}
+}
+
+// parsedCases reads the cases beside a map.
+func parsedCases(t testing.TB, m *Map) []*testCase {
+	t.Helper()
+	files, err := fs.Glob(m.layer, m.dir+"/cases/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no cases", m.Name())
+	}
+	var list []*testCase
+	for _, file := range files {
+		data, err := fs.ReadFile(m.layer, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, fault := readCase(file, data)
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		list = append(list, c)
+	}
+	return list
 }

@@ -69,6 +69,7 @@ func compileVersion(src *source, blocks map[string]*source, concepts map[string]
 	c.settleClaims()
 	c.plan()
 	c.required()
+	c.findNeeds()
 	return c.p
 }
 

@@ -52,10 +52,10 @@ func (r *reverse) segment(ref *v2Ref, at back, index int64) *outSegment {
 		g := r.group(at.inst)
 		if star {
 			// Each element has a group of its own; another rule of the same star finds it again by its number.
-			g = g.nth(ref, at.inst.ordinal()<<12|index, int(index))
+			g = g.nth(ref, at.inst.ordinal()<<28|r.rule<<12|index, int(index))
 			return g.named(ref, at.inst.ordinal(), 0)
 		}
-		return g.reach(ref.holder, at.inst.ordinal()<<12, true).named(ref, at.inst.ordinal(), 0)
+		return g.reach(ref.holder, at.inst.ordinal()<<28|r.rule<<12, true).named(ref, at.inst.ordinal(), 0)
 	case inGroup:
 		return r.group(at.inst).named(ref, at.inst.ordinal(), index)
 	}

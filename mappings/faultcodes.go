@@ -52,6 +52,7 @@ const (
 	CodeStructure     = "MAP-204"
 	CodeNoOrigin      = "MAP-205"
 	CodeNoRoot        = "MAP-206"
+	CodeMissing       = "MAP-207"
 	CodeLeafLost      = "MAP-210"
 	CodeResourceLost  = "MAP-211"
 	CodeUnresolved    = "MAP-212"
@@ -120,6 +121,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeStructure, "The message is of another type than the map takes."},
 	{CodeNoOrigin, "The answer needs something of the request, and the request isn't known."},
 	{CodeNoRoot, "The Bundle has no MessageHeader as its first entry, or no entry at all."},
+	{CodeMissing, "The message lacks something that the canonical message can't be without, such as the patient. The sender must add it."},
 	{CodeLeafLost, "An element that no rule carries to v2."},
 	{CodeResourceLost, "A resource that no path of the map leads to."},
 	{CodeUnresolved, "A reference that leads to nothing in the Bundle."},

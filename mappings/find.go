@@ -119,7 +119,7 @@ func (f *finder) addFound(fr *frame, n *node, from *instance, w *way, in *finder
 	if fr.parent != nil {
 		if w.from == fr.parent && w.ref == fr.by {
 			parent = from
-		} else if parent = f.parentByReference(fr, n); parent == nil && fr.orphans == nil {
+		} else if parent = f.parentByReference(fr, n); parent == nil && fr.orphans == nil && !fr.byChild {
 			parent = f.emptyParent(fr.parent)
 		}
 	}

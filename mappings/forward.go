@@ -17,7 +17,7 @@ type forward struct {
 	p         *program
 	d         *dialect
 	zone      *time.Location
-	arena     arena
+	arena     *arena
 	instances [][]*instance // by frame
 	bundle    *instance
 	pending   []pendingLink
@@ -47,6 +47,7 @@ type instance struct {
 
 type pendingLink struct {
 	node *node
+	elem *node // of the nested rules; without the link it may say nothing
 	to   *frame
 	at   *segment
 	rule *op
@@ -70,7 +71,8 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 	if fault != nil {
 		return nil, contracts.Faults{fault}
 	}
-	f := &forward{p: p, d: layout(msg), zone: m.zone(c)}
+	f := &forward{p: p, d: layout(msg), zone: m.zone(c), arena: arenas.Get().(*arena)}
+	defer f.arena.release()
 	f.getter.run = f
 	assemble(f.d, p.root)
 	f.makeInstances()
@@ -87,6 +89,10 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 	f.urls(m, msg, c)
 	f.constants()
 	f.links()
+	f.check()
+	if len(f.faults) > 0 {
+		return nil, f.faults
+	}
 	return f.result(), nil
 }
 
@@ -126,6 +132,9 @@ func (f *forward) anchors(fr *frame) {
 		if fr.field == 0 {
 			f.add(fr, s.group, s, 0)
 			continue
+		}
+		if fr.scope == f.p.root && len(f.instances[fr.index]) > 0 && f.instances[fr.index][0].seg != s {
+			break // a second segment where the message has one place for it
 		}
 		reps := s.reps(int16(fr.field), nil)
 		for _, r := range reps {

@@ -109,6 +109,9 @@ func (f *forward) links() {
 				break
 			}
 		}
+		if !p.node.holds() {
+			p.elem.drop() // the way back would find no frame behind it
+		}
 	}
 	for _, fr := range f.p.frames {
 		if fr.by != nil {
@@ -227,7 +230,7 @@ func (f *forward) refer(n *node, to *instance, rule *op) {
 
 // result builds the Bundle: entries in the order of the frames, children behind their parents.
 func (f *forward) result() *Result {
-	r := &Result{Findings: f.findings}
+	r := &Result{Findings: f.findings, lineage: make([]origin, 0, blockSize*(f.arena.used+1))}
 	tree := &fhir.Tree{}
 	root := tree.Reset("Bundle")
 	trace := func(n *node, at fhir.Node) {

@@ -43,7 +43,7 @@ func (f *forward) try(o *op, at spot) (bool, *contracts.Fault) {
 		return f.nested(o, at)
 	case opLink:
 		n := f.target(o.fhir[0], at, 0)
-		f.pending = append(f.pending, pendingLink{n, o.link, at.seg, o})
+		f.pending = append(f.pending, pendingLink{n, at.elem, o.link, at.seg, o})
 		return true, nil
 	case opValue:
 		f.fix(f.target(o.fhir[0], at, 0), jsonKind(o.fhir[0].typ), o.value, o)
@@ -253,9 +253,9 @@ func (f *forward) translate(o *op, at spot, cells []cell) (bool, *contracts.Faul
 
 // apply runs the lens into one set of elements.
 func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *contracts.Fault) {
-	g := &getter{run: f, in: cells, system: o.system, sep: o.sep}
-	var buf [2]*node
-	g.out = buf[:0]
+	g := &f.getter
+	g.in, g.out, g.system = append(g.in[:0], cells...), g.out[:0], o.system
+	cells = g.in
 	order := sourceOrder(f.d, cells[0])
 	for _, ref := range refs {
 		n := f.target(ref, at, order)

@@ -27,7 +27,6 @@ type getter struct {
 	in     []cell
 	out    []*node
 	system string
-	sep    string
 }
 
 func (g *getter) put(n *node, name, text string) {

@@ -1,6 +1,8 @@
 package mappings
 
 import (
+	"sync"
+
 	"github.com/hoitosilta/silta/contracts/fhir"
 )
 
@@ -21,17 +23,43 @@ type node struct {
 	resource          *instance // of a resource's root
 }
 
-// arena hands out nodes in blocks, so that a message costs a few allocations.
-type arena struct{ free []node }
+// arena hands out nodes in blocks. The blocks are used again for the next message, so nothing that outlives a
+// translation may point to a node.
+type arena struct {
+	blocks [][]node
+	used   int // blocks that are full
+	next   int // in the block after those
+}
+
+var arenas = sync.Pool{New: func() any { return &arena{} }}
+
+const blockSize = 128
 
 func (a *arena) new(name string, parent *node) *node {
-	if len(a.free) == 0 {
-		a.free = make([]node, 64)
+	if a.used == len(a.blocks) {
+		a.blocks = append(a.blocks, make([]node, blockSize))
 	}
-	n := &a.free[0]
-	a.free = a.free[1:]
+	n := &a.blocks[a.used][a.next]
+	if a.next++; a.next == blockSize {
+		a.used, a.next = a.used+1, 0
+	}
 	n.name, n.parent = name, parent
 	return n
+}
+
+// release clears what was used, so that no text of a message is kept, and gives the arena back.
+func (a *arena) release() {
+	for i := range a.used {
+		clear(a.blocks[i])
+	}
+	if a.next > 0 {
+		clear(a.blocks[a.used][:a.next])
+	}
+	a.used, a.next = 0, 0
+	if len(a.blocks) > 64 {
+		a.blocks = a.blocks[:64]
+	}
+	arenas.Put(a)
 }
 
 func (n *node) append(kid *node) {

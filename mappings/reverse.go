@@ -12,9 +12,10 @@ import (
 type reverse struct {
 	p        *program
 	f        *finder
-	arena    arena
+	arena    *arena
 	out      *outGroup
 	orphans  map[*groupDef]*outGroup
+	rule     int64 // the number of the rule that runs, for the order of what it writes
 	findings contracts.Faults
 	faults   contracts.Faults
 }
@@ -44,16 +45,17 @@ func (m *Map) Reverse(bundle *fhir.Tree, c Context) (*Result, error) {
 	if version == "" {
 		version = "2.5.1"
 	}
-	r := &reverse{p: m.program(version), orphans: map[*groupDef]*outGroup{}}
+	r := &reverse{p: m.program(version), orphans: map[*groupDef]*outGroup{}, arena: arenas.Get().(*arena)}
+	defer r.arena.release()
 	var origin *finder
 	if c.Origin != nil && c.Origin.Bundle != nil && r.p.usesOrigin {
 		var fault *contracts.Fault
-		if origin, fault = newFinder(r.p, &r.arena, c.Origin.Bundle, nil); fault != nil {
+		if origin, fault = newFinder(r.p, r.arena, c.Origin.Bundle, nil); fault != nil {
 			fault.At = "origin " + fault.At
 			return nil, contracts.Faults{fault}
 		}
 	}
-	f, fault := newFinder(r.p, &r.arena, bundle, origin)
+	f, fault := newFinder(r.p, r.arena, bundle, origin)
 	if fault != nil {
 		return nil, contracts.Faults{fault}
 	}
@@ -70,7 +72,8 @@ func (r *reverse) translate(c Context) (*Result, error) {
 	for _, t := range r.p.tables {
 		r.table(t)
 	}
-	for _, o := range r.p.ops {
+	for i, o := range r.p.ops {
+		r.rule = int64(i + 1)
 		r.run(o)
 	}
 	r.constants()
