@@ -25,7 +25,7 @@ func newHL7(t *terminal) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(newHL7Parse(t), newHL7Encode(t), newHL7Get(t), newHL7Set(t), newHL7Ack(t), newHL7Send(t), newHL7Listen(t))
+	c.AddCommand(newHL7Parse(t), newHL7Encode(t), newHL7Get(t), newHL7Set(t), newHL7Validate(t), newHL7Ack(t), newHL7Send(t), newHL7Listen(t))
 	return c
 }
 

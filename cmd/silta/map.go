@@ -29,7 +29,7 @@ func newMap(t *terminal) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.PersistentFlags().StringVar(&flag.dir, "mappings", "mappings", "a folder with maps of your own, laid out as catalog/ID/VERSION/map.yaml")
-	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapNew(t, &flag))
+	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapTest(t, &flag), newMapNew(t, &flag))
 	return c
 }
 
@@ -49,7 +49,7 @@ func (f *catalogFlag) find(t *terminal, cmd *cobra.Command, name string) (*mappi
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
+	if !isFile(name) {
 		m, err := catalog.Map(name)
 		if err != nil {
 			return nil, configuration{err}
@@ -70,6 +70,9 @@ func (f *catalogFlag) find(t *terminal, cmd *cobra.Command, name string) (*mappi
 	t.faults(name, faults)
 	return m, nil
 }
+
+// isFile tells the name of a YAML file from an id.
+func isFile(name string) bool { return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") }
 
 func newMapList(t *terminal, flag *catalogFlag) *cobra.Command {
 	return &cobra.Command{
@@ -152,7 +155,7 @@ func (t *terminal) checked(maps int) error {
 // contract gives a partner's contract: by its file, by its id among those in contracts/partners of the working
 // directory, or of the built-in ones.
 func contract(name string) (*contracts.Partner, error) {
-	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+	if isFile(name) {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
