@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,6 +58,7 @@ func build(t *testing.T) string {
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
+	told  string // the file of its stderr
 	ready ready
 }
 
@@ -71,6 +73,18 @@ func (p *process) kill() {
 	<-p.ended
 }
 
+// stacks ends a hub that does nothing, and gives what its goroutines wait for.
+func (p *process) stacks() string {
+	p.cmd.Process.Signal(syscall.SIGQUIT)
+	<-p.ended
+	b, err := os.ReadFile(p.told)
+	if err != nil {
+		return err.Error()
+	}
+	_, stacks, _ := strings.Cut(string(b), "SIGQUIT")
+	return stacks
+}
+
 // begin starts a hub on dir whose partners are ours. It doesn't wait for it to be ready.
 func begin(t *testing.T, binary, dir string, partners ...string) (*process, io.Reader) {
 	t.Helper()
@@ -83,6 +97,11 @@ func begin(t *testing.T, binary, dir string, partners ...string) (*process, io.R
 	if err != nil {
 		t.Fatal(err)
 	}
+	told, err := os.CreateTemp(t.TempDir(), "told")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.told, p.cmd.Stderr = told.Name(), told
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +110,7 @@ func begin(t *testing.T, binary, dir string, partners ...string) (*process, io.R
 		io.Copy(write, out)
 		write.Close()
 		p.cmd.Wait()
+		told.Close()
 		close(p.ended)
 	}()
 	t.Cleanup(p.kill)
@@ -117,13 +137,16 @@ func (p *process) door() string { return strings.TrimPrefix(p.ready.Doors["apott
 type sender struct {
 	maker *generate.Maker
 	due   *generate.Message // made, and not acknowledged yet
+	ended error             // why the last line was given up
 	acked []generate.Message
 }
 
-// send sends until the hub is gone, and tells of each acknowledgement.
+// send sends until the hub is gone, and tells of each acknowledgement. Why it ended stands in s.ended.
 func (s *sender) send(ctx context.Context, door string, acked func()) error {
+	s.ended = nil
 	line, err := apotti.Dial(ctx, door)
 	if err != nil {
+		s.ended = err
 		return nil // the hub is gone already
 	}
 	defer line.Close()
@@ -134,6 +157,7 @@ func (s *sender) send(ctx context.Context, door string, acked func()) error {
 		}
 		answer, err := line.Send(ctx, s.due.Bytes)
 		if err != nil {
+			s.ended = fmt.Errorf("message %s: %w", s.due.Control, err)
 			return nil
 		}
 		if !answer.Accepted() {
@@ -224,8 +248,8 @@ func sendAndKill(t *testing.T, p *process, senders []*sender, after int, moment 
 			select {
 			case <-acks:
 			case <-time.After(30 * time.Second):
-				faults <- fmt.Errorf("no acknowledgement for 30 s")
-				p.kill()
+				stop()
+				faults <- fmt.Errorf("no acknowledgement for 30 s; the hub waits for: %s", p.stacks())
 				return
 			}
 		}
@@ -247,6 +271,9 @@ func sendAndKill(t *testing.T, p *process, senders []*sender, after int, moment 
 	close(drained)
 	select {
 	case err := <-faults:
+		for i, s := range senders {
+			t.Logf("sender %d ended with %v", i, s.ended)
+		}
 		t.Fatal(err)
 	default:
 	}
