@@ -72,7 +72,9 @@ func (f *catalogFlag) find(t *terminal, cmd *cobra.Command, name string) (*mappi
 }
 
 // isFile tells the name of a YAML file from an id.
-func isFile(name string) bool { return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") }
+func isFile(name string) bool {
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+}
 
 func newMapList(t *terminal, flag *catalogFlag) *cobra.Command {
 	return &cobra.Command{
