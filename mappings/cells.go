@@ -28,6 +28,7 @@ type dialect struct {
 	segments []segment
 	root     *group
 	last     place // the leaf that was read last, for lineage
+	delims   hl7v2.Delimiters
 }
 
 // place is where a leaf stands. The zero place is none.
@@ -63,7 +64,7 @@ func (p place) String() string {
 
 // layout reads every populated leaf of m once.
 func layout(m *hl7v2.Message) *dialect {
-	d := &dialect{segments: make([]segment, m.NumSegments())}
+	d := &dialect{segments: make([]segment, m.NumSegments()), delims: m.Delimiters()}
 	leaves := make([]leaf, 0, 32*m.NumSegments())
 	starts := make([]int, 0, m.NumSegments()+1)
 	for i, s := range m.Segments() {
@@ -180,6 +181,36 @@ func (c cell) part(n int16) string {
 
 // text is the first leaf's text.
 func (c cell) text() string { return c.part(1) }
+
+// whole is the text of a repetition that has no components by its type: a delimiter in it is one that the sender forgot
+// to escape, so it belongs to the text.
+func (c cell) whole() string {
+	if c.seg == nil || c.comp > 0 {
+		return c.text()
+	}
+	var b strings.Builder
+	comp, sub := int16(1), int16(1)
+	var first place
+	for i := range c.seg.leaves {
+		l := &c.seg.leaves[i]
+		if l.field != c.field || l.rep != c.rep || l.null {
+			continue
+		}
+		for ; comp < l.comp; comp, sub = comp+1, 1 {
+			b.WriteByte(c.d.delims.Component)
+		}
+		for ; sub < l.sub; sub++ {
+			b.WriteByte(c.d.delims.Subcomponent)
+		}
+		if first.seg == nil {
+			first = place{c.seg, l.field, l.rep, l.comp, l.sub}
+		}
+		l.read = true
+		b.WriteString(l.text)
+	}
+	c.d.last = first
+	return b.String()
+}
 
 // deep is subcomponent m of component n of a repetition; for a component only its own first level is left.
 func (c cell) deep(n, m int16) string {

@@ -89,7 +89,7 @@ func (f *finder) follow(fr *frame, w *way, start *finder) {
 			for i := range in.entries {
 				e := &in.entries[i]
 				taken := e.node.resource != nil && w.ref != fr.by
-				if e.typ == fr.typ && !taken && in.pointsAt(e.node, w.ref, from.res) {
+				if e.typ == fr.typ && !taken && in.pointsAt(e.node, w.ref, from.res) && f.isMarked(fr, e.node) {
 					f.addFound(fr, e.node, from, w, in)
 				}
 			}
@@ -103,6 +103,20 @@ func (f *finder) follow(fr *frame, w *way, start *finder) {
 			}
 		}
 	}
+}
+
+// isMarked says whether a resource has the frame's constants: they tell apart what points back alike.
+func (f *finder) isMarked(fr *frame, n *node) bool {
+	for _, k := range f.p.consts {
+		if k.fhir == nil || k.fhir.frame != fr {
+			continue
+		}
+		at := nodesAt(n, k.fhir.steps, nil, f)
+		if len(at) == 0 || at[0].text != k.value {
+			return false
+		}
+	}
+	return true
 }
 
 // addFound adds an instance unless it is there; a nested one belongs to the parent that its `by` names.

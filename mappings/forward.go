@@ -93,7 +93,31 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 	if len(f.faults) > 0 {
 		return nil, f.faults
 	}
-	return f.result(), nil
+	r := f.result()
+	if faults := invalid(r); len(faults) > 0 {
+		return nil, faults
+	}
+	return r, nil
+}
+
+// invalid parks what wouldn't be valid FHIR: such a Bundle must not leave. Each fault names the v2 place behind it
+// where one is.
+func invalid(r *Result) contracts.Faults {
+	var parks contracts.Faults
+	for _, v := range fhir.Validate(r.Bundle) {
+		if v.Grade != contracts.GradeError {
+			continue
+		}
+		at := v.At
+		for i := range r.lineage {
+			if o := &r.lineage[i]; o.from.seg != nil && strings.HasPrefix(o.node.Place(), v.At) {
+				at = o.from.String()
+				break
+			}
+		}
+		parks = append(parks, contracts.Faultf(contracts.Invalid, CodeInvalidResult, at, "This makes %s, which isn't valid FHIR (%s).", v.At, v.Code))
+	}
+	return parks
 }
 
 // makeInstances finds the anchors of every frame.

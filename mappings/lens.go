@@ -125,10 +125,15 @@ var stringLens = &lens{name: "string", cells: 1, elements: 1, fhir: primitiveTex
 // lineLens is stringLens for texts of one line.
 var lineLens = &lens{name: "line", cells: 1, elements: 1, fhir: primitiveTexts, leaves: true,
 	get: func(g *getter) string {
-		if strings.ContainsAny(unbreak(g.in[0].text()), "\r\n") {
+		text := unbreak(g.in[0].whole())
+		if strings.ContainsAny(text, "\r\n") {
 			return "The text has line breaks."
 		}
-		return stringLens.get(g)
+		if text = strings.TrimSpace(text); text == "" {
+			return "The text is empty or blank."
+		}
+		g.leaf(g.out[0], text)
+		return ""
 	},
 	put: func(p *putter) string {
 		if strings.ContainsAny(p.in[0].text, "\r\n") {
@@ -158,7 +163,7 @@ func rebreak(s string) string {
 // textLens pairs formatted text with a FHIR text of lines.
 var textLens = &lens{name: "text", cells: 1, elements: 1, fhir: primitiveTexts, leaves: true,
 	get: func(g *getter) string {
-		text := unbreak(g.in[0].text())
+		text := unbreak(g.in[0].whole())
 		if strings.TrimSpace(text) == "" {
 			return "The text is empty or blank."
 		}

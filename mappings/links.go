@@ -253,6 +253,9 @@ func (c *compiler) plan() {
 		}
 		more = false
 		for _, f := range c.p.frames {
+			if backward && !c.marked(f) && c.anyMarked(found, backward) {
+				continue // those with constants first: they say which resources are theirs
+			}
 			if !found[f] && c.reached(f, found, backward) {
 				found[f], more = true, true
 				c.p.plan = append(c.p.plan, f)
@@ -265,6 +268,26 @@ func (c *compiler) plan() {
 		}
 	}
 	c.distinct()
+}
+
+// marked says whether the map writes constants into the frame's resources.
+func (c *compiler) marked(f *frame) bool {
+	for _, k := range c.p.consts {
+		if k.fhir != nil && k.fhir.frame == f {
+			return true
+		}
+	}
+	return false
+}
+
+// anyMarked says whether a frame with constants can still be reached.
+func (c *compiler) anyMarked(found map[*frame]bool, backward bool) bool {
+	for _, f := range c.p.frames {
+		if !found[f] && c.marked(f) && c.reached(f, found, backward) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *compiler) reached(f *frame, found map[*frame]bool, backward bool) bool {
