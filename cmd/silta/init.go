@@ -50,12 +50,7 @@ func newInit(t *terminal) *cobra.Command {
 				return err
 			}
 			for _, file := range written {
-				if t.json() {
-					err = t.print(map[string]string{"wrote": file})
-				} else {
-					_, err = fmt.Fprintln(t.out, file)
-				}
-				if err != nil {
+				if err := t.wrote(file); err != nil {
 					return err
 				}
 			}
@@ -63,6 +58,15 @@ func newInit(t *terminal) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// wrote names a file that a command has written.
+func (t *terminal) wrote(file string) error {
+	if t.json() {
+		return t.print(map[string]string{"wrote": file})
+	}
+	_, err := fmt.Fprintln(t.out, file)
+	return err
 }
 
 // file is one that init writes.

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	_ "embed"
-	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hoitosilta/silta/mappings"
 )
 
 // skeletonMap is a small map that checks, with {{ID}} for its id.
@@ -36,6 +38,9 @@ func newMapNew(t *terminal, flag *catalogFlag) *cobra.Command {
 			if !mapID.MatchString(id) {
 				return usagef("an id is lower case letters, digits, hyphens and dots: apotti.ref-i12")
 			}
+			if _, err := fs.Stat(mappings.Embedded, "catalog/"+id+"/0.1.0"); err == nil {
+				return usagef("%s@0.1.0 is built in, and would hide yours; choose an id of your own, such as mine.%s", id, id)
+			}
 			dir := filepath.Join(flag.dir, "catalog", id, "0.1.0")
 			if _, err := os.Lstat(dir); err == nil {
 				return usagef("%s is there already; nothing was written", dir)
@@ -47,7 +52,7 @@ func newMapNew(t *terminal, flag *catalogFlag) *cobra.Command {
 				if err := writeNew(f.path, f.data, f.mode); err != nil {
 					return err
 				}
-				if _, err := fmt.Fprintln(t.out, f.path); err != nil {
+				if err := t.wrote(f.path); err != nil {
 					return err
 				}
 			}

@@ -182,6 +182,16 @@ func TestAMessageThatNoMapTakesIsAcknowledgedParkedAndStopped(t *testing.T) {
 		t.Errorf("show exits %d with %d bytes, want the %d that came in: %s", code, len(stdout), len(body), stderr)
 	}
 
+	if code, _, stderr := silta(t, "", append(hub, "release", "PARK-1")...); code != exitDone {
+		t.Errorf("release exits %d: %s", code, stderr)
+	}
+	if again := wait(contracts.StepParked); again.Message != parked.Message {
+		t.Errorf("after the release %s parks, want %s", again.Message, parked.Message)
+	}
+	if code, _, stderr := silta(t, "", append(hub, "release", "NOTHING")...); code != exitFaulty || !strings.Contains(stderr, "notfound") {
+		t.Errorf("release of nothing exits %d: %s", code, stderr)
+	}
+
 	if code, _, _ := silta(t, "", append(hub, "stop", "PARK-1")...); code != exitUsage {
 		t.Errorf("stop without a reason exits %d", code)
 	}
