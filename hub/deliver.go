@@ -32,7 +32,7 @@ func (h *Hub) deliver(ctx context.Context, p *partner, r contracts.Record) error
 		if !o.again() || o.counts && h.now().Add(wait).Sub(begun) > p.Retry.Spill {
 			return q.settle(ctx, r, o, tries, false)
 		}
-		if err := h.insist(ctx, o.change); err != nil {
+		if err := h.insist(ctx, o.change); err != nil { // also while the hub stops: what is known isn't a repeat later
 			return err
 		}
 		if !pause(ctx, wait) {
@@ -54,34 +54,40 @@ func (o outcome) again() bool {
 	return o.fault != nil && (o.fault.Kind == contracts.Unavailable || o.fault.Kind == contracts.NotFound)
 }
 
-// attempt sends a message once. The ledger knows of the attempt before the first byte leaves, so whoever comes after
-// a crash knows that the partner may have the message, and repeats the same bytes under the same id.
+// attempt sends a message once, or waits at the gate of a paused partner first.
 func (h *Hub) attempt(ctx context.Context, p *partner, r contracts.Record) (outcome, error) {
-	d, err := h.ledger.Delivery(ctx, r.ID)
-	if err != nil {
-		return outcome{}, err
-	}
-	if d.State == contracts.StateDelivered || d.State == contracts.StateStopped {
-		return outcome{}, nil
-	}
 	probing, err := p.gate.enter(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
-	settled := false
+	return h.attemptNow(ctx, p, r, probing)
+}
+
+// attemptNow sends a message once. The ledger knows of the attempt before the first byte leaves: whoever finds the
+// state sending afterwards knows that the partner may have the message, and repeats the same bytes under the same id.
+func (h *Hub) attemptNow(ctx context.Context, p *partner, r contracts.Record, probing bool) (outcome, error) {
+	left := false
+	leave := func(result *error, answered bool) { left = true; p.gate.leave(r.Key, result, answered, probing) }
 	defer func() {
-		if !settled {
-			p.gate.leave(nil, probing) // trouble of our own says nothing about the partner
+		if !left {
+			leave(nil, false) // trouble of our own says nothing about the partner
 		}
 	}()
+	d, err := h.deliveryOf(ctx, p, r)
+	if err != nil || d.State == contracts.StateDelivered || d.State == contracts.StateStopped {
+		return outcome{}, err
+	}
 	repeat := d.Unknown || d.State == contracts.StateSending
-	d.State, d.Attempts, d.Digest, d.Place, d.Fault = contracts.StateSending, d.Attempts+1, contracts.Digest(r.Header[contracts.HeaderDigest]), r.Place, nil
+	d.State, d.Attempts, d.Place, d.Fault = contracts.StateSending, d.Attempts+1, r.Place, nil
 	if h.secret.Digest(r.Body.Bytes()) != d.Digest {
-		return outcome{}, contracts.Faultf(contracts.Internal, "HUB-041", "", "The bytes on the bus aren't those that were translated; nothing was sent.")
+		d.State, d.Fault = contracts.StateParked, contracts.Faultf(contracts.Internal, "HUB-041", "", "The bytes on the bus aren't those that were translated; nothing was sent.")
+		return outcome{fault: d.Fault, change: h.attemptChange(d, contracts.StepParked, d.Fault, false)}, nil
 	}
 	if err := h.apply(ctx, h.attemptChange(d, contracts.StepSending, nil, probing)); err != nil {
 		return outcome{}, err
 	}
+	ctx, cancel := linger(ctx)
+	defer cancel()
 	var answer contracts.Answer
 	err = h.guard("deliver", r.ID, func() (err error) {
 		answer, err = p.courier.Deliver(ctx, contracts.Parcel{ID: d.ID, Control: d.Control, Type: d.Type, Format: d.Format, Body: r.Body,
@@ -91,20 +97,33 @@ func (h *Hub) attempt(ctx context.Context, p *partner, r contracts.Record) (outc
 	if err != nil && ctx.Err() != nil {
 		return outcome{}, ctx.Err() // the hub is stopping: the row says sending, so the next one repeats it
 	}
-	settled = true
-	p.gate.leave(&err, probing)
+	leave(&err, answer.Code != "")
 	d.Answer = answer.Code
 	if err == nil {
 		d.State, d.Unknown = contracts.StateDelivered, false
 		return outcome{}, h.insist(ctx, h.attemptChange(d, contracts.StepDelivered, nil, false))
 	}
 	fault := gravest(contracts.FaultsOf(err))
-	d.Fault, d.Unknown = fault, repeat || answer.Unknown
 	step := contracts.StepRetried
+	d.State, d.Fault, d.Unknown = contracts.StateWaiting, fault, repeat || answer.Unknown
 	if fault.Kind != contracts.Unavailable {
 		d.State, step = contracts.StateParked, contracts.StepParked
 	}
 	return outcome{fault, answer, h.attemptChange(d, step, fault, probing && step == contracts.StepRetried), !probing}, nil
+}
+
+// deliveryOf gives the ledger's row of a record. A ledger that was put back from an older copy lacks it: it is made
+// again from the record, as one whose outcome is unknown.
+func (h *Hub) deliveryOf(ctx context.Context, p *partner, r contracts.Record) (contracts.Delivery, error) {
+	d, err := h.ledger.Delivery(ctx, r.ID)
+	if contracts.KindOf(err) == contracts.NotFound {
+		return contracts.Delivery{
+			ID: r.ID, Message: contracts.ID(r.Header[contracts.HeaderCause]), Journey: contracts.ID(r.Header[contracts.HeaderJourney]), Partner: p.ID,
+			Route: r.Header[contracts.HeaderRoute], Control: r.Header[contracts.HeaderControl], Type: r.Header[contracts.HeaderType], Format: r.Header[contracts.HeaderFormat],
+			Map: r.Header[contracts.HeaderMap], Key: r.Key, Digest: contracts.Digest(r.Header[contracts.HeaderDigest]), State: contracts.StateWaiting, Unknown: true,
+		}, nil
+	}
+	return d, err
 }
 
 // attemptChange tells the ledger of an attempt. A probe of a paused partner leaves no step until it succeeds: an

@@ -8,33 +8,36 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// gate pauses a partner that is down. After so many failures in a row, over all keys, it closes: deliveries wait at
-// it, and one of them at a time is let through as a probe every few seconds. The first that is answered opens it.
+// gate pauses a partner that is down. After so many failures in a row, over several keys or without any answer, it
+// closes: deliveries wait at it, and one of them at a time is let through as a probe every few seconds. The first that
+// is answered well opens it. A partner that answers one referral with errors isn't down, so that doesn't close it.
 type gate struct {
 	after int
 	every time.Duration
 
 	mu      sync.Mutex
 	fails   int
+	mute    bool // the last failures came without an answer
+	keys    map[contracts.Key]bool
 	closed  bool
 	probing bool
 	opened  chan struct{} // closed when the gate opens
 }
 
 func newGate(r contracts.Retry) *gate {
-	return &gate{after: r.Pause, every: r.Probe, opened: make(chan struct{})}
+	return &gate{after: r.Pause, every: r.Probe, keys: map[contracts.Key]bool{}, opened: make(chan struct{})}
 }
 
 // enter waits until a delivery may begin; probe tells that the partner is paused and this one tries it.
 func (g *gate) enter(ctx context.Context) (probe bool, err error) {
 	for {
-		g.mu.Lock()
-		if !g.closed {
-			g.mu.Unlock()
+		if open, probe := g.tryEnter(); open {
 			return false, ctx.Err()
+		} else if probe {
+			return g.awaitProbe(ctx)
 		}
-		opened, mine := g.opened, !g.probing
-		g.probing = true
+		g.mu.Lock()
+		opened := g.opened
 		g.mu.Unlock()
 		t := time.NewTimer(g.every)
 		select {
@@ -42,24 +45,48 @@ func (g *gate) enter(ctx context.Context) (probe bool, err error) {
 			err = ctx.Err()
 		case <-opened:
 		case <-t.C:
-			if mine {
-				return true, nil
-			}
 		}
-		t.Stop()
-		if mine {
-			g.mu.Lock()
-			g.probing = false
-			g.mu.Unlock()
-		}
-		if err != nil {
+		if t.Stop(); err != nil {
 			return false, err
 		}
 	}
 }
 
-// leave tells how a delivery ended: result is nil when it never came to the partner.
-func (g *gate) leave(result *error, probe bool) {
+// tryEnter says whether the gate is open and, if it isn't, whether the caller is the next to probe.
+func (g *gate) tryEnter() (open, probe bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		return true, false
+	}
+	probe = !g.probing
+	g.probing = true
+	return false, probe
+}
+
+// awaitProbe lets a probe wait for its time; it goes at once when the gate opens meanwhile.
+func (g *gate) awaitProbe(ctx context.Context) (probe bool, err error) {
+	g.mu.Lock()
+	opened := g.opened
+	g.mu.Unlock()
+	t := time.NewTimer(g.every)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true, nil
+	case <-opened:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	g.mu.Lock()
+	g.probing = false
+	g.mu.Unlock()
+	return false, err
+}
+
+// leave tells how a delivery ended: result is nil when it never came to the partner; answered says that the partner
+// answered, if only with an error.
+func (g *gate) leave(key contracts.Key, result *error, answered, probe bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if probe {
@@ -69,12 +96,16 @@ func (g *gate) leave(result *error, probe bool) {
 		return
 	}
 	if contracts.KindOf(*result) == contracts.Unavailable {
-		if g.fails++; g.fails >= g.after && !g.closed {
+		g.fails++
+		g.keys[key] = true
+		g.mute = !answered && (g.mute || g.fails == 1)
+		if g.fails >= g.after && (g.mute || len(g.keys) > 1) && !g.closed {
 			g.closed, g.opened = true, make(chan struct{})
 		}
 		return
 	}
-	g.fails = 0
+	g.fails, g.mute = 0, false
+	clear(g.keys)
 	if g.closed {
 		g.closed = false
 		close(g.opened)

@@ -66,6 +66,7 @@ type partner struct {
 	courier Courier
 	gate    *gate
 	keys    map[string][]keyPath
+	zone    *time.Location
 }
 
 // New checks the configuration as a whole (the maps that contracts name, a courier for every route, the secret
@@ -88,7 +89,7 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	h.queues[contracts.TopicIn] = h.newQueue(contracts.TopicIn, nil)
 	for _, contract := range c.Partners {
 		keys, _ := compileKeys(contract)
-		p := &partner{Partner: contract, courier: c.Couriers[contract.ID], keys: keys, gate: newGate(contract.Retry)}
+		p := &partner{Partner: contract, courier: c.Couriers[contract.ID], keys: keys, gate: newGate(contract.Retry), zone: contract.Location()}
 		h.partners[contract.ID] = p
 		if p.courier == nil {
 			if contract.Courier != (contracts.Courier{}) {
@@ -144,21 +145,19 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog) contr
 	return faults
 }
 
-// Run translates and delivers until ctx ends and what was begun is finished. It returns nil at an orderly end.
+// Run translates and delivers until ctx ends and what was begun is finished: waiting ends at once, a message that is
+// on its way to a partner gets lingering to be answered. It returns nil at an orderly end.
 func (h *Hub) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		return h.bus.Consume(ctx, contracts.TopicIn, groupTranslate, h.lanes, h.translate)
-	})
-	g.Go(func() error {
-		return h.bus.Consume(ctx, contracts.TopicDead, groupRefuse, 4, h.recordRefusal)
-	})
+	consume := func(topic, group string, lanes int, work func(context.Context, contracts.Record) error) {
+		g.Go(func() error { return h.bus.Consume(ctx, topic, group, lanes, h.handler(ctx, topic, work)) })
+	}
+	consume(contracts.TopicIn, groupTranslate, h.lanes, h.translate)
+	consume(contracts.TopicDead, groupRefuse, 4, h.recordRefusal)
 	for _, p := range h.partners {
 		if p.courier != nil {
-			g.Go(func() error {
-				return h.bus.Consume(ctx, contracts.OutTopic(p.ID), groupDeliver, h.lanes, func(ctx context.Context, r contracts.Record) error {
-					return h.deliver(ctx, p, r)
-				})
+			consume(contracts.OutTopic(p.ID), groupDeliver, h.lanes, func(ctx context.Context, r contracts.Record) error {
+				return h.deliver(ctx, p, r)
 			})
 		}
 	}
@@ -170,6 +169,37 @@ func (h *Hub) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// handler makes what a bus calls for each record. Its context ends with Run's as well as with the bus's own, since a
+// bus lets a handle that has begun run on, and one that only waits must not hold up the end. An error, which makes the
+// record come again, is told to the log here.
+func (h *Hub) handler(run context.Context, topic string, work func(context.Context, contracts.Record) error) func(context.Context, contracts.Record) error {
+	return func(lane context.Context, r contracts.Record) error {
+		ctx, cancel := context.WithCancel(lane)
+		defer cancel()
+		defer context.AfterFunc(run, cancel)()
+		err := work(ctx, r)
+		if err != nil && ctx.Err() == nil {
+			f := contracts.FaultsOf(err)[0]
+			h.log.WithFields(logrus.Fields{"topic": topic, "id": r.ID, "kind": f.Kind, "code": f.Code}).Warn("a message must come again")
+		}
+		return err
+	}
+}
+
+// lingering is how long a message that is on its way gets to be answered when the hub stops.
+const lingering = 10 * time.Second
+
+// linger gives a context that ends only lingering after ctx.
+func linger(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if pause(longer, lingering) {
+			cancel()
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // apply writes a change to the ledger and tells the watcher of its steps.
@@ -184,14 +214,16 @@ func (h *Hub) apply(ctx context.Context, c contracts.Change) error {
 }
 
 // insist applies a change that must not get lost once the world has moved (a partner has answered): it tries until
-// the ledger takes it, refuses it, or ctx ends; then a restart finds the delivery unfinished and asks again.
+// the ledger takes it, refuses it, or ctx ends; then a restart finds the message unfinished and goes on from there.
 func (h *Hub) insist(ctx context.Context, c contracts.Change) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := h.apply(ctx, c)
 		if err == nil || contracts.KindOf(err) == contracts.Conflict || contracts.KindOf(err) == contracts.Invalid {
 			return err
 		}
-		h.log.WithField("kind", contracts.KindOf(err)).Warn("the ledger doesn't take a change; trying again")
+		if ctx.Err() == nil {
+			h.log.WithField("kind", contracts.KindOf(err)).Warn("the ledger doesn't take a change; trying again")
+		}
 		if !pause(ctx, wait) {
 			return err
 		}

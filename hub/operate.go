@@ -26,50 +26,27 @@ func (h *Hub) Trace(ctx context.Context, id string) (contracts.Trace, error) {
 		return contracts.Trace{}, err
 	}
 	t := contracts.Trace{IDs: []contracts.TraceIdentifier{}, Steps: []contracts.Step{}}
-	messages := []contracts.ID{rows[0].ID}
-	if t.Journey = rows[0].Journey; t.Journey != "" {
-		if messages, err = h.describeJourney(ctx, &t); err != nil {
-			return contracts.Trace{}, err
-		}
-	} else {
+	if t.Journey = rows[0].Journey; t.Journey == "" {
 		t.State = string(rows[0].State)
+		t.Steps, err = h.ledger.MessageSteps(ctx, rows[0].ID)
+		return t, err
 	}
-	for _, m := range messages {
-		steps, err := h.ledger.MessageSteps(ctx, m)
-		if err != nil {
-			return contracts.Trace{}, err
-		}
-		t.Steps = append(t.Steps, steps...)
-	}
-	sort.SliceStable(t.Steps, func(i, j int) bool { return t.Steps[i].At.Before(t.Steps[j].At) })
-	return t, nil
-}
-
-// describeJourney fills in a trace's state and ids, and gives the journey's messages.
-func (h *Hub) describeJourney(ctx context.Context, t *contracts.Trace) ([]contracts.ID, error) {
 	journey, err := h.ledger.Journey(ctx, t.Journey)
 	if err != nil {
-		return nil, err
+		return contracts.Trace{}, err
 	}
 	t.State = journey.State
 	ids, err := h.ledger.Identifiers(ctx, t.Journey)
 	if err != nil {
-		return nil, err
+		return contracts.Trace{}, err
 	}
 	for _, id := range ids {
 		if id.Kind != contracts.IDResource {
 			t.IDs = append(t.IDs, contracts.TraceIdentifier{Partner: id.Partner, Kind: id.Kind, Value: id.Value})
 		}
 	}
-	entries, err := h.ledger.JourneyEntries(ctx, t.Journey)
-	if err != nil {
-		return nil, err
-	}
-	messages := make([]contracts.ID, len(entries))
-	for i, e := range entries {
-		messages[i] = e.ID
-	}
-	return messages, nil
+	t.Steps, err = h.ledger.JourneySteps(ctx, t.Journey)
+	return t, err
 }
 
 // found gives the rows that an id names, newest first; none is a fault.
@@ -150,16 +127,25 @@ func (h *Hub) Ready(ctx context.Context) contracts.Readiness {
 	return contracts.Readiness{Missing: missing, Paused: paused}
 }
 
-// held finds what keeps a message from going on: the queue, and the row behind its key.
-func (h *Hub) held(ctx context.Context, id string) (contracts.Row, *queue, contracts.Waiting, error) {
+// holding is a message that waits or is parked, and the queue in which it does.
+type holding struct {
+	row contracts.Row
+	q   *queue
+	w   contracts.Waiting
+}
+
+// held finds the message that an id names among those that wait or are parked. An id that names several, such as a
+// referral's, is a fault: what an operator does can't be taken back.
+func (h *Hub) held(ctx context.Context, id string) (holding, error) {
 	rows, err := h.found(ctx, id)
 	if err != nil {
-		return contracts.Row{}, nil, contracts.Waiting{}, err
+		return holding{}, err
 	}
+	var all []holding
 	for _, row := range rows {
 		places, err := h.keysOf(ctx, row.ID)
 		if err != nil {
-			return row, nil, contracts.Waiting{}, err
+			return holding{}, err
 		}
 		for message, ref := range places {
 			q := h.queues[ref.Topic]
@@ -168,14 +154,23 @@ func (h *Hub) held(ctx context.Context, id string) (contracts.Row, *queue, contr
 			}
 			behind, err := h.ledger.Behind(ctx, ref)
 			if err != nil {
-				return row, nil, contracts.Waiting{}, err
+				return holding{}, err
 			}
 			if i := slices.IndexFunc(behind, func(w contracts.Waiting) bool { return w.Message == message }); i >= 0 {
-				return row, q, behind[i], nil
+				all = append(all, holding{row, q, behind[i]})
 			}
 		}
 	}
-	return rows[0], nil, contracts.Waiting{}, contracts.Faultf(contracts.NotFound, "HUB-054", "", "This message neither waits nor is parked.")
+	if len(all) > 1 {
+		if i := slices.IndexFunc(all, func(x holding) bool { return string(x.w.Message) == id || x.w.Message.Control() == id }); i >= 0 {
+			return all[i], nil
+		}
+		return holding{}, contracts.Faultf(contracts.Conflict, "HUB-055", "", "This id names %d messages that are held. Name one: by its own id, or by the control id under which it leaves.", len(all))
+	}
+	if len(all) == 0 {
+		return holding{}, contracts.Faultf(contracts.NotFound, "HUB-054", "", "This message neither waits nor is parked. One that is being sent right now can be stopped when it waits.")
+	}
+	return all[0], nil
 }
 
 // keysOf gives the keys behind which a message or one of its deliveries may wait.
@@ -195,48 +190,51 @@ func (h *Hub) keysOf(ctx context.Context, id contracts.ID) (map[contracts.ID]con
 	return places, nil
 }
 
-// Stop ends a waiting or parked message for good: it is not sent, and its key flows on without it.
+// Stop ends a waiting or parked message for good: it is not sent, and its key flows on without it. A key that another
+// message holds up stays as it is.
 func (h *Hub) Stop(ctx context.Context, id, reason, operator string) error {
-	return h.onHeld(ctx, id, func(row contracts.Row, q *queue, w contracts.Waiting) (contracts.Change, error) {
-		c, err := h.operatorChange(ctx, row, q, w, contracts.StepStopped, contracts.StateStopped, reason, operator)
-		c.Done = []contracts.Waiting{w}
-		c.Keys = []contracts.KeyState{{KeyRef: w.KeyRef, Condition: contracts.KeySpilled, Since: h.now()}}
-		c.Revive = []contracts.KeyRef{w.KeyRef}
+	return h.onHeld(ctx, id, func(x holding, behind []contracts.Waiting) (contracts.Change, error) {
+		c, err := h.operatorChange(ctx, x, contracts.StepStopped, contracts.StateStopped, reason, operator)
+		c.Done = []contracts.Waiting{x.w}
+		if behind[0].Message == x.w.Message {
+			c.Keys = []contracts.KeyState{{KeyRef: x.w.KeyRef, Condition: contracts.KeySpilled, Since: h.now()}}
+			c.Revive = []contracts.KeyRef{x.w.KeyRef}
+		}
 		return c, err
 	})
 }
 
-// Release lets a parked or waiting key try again at once from its first message; id is any id of a message behind it.
+// Release lets a parked or waiting key try again at once, from its first message; id is any id of a message behind it.
 func (h *Hub) Release(ctx context.Context, id, reason, operator string) error {
-	return h.onHeld(ctx, id, func(row contracts.Row, q *queue, w contracts.Waiting) (contracts.Change, error) {
-		behind, err := h.ledger.Behind(ctx, w.KeyRef)
-		if err != nil {
-			return contracts.Change{}, err
-		}
-		c, err := h.operatorChange(ctx, row, q, w, contracts.StepReleased, contracts.StateWaiting, reason, operator)
+	return h.onHeld(ctx, id, func(x holding, behind []contracts.Waiting) (contracts.Change, error) {
+		c, err := h.operatorChange(ctx, x, contracts.StepReleased, contracts.StateWaiting, reason, operator)
 		first := behind[0]
 		first.Due, first.Attempts = h.now(), 0
-		c.Keys = []contracts.KeyState{{KeyRef: w.KeyRef, Condition: contracts.KeySpilled, Since: h.now(), Message: first.Message}}
+		c.Keys = []contracts.KeyState{{KeyRef: x.w.KeyRef, Condition: contracts.KeySpilled, Since: h.now(), Message: first.Message}}
 		c.Wait = []contracts.Waiting{first}
 		return c, err
 	})
 }
 
 // onHeld finds a held message and applies a change to it while nobody works its key.
-func (h *Hub) onHeld(ctx context.Context, id string, change func(contracts.Row, *queue, contracts.Waiting) (contracts.Change, error)) error {
-	row, q, w, err := h.held(ctx, id)
+func (h *Hub) onHeld(ctx context.Context, id string, change func(holding, []contracts.Waiting) (contracts.Change, error)) error {
+	x, err := h.held(ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := q.hold(ctx, w.Key); err != nil {
+	if err := x.q.hold(ctx, x.w.Key); err != nil {
 		return err
 	}
-	defer q.nudge()
-	defer q.end(w.Key)
-	if row, q, w, err = h.held(ctx, id); err != nil { // it may have gone on while we waited
+	defer x.q.nudge()
+	defer x.q.end(x.w.Key)
+	if x, err = h.held(ctx, id); err != nil { // it may have gone on while we waited
 		return err
 	}
-	c, err := change(row, q, w)
+	behind, err := h.ledger.Behind(ctx, x.w.KeyRef)
+	if err != nil {
+		return err
+	}
+	c, err := change(x, behind)
 	if err != nil {
 		return err
 	}
@@ -244,25 +242,18 @@ func (h *Hub) onHeld(ctx context.Context, id string, change func(contracts.Row, 
 }
 
 // operatorChange records what an operator did to a message that is held.
-func (h *Hub) operatorChange(ctx context.Context, row contracts.Row, q *queue, w contracts.Waiting, step string, state contracts.State, reason, operator string) (contracts.Change, error) {
+func (h *Hub) operatorChange(ctx context.Context, x holding, step string, state contracts.State, reason, operator string) (contracts.Change, error) {
 	at := h.now()
-	s := contracts.Step{ID: contracts.StepID(w.Message, step, q.topic, int(at.UnixMicro())), At: at, Journey: row.Journey, Message: row.ID, Control: row.Control,
-		Type: row.Type, Step: step, From: operator, Reason: reason}
-	c := contracts.Change{Steps: []contracts.Step{s}}
-	if q.p == nil {
-		e, err := h.ledger.Entry(ctx, w.Message)
-		if err != nil {
-			return c, err
-		}
+	c := contracts.Change{Steps: []contracts.Step{{ID: contracts.StepID(x.w.Message, step, x.q.topic, int(at.UnixMicro())), At: at, Journey: x.row.Journey,
+		Message: x.row.ID, Control: x.row.Control, Type: x.row.Type, Step: step, From: operator, Reason: reason}}}
+	if x.q.p == nil {
+		e, err := h.ledger.Entry(ctx, x.w.Message)
 		e.State, e.Fault = state, nil
 		c.Entries = []contracts.Entry{e}
-		return c, nil
-	}
-	d, err := h.ledger.Delivery(ctx, w.Message)
-	if err != nil {
 		return c, err
 	}
+	d, err := h.ledger.Delivery(ctx, x.w.Message)
 	d.State = state
 	c.Deliveries = []contracts.Delivery{d}
-	return c, nil
+	return c, err
 }

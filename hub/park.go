@@ -19,20 +19,16 @@ import (
 type queue struct {
 	h     *Hub
 	topic string
-	bytes string   // the topic that keeps the bytes
 	p     *partner // the receiver; nil for silta.in
 	wake  chan struct{}
 
 	mu     sync.Mutex
-	flying map[contracts.Key]bool // keys that a goroutine works now
+	flying map[contracts.Key]bool           // keys that a goroutine works now
+	kept   map[contracts.ID]contracts.Place // records whose bytes are in the park topic, and whose row isn't written yet
 }
 
 func (h *Hub) newQueue(topic string, p *partner) *queue {
-	name := "in"
-	if p != nil {
-		name = "out." + p.ID
-	}
-	return &queue{h: h, topic: topic, bytes: contracts.ParkTopic(name), p: p, wake: make(chan struct{}, 1), flying: map[contracts.Key]bool{}}
+	return &queue{h: h, topic: topic, p: p, wake: make(chan struct{}, 1), flying: map[contracts.Key]bool{}, kept: map[contracts.ID]contracts.Place{}}
 }
 
 // join puts a record behind its key if the key isn't live. True: it waits there (or is done already), and the lane
@@ -65,6 +61,7 @@ func (q *queue) join(ctx context.Context, r contracts.Record) (bool, error) {
 			continue // the key went live meanwhile
 		}
 		q.nudge()
+		q.forget(r.ID, err)
 		return err == nil, err
 	}
 }
@@ -72,10 +69,10 @@ func (q *queue) join(ctx context.Context, r contracts.Record) (bool, error) {
 // waitingChange shows a message as waiting; done says that it needs no place in the queue.
 func (q *queue) waitingChange(ctx context.Context, r contracts.Record) (c contracts.Change, done bool, err error) {
 	if q.p == nil {
-		done, err = q.h.sentOn(ctx, r.ID)
-		return q.h.stepChange(entry(r), contracts.StateWaiting, contracts.StepWaiting, nil), done, err
+		before, err := q.h.before(ctx, r.ID)
+		return q.h.stepChange(entry(r), contracts.StateWaiting, contracts.StepWaiting, nil), before.done, err
 	}
-	d, err := q.h.ledger.Delivery(ctx, r.ID)
+	d, err := q.h.deliveryOf(ctx, q.p, r)
 	if err != nil || d.State == contracts.StateDelivered || d.State == contracts.StateStopped {
 		return c, err == nil, err
 	}
@@ -83,11 +80,33 @@ func (q *queue) waitingChange(ctx context.Context, r contracts.Record) (c contra
 	return q.h.attemptChange(d, contracts.StepWaiting, nil, false), false, nil
 }
 
-// keep writes a record's bytes to the park topic.
+// keep writes a record's bytes to the park topic, once: while the ledger refuses the row, the record comes again and
+// again, and each copy would fill the disk that the ledger waits for.
 func (q *queue) keep(ctx context.Context, r contracts.Record) (contracts.Place, error) {
-	r.Topic = q.bytes
+	q.mu.Lock()
+	place, kept := q.kept[r.ID]
+	q.mu.Unlock()
+	if kept {
+		return place, nil
+	}
+	r.Topic = contracts.ParkTopic(r.Header[contracts.HeaderPartner])
 	published, err := q.h.bus.Publish(ctx, r, nil)
-	return published.Place, err
+	if err != nil {
+		return published.Place, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.kept[r.ID] = published.Place
+	return published.Place, nil
+}
+
+// forget drops what keep remembers of a record once the ledger has its row.
+func (q *queue) forget(id contracts.ID, err error) {
+	if err == nil {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.kept, id)
+	}
 }
 
 // settle ends one try of a record: done, to be tried again later (its key spills), or parked. fromQueue says that
@@ -100,9 +119,6 @@ func (q *queue) settle(ctx context.Context, r contracts.Record, o outcome, tries
 		}
 		return q.h.insist(ctx, contracts.Change{Done: []contracts.Waiting{{KeyRef: ref, Message: r.ID}}, Revive: []contracts.KeyRef{ref}})
 	}
-	if !holdsOrder(r) {
-		return q.h.insist(ctx, o.change)
-	}
 	now := q.h.now()
 	condition, due := contracts.KeyParked, now
 	if o.again() && !q.spent(tries) {
@@ -113,18 +129,22 @@ func (q *queue) settle(ctx context.Context, r contracts.Record, o outcome, tries
 	place := r.Place
 	if !fromQueue {
 		var err error
-		if place, err = q.keep(ctx, r); err != nil {
-			return err
+		for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) { // what came of the try must not be forgotten
+			if place, err = q.keep(ctx, r); err == nil {
+				break
+			}
+			if !pause(ctx, wait) {
+				return err
+			}
 		}
 	}
 	c := o.change
 	c.Keys = []contracts.KeyState{{KeyRef: ref, Condition: condition, Since: now, Message: r.ID, Fault: o.fault}}
 	c.Wait = []contracts.Waiting{{KeyRef: ref, Message: r.ID, Park: place, Since: now, Due: due, Attempts: tries}}
-	if err := q.h.insist(ctx, c); err != nil {
-		return err
-	}
-	q.nudge()
-	return nil
+	err := q.h.insist(ctx, c)
+	q.forget(r.ID, err)
+	time.AfterFunc(due.Sub(now), q.nudge)
+	return err
 }
 
 // givenUp turns a try that would wait on into one that parks.
@@ -190,7 +210,7 @@ func (q *queue) run(ctx context.Context) error {
 			q.h.log.WithField("topic", q.topic).WithField("kind", contracts.KindOf(err)).Warn("what waits can't be read; trying again")
 		}
 		for _, w := range due {
-			if !q.begin(w.Key) {
+			if q.crowded() || !q.begin(w.Key) {
 				continue
 			}
 			select {
@@ -216,6 +236,17 @@ func (q *queue) run(ctx context.Context) error {
 		}
 		timer.Stop()
 	}
+}
+
+// crowded says that no further key should be taken now: while the partner is paused one probe is enough, and all other
+// keys stay free for an operator.
+func (q *queue) crowded() bool {
+	if q.p == nil || !q.p.gate.paused() {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.flying) > 0
 }
 
 func (q *queue) begin(key contracts.Key) bool {
@@ -245,9 +276,13 @@ func (q *queue) end(key contracts.Key) {
 	delete(q.flying, key)
 }
 
-// work tries the first message behind a key once.
+// work tries the first message behind a key once. While the partner is paused it doesn't wait at the gate: it probes,
+// if nobody else does, or leaves the key alone.
 func (q *queue) work(ctx context.Context, w contracts.Waiting) error {
 	r, err := q.h.bus.Read(ctx, w.Park)
+	if kind := contracts.KindOf(err); kind == contracts.NotFound || kind == contracts.Internal {
+		return q.unreadable(ctx, w, contracts.FaultsOf(err)[0])
+	}
 	if err != nil {
 		return err
 	}
@@ -256,7 +291,16 @@ func (q *queue) work(ctx context.Context, w contracts.Waiting) error {
 	if q.p == nil {
 		o, err = q.h.translateOnce(ctx, r)
 	} else {
-		o, err = q.h.attempt(ctx, q.p, r)
+		open, probe := q.p.gate.tryEnter()
+		if !open && !probe {
+			return nil
+		}
+		if probe {
+			probe, err = q.p.gate.awaitProbe(ctx)
+		}
+		if err == nil {
+			o, err = q.h.attemptNow(ctx, q.p, r, probe)
+		}
 	}
 	if err != nil {
 		return err
@@ -266,4 +310,27 @@ func (q *queue) work(ctx context.Context, w contracts.Waiting) error {
 		tries++
 	}
 	return q.settle(ctx, r, o, tries, true)
+}
+
+// unreadable parks a key whose first message has lost its bytes: a person must know.
+func (q *queue) unreadable(ctx context.Context, w contracts.Waiting, fault *contracts.Fault) error {
+	at := q.h.now()
+	c := contracts.Change{Keys: []contracts.KeyState{{KeyRef: w.KeyRef, Condition: contracts.KeyParked, Since: at, Message: w.Message, Fault: fault}}}
+	if q.p == nil {
+		e, err := q.h.ledger.Entry(ctx, w.Message)
+		if err != nil {
+			return err
+		}
+		c2 := q.h.stepChange(e, contracts.StateParked, contracts.StepParked, fault)
+		c.Entries, c.Steps = c2.Entries, c2.Steps
+		return q.h.insist(ctx, c)
+	}
+	d, err := q.h.ledger.Delivery(ctx, w.Message)
+	if err != nil {
+		return err
+	}
+	d.State, d.Fault = contracts.StateParked, fault
+	c2 := q.h.attemptChange(d, contracts.StepParked, fault, false)
+	c.Deliveries, c.Steps = c2.Deliveries, c2.Steps
+	return q.h.insist(ctx, c)
 }

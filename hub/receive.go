@@ -29,7 +29,11 @@ func (h *Hub) Receive(ctx context.Context, a contracts.Arrival) (contracts.Recei
 	if fault == nil {
 		fault = accepts(p, m)
 	}
-	if fault != nil {
+	switch {
+	case fault == nil:
+	case fault.Kind == contracts.Internal:
+		return contracts.Receipt{}, fault // a bug of ours is no reason to refuse
+	default:
 		return h.refuse(ctx, m, fault)
 	}
 	once := contracts.Once{Key: h.secret.OnceKey(p.ID, m.Application, m.Facility, m.Control), Digest: m.Digest}
@@ -85,7 +89,7 @@ func (h *Hub) readV2(p *partner, m *contracts.Message) *contracts.Fault {
 		m.Application, m.Facility = head.SendingApplication(), head.SendingFacility()
 	}
 	if err != nil {
-		return firstFault(err)
+		return contracts.FaultsOf(err)[0]
 	}
 	value, by := readKey(p.keys[head.Code()], head)
 	if value != "" {
@@ -98,7 +102,7 @@ func (h *Hub) readFHIR(p *partner, m *contracts.Message) *contracts.Fault {
 	m.Version = "4.0.1"
 	head, err := fhir.ScanMessage(m.Body.Bytes())
 	if err != nil {
-		return firstFault(err)
+		return contracts.FaultsOf(err)[0]
 	}
 	// Clients serialise again when they repeat, so the digest is of what the tree says, not of its spelling.
 	m.Control, m.Type, m.Digest = head.Control.Value, head.Event, h.secret.Digest(head.Canonical)
@@ -120,15 +124,6 @@ func messageType(code, event string) string {
 		return code
 	}
 	return code + "^" + event
-}
-
-// firstFault is the fault to refuse with; a foreign error becomes malformed, since nothing but the bytes was at work.
-func firstFault(err error) *contracts.Fault {
-	f := contracts.FaultsOf(err)[0]
-	if f.Kind == contracts.Internal {
-		f.Kind = contracts.Malformed
-	}
-	return f
 }
 
 // accepts compares a header with the contract's lists (HL7 table 0357: 200 to 203).

@@ -1,15 +1,21 @@
 package hub
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// route says who gets a message: the receivers of its event in the sender's contract and, for an answer, whoever
+// route says who gets a message: who got it before, if it comes again; else the receivers of its event in the sender's contract and, for an answer, whoever
 // sent what it answers. Each receiver once, never the sender itself. No receiver is a fault of kind unmapped.
-func (h *Hub) route(sender *partner, event string, t thread) ([]*partner, error) {
-	names := sender.Receivers(event)
-	if t.origin != nil {
-		names = append(names, t.origin.Partner)
+func (h *Hub) route(sender *partner, event string, t thread, b past) ([]*partner, error) {
+	names := slices.Sorted(maps.Keys(b.maps))
+	if len(names) == 0 {
+		names = sender.Receivers(event)
+		if t.origin != nil {
+			names = append(names, t.origin.Partner)
+		}
 	}
 	var to []*partner
 	seen := map[string]bool{sender.ID: true}

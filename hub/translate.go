@@ -17,10 +17,9 @@ import (
 // is trouble of our own (ledger, bus): the record comes again.
 func (h *Hub) translate(ctx context.Context, r contracts.Record) error {
 	q := h.queues[contracts.TopicIn]
-	if holdsOrder(r) {
-		if waits, err := q.join(ctx, r); waits || err != nil {
-			return err
-		}
+	r.Key = h.orderKey(r)
+	if waits, err := q.join(ctx, r); waits || err != nil {
+		return err
 	}
 	o, err := h.translateOnce(ctx, r)
 	if err != nil {
@@ -29,10 +28,16 @@ func (h *Hub) translate(ctx context.Context, r contracts.Record) error {
 	return q.settle(ctx, r, o, 1, false)
 }
 
-// holdsOrder says whether anything may wait behind a record: a key of the sender alone keeps no referral's order.
-func holdsOrder(r contracts.Record) bool {
-	return r.Header[contracts.HeaderKeyedBy] != contracts.KeyedBySender
+// orderKey is the key behind which a record's successors wait when it can't go on. A key of the sender alone keeps no
+// referral's order, so such a message gets one of its own: nothing waits behind it.
+func (h *Hub) orderKey(r contracts.Record) contracts.Key {
+	if r.Header[contracts.HeaderKeyedBy] == contracts.KeyedBySender {
+		return h.aloneKey(r.ID)
+	}
+	return r.Key
 }
+
+func (h *Hub) aloneKey(id contracts.ID) contracts.Key { return h.secret.Key("alone", string(id)) }
 
 // translateOnce translates a record, or says why it can't be.
 func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, error) {
@@ -50,15 +55,11 @@ func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, e
 		return outcome{}, err
 	}
 	state, step := contracts.StateParked, contracts.StepParked
-	if fault.Kind == contracts.NotFound && holdsOrder(r) {
+	if fault.Kind == contracts.NotFound {
 		state, step = contracts.StateWaiting, contracts.StepWaiting
 	}
 	return outcome{fault: fault, counts: true, change: h.stepChange(entry(r), state, step, fault)}, nil
 }
-
-// notFoundTries is how often an answer to something unknown is looked up again before it parks: with doubling waits
-// from 1 s to 1 min, about ten minutes.
-const notFoundTries = 15
 
 // stepChange shows a message's new state in the ledger, with the step that led there.
 func (h *Hub) stepChange(e contracts.Entry, state contracts.State, step string, fault *contracts.Fault) contracts.Change {
@@ -97,15 +98,15 @@ func gravest(faults contracts.Faults) *contracts.Fault {
 // doing it again gives the same ids and bytes; what was published twice is delivered once.
 func (h *Hub) translateNow(ctx context.Context, r contracts.Record) error {
 	e := entry(r)
-	done, err := h.sentOn(ctx, e.ID)
-	if done || err != nil {
+	before, err := h.before(ctx, e.ID)
+	if before.done || err != nil {
 		return err
 	}
 	sender := h.partners[e.Partner]
 	if sender == nil {
 		return contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender's contract is gone. Put it back and release the message.")
 	}
-	c, err := h.toCanonical(sender, e, r)
+	c, err := h.toCanonical(sender, e, r, before.entry.Map)
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record) error {
 	if err != nil {
 		return err
 	}
-	receivers, err := h.route(sender, c.head.Event, t)
+	receivers, err := h.route(sender, c.head.Event, t, before)
 	if err != nil {
 		return err
 	}
@@ -130,13 +131,14 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record) error {
 	}
 	var out []contracts.Record
 	for _, p := range receivers {
-		o, err := h.toDialect(p, e, c, t, origin)
+		o, err := h.toDialect(p, e, c, t, origin, before.maps[p.ID])
 		if err != nil {
 			return err
 		}
 		change.Deliveries = append(change.Deliveries, o.delivery)
 		change.Identifiers = append(change.Identifiers, o.identifiers...)
 		change.Steps = append(change.Steps, o.steps...)
+		o.record.Header[contracts.HeaderTrace] = r.Header[contracts.HeaderTrace]
 		out = append(out, o.record)
 	}
 	if err := h.apply(ctx, change); err != nil {
@@ -150,29 +152,38 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record) error {
 	return nil
 }
 
-// sentOn says that a message needs no translating: it was, and each delivery is past this stage, or a person
-// stopped it. A message whose deliveries still say translated is done again, since it may not have been published.
-func (h *Hub) sentOn(ctx context.Context, id contracts.ID) (bool, error) {
+// past is what was done with a message before: a crash, or a record that came twice, brings it here again. It is then
+// translated by the same maps to the same receivers, whatever the contracts say by now, so that the bytes are the same.
+type past struct {
+	done  bool // each delivery is past this stage, or a person stopped the message
+	entry contracts.Entry
+	maps  map[string]string // by receiver: the map that wrote its message; empty for the canonical form
+}
+
+// before looks up a message's past. One whose deliveries still say translated is done again, since it may not have
+// been published.
+func (h *Hub) before(ctx context.Context, id contracts.ID) (past, error) {
 	e, err := h.ledger.Entry(ctx, id)
 	if contracts.KindOf(err) == contracts.NotFound {
-		return false, nil
+		return past{}, nil
 	}
 	if err != nil {
-		return false, err
+		return past{}, err
 	}
-	if e.State == contracts.StateStopped {
-		return true, nil
-	}
+	b := past{entry: e, done: e.State == contracts.StateStopped, maps: map[string]string{}}
 	deliveries, err := h.ledger.Deliveries(ctx, id)
 	if err != nil || len(deliveries) == 0 {
-		return false, err
+		return b, err
 	}
+	unsent := 0
 	for _, d := range deliveries {
+		b.maps[d.Partner] = d.Map
 		if d.State == contracts.StateTranslated {
-			return false, nil
+			unsent++
 		}
 	}
-	return true, nil
+	b.done = b.done || unsent == 0
+	return b, nil
 }
 
 // canonical is a message in the canonical form.
@@ -185,7 +196,9 @@ type canonical struct {
 	findings contracts.Faults
 }
 
-func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record) (canonical, error) {
+// toCanonical translates a message to the canonical form, by the map of that name or, where there is none yet, by the
+// one that the contract chooses.
+func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record, name string) (canonical, error) {
 	if e.Format == contracts.FormatFHIR {
 		return h.readCanonical(r.Body.Bytes(), "", nil)
 	}
@@ -193,7 +206,9 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 	if err != nil {
 		return canonical{}, err
 	}
-	name := sender.MapIn(e.Type)
+	if name == "" {
+		name = sender.MapIn(e.Type)
+	}
 	if name == "" {
 		return canonical{}, contracts.Faultf(contracts.Unmapped, "HUB-032", "MSH-9", "The contract names no map for this message type.")
 	}
@@ -201,7 +216,7 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 	if err != nil {
 		return canonical{}, err
 	}
-	result, err := mapping.Forward(m, mappings.Context{Now: e.Received, Zone: sender.Location(), Sender: sender.ID})
+	result, err := mapping.Forward(m, mappings.Context{Now: e.Received, Zone: sender.zone, Sender: sender.ID})
 	if err != nil {
 		return canonical{}, err
 	}
@@ -268,10 +283,10 @@ type outgoing struct {
 
 // toDialect writes the canonical message for one receiver. The control ids are the hub's business (readdress): the
 // message leaves under an id of its own, and an answer names the id that its receiver once gave.
-func (h *Hub) toDialect(p *partner, e contracts.Entry, c canonical, t thread, origin *mappings.Origin) (outgoing, error) {
+func (h *Hub) toDialect(p *partner, e contracts.Entry, c canonical, t thread, origin *mappings.Origin, by string) (outgoing, error) {
 	id := contracts.OutgoingID(e.ID, p.ID, "message", 0)
 	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
-		Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.secret.Key("journey", string(e.Journey)), Type: e.Event}
+		Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.secret.Key("journey", string(e.Journey)), Type: e.Event, Map: by}
 	bundle, err := readdress(c, id, t)
 	if err != nil {
 		return outgoing{}, err
@@ -343,7 +358,10 @@ func resourceNames(bundle *fhir.Tree) []string {
 
 // toV2 writes a Bundle in a v2 partner's dialect and puts our addresses on it (MSH-3 to MSH-7, MSH-10).
 func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *mappings.Origin, d *contracts.Delivery) ([]byte, contracts.Faults, error) {
-	name := p.MapOut(e.Event)
+	name := d.Map
+	if name == "" {
+		name = p.MapOut(e.Event)
+	}
 	if name == "" {
 		return nil, nil, contracts.Faultf(contracts.Unmapped, "HUB-033", "MessageHeader.eventCoding", "The receiver's contract names no map for this event.")
 	}
@@ -352,7 +370,7 @@ func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *map
 		return nil, nil, err
 	}
 	d.Map = mapping.Name()
-	result, err := mapping.Reverse(bundle, mappings.Context{Now: e.Received, Zone: p.Location(), Origin: origin, Version: p.Dialect.Version, Charset: p.Dialect.Charset, Sender: e.Partner})
+	result, err := mapping.Reverse(bundle, mappings.Context{Now: e.Received, Zone: p.zone, Origin: origin, Version: p.Dialect.Version, Charset: p.Dialect.Charset, Sender: e.Partner})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -362,7 +380,7 @@ func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *map
 		value string
 	}{
 		{msh3, names.OurApplication}, {msh4, names.OurFacility}, {msh5, names.Application}, {msh6, names.Facility},
-		{msh7, hl7Time(e.Received.In(p.Location()))}, {msh10, d.Control},
+		{msh7, hl7Time(e.Received.In(p.zone))}, {msh10, d.Control},
 	} {
 		if err := m.SetText(field.path, field.value); err != nil {
 			return nil, nil, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -176,8 +177,8 @@ func TestAPartnerThatComesBackGetsEverythingInOrder(t *testing.T) {
 			h.send("clinic", message(fmt.Sprint("C-", k, "-", i), event, fmt.Sprint("R-", k), fmt.Sprint(i)))
 		}
 	}
-	for range 3 * keys {
-		h.await(contracts.StepRetried, "") // past the lane's spill time
+	for len(h.hub.Ready(t.Context()).Paused) == 0 {
+		h.await(contracts.StepRetried, "")
 	}
 	h.stop()
 	h.start()
@@ -208,4 +209,115 @@ func TestAnAnswerToNothingWaitsForItsRequest(t *testing.T) {
 	h.hus.await(t, 1)
 	h.send("hus", answer("H-2", "response-accepted", h.hus.parcels()[0].Control))
 	h.clinic.await(t, 1) // another answer isn't held up
+}
+
+// A 409 is taken for a delivery only after an attempt whose outcome is unknown, so the courier must be told rightly.
+func TestACourierIsToldOfARepeatOnlyWhenOneMayHaveArrived(t *testing.T) {
+	for _, unknown := range []bool{false, true} {
+		h := open(t)
+		var repeats []bool
+		h.hus.answers(func(p contracts.Parcel) (contracts.Answer, error) {
+			repeats = append(repeats, p.Repeat)
+			switch len(repeats) {
+			case 1:
+				return contracts.Answer{}, contracts.Faultf(contracts.Unavailable, "T-1", "", "no connection")
+			case 2:
+				return contracts.Answer{Unknown: unknown}, contracts.Faultf(contracts.Unavailable, "T-1", "", "reset")
+			case 3:
+				return contracts.Answer{}, contracts.Faultf(contracts.Unavailable, "T-1", "", "no connection")
+			}
+			return contracts.Answer{}, nil
+		})
+		h.send("clinic", message("C-1", "request", "R-1", "one"))
+		h.hus.await(t, 1)
+		h.stop()
+		if want := []bool{false, false, unknown, unknown}; !slices.Equal(repeats, want) {
+			t.Errorf("the second outcome unknown %v: repeats %v, want %v", unknown, repeats, want)
+		}
+	}
+}
+
+func TestTheHubEndsAtOnceThoughAPartnerIsAway(t *testing.T) {
+	h := open(t)
+	h.hus.answers(func(p contracts.Parcel) (contracts.Answer, error) {
+		return contracts.Answer{}, contracts.Faultf(contracts.Unavailable, "T-1", "", "away")
+	})
+	for i := range 10 {
+		h.send("clinic", message(fmt.Sprint("C-", i), "request", fmt.Sprint("R-", i), "one"))
+	}
+	for len(h.hub.Ready(t.Context()).Paused) == 0 {
+		h.await(contracts.StepRetried, "")
+	}
+	ended := make(chan struct{})
+	go func() { h.stop(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the hub waits for a partner that is away")
+	}
+	h.start()
+	h.hus.answers(nil)
+	h.hus.await(t, 10)
+}
+
+func TestAPartnerThatFailsForOneReferralIsNotPaused(t *testing.T) {
+	h := open(t)
+	h.hus.answers(func(p contracts.Parcel) (contracts.Answer, error) {
+		if strings.Contains(string(p.Body.Bytes()), "R-bad") {
+			return contracts.Answer{Code: "500"}, contracts.Faultf(contracts.Unavailable, "T-3", "", "it stumbles")
+		}
+		return contracts.Answer{}, nil
+	})
+	h.send("clinic", message("B-1", "request", "R-bad", "1"))
+	h.await(contracts.StepParked, "") // after the contract's limit
+	if paused := h.hub.Ready(t.Context()).Paused; len(paused) > 0 {
+		t.Errorf("paused: %v", paused)
+	}
+	h.send("clinic", message("G-1", "request", "R-good", "1"))
+	h.hus.await(t, 1)
+	if s := h.state("B-1"); s != contracts.StateParked {
+		t.Errorf("what HUS never takes is %s", s)
+	}
+}
+
+func TestStoppingWhatWaitsLeavesItsKeyParked(t *testing.T) {
+	h := open(t)
+	h.hus.answers(refusing(`"first"`))
+	h.send("clinic", message("B-1", "request", "R-1", "first"))
+	h.send("clinic", message("B-2", "update", "R-1", "second"))
+	h.await(contracts.StepWaiting, "")
+	if err := h.hub.Stop(t.Context(), "R-1", "", "op"); contracts.KindOf(err) != contracts.Conflict {
+		t.Errorf("an id of two held messages: %v", err)
+	}
+	if err := h.hub.Stop(t.Context(), "B-2", "", "op"); err != nil {
+		t.Fatal(err)
+	}
+	h.await(contracts.StepStopped, "")
+	if a, b := h.state("B-1"), h.state("B-2"); a != contracts.StateParked || b != contracts.StateStopped {
+		t.Errorf("the first is %s, the second %s", a, b)
+	}
+	h.hus.answers(nil)
+	if err := h.hub.Release(t.Context(), "B-1", "", "op"); err != nil {
+		t.Fatal(err)
+	}
+	h.hus.await(t, 1)
+	if got := h.hus.order(t, "R-1"); !slices.Equal(got, []string{"first"}) {
+		t.Errorf("HUS got %v", got)
+	}
+}
+
+// A message without a referral's or a patient's id parks alone, and can be released all the same.
+func TestWhatKeepsNoOrderHoldsUpNothing(t *testing.T) {
+	h := open(t)
+	h.send("clinic", message("C-1", "contact", "", "no route takes it"))
+	h.await(contracts.StepParked, "C-1")
+	h.send("clinic", message("C-2", "request", "", "fine"))
+	h.hus.await(t, 1)
+	if err := h.hub.Release(t.Context(), "C-1", "the contract was mended", "op"); err != nil {
+		t.Fatal(err)
+	}
+	h.await(contracts.StepParked, "C-1") // it was tried, and the contract wasn't mended
+	if err := h.hub.Stop(t.Context(), "C-1", "", "op"); err != nil {
+		t.Fatal(err)
+	}
 }

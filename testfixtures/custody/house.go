@@ -49,9 +49,9 @@ id: `+id+`
 dialect: {format: fhir, version: 4.0.1}
 door: {fhir: {tokenFile: x}}
 courier: {fhir: {url: "http://127.0.0.1:1/fhir"}}
-accepts: {types: [request, update, cancel, response-*, appointment, feedback]}
+accepts: {types: [request, update, cancel, contact, response-*, appointment, feedback]}
 routes: [`+routes+`]
-retry: {first: 2ms, max: 4ms, limit: 200ms, spill: 10ms, pause: 1000, probe: 5ms}
+retry: {first: 2ms, max: 4ms, limit: 200ms, spill: 10ms, pause: 5, probe: 5ms}
 `))
 	if err != nil {
 		t.Fatal(err)

@@ -62,6 +62,8 @@ var mutants = []mutant{
 	{name: "commits an offset before the work is done", bus: func(b hub.Bus) hub.Bus { return hasty{b} }},
 	{name: "takes a new id for each attempt", courier: func(c hub.Courier) hub.Courier { return renaming{c} }},
 	{name: "forgets what is delivered", ledger: func(l hub.Ledger) hub.Ledger { return forgetful{l} }},
+	{name: "takes every attempt for a repeat", courier: func(c hub.Courier) hub.Courier { return doubting{c} }},
+	{name: "forgets an unknown outcome", courier: func(c hub.Courier) hub.Courier { return trusting{c} }},
 	{name: "skips the park", courier: func(c hub.Courier) hub.Courier { return swallowing{c} }},
 	{name: "lets a key go on before what waits is done", ledger: func(l hub.Ledger) hub.Ledger { return blind{l} }},
 }
@@ -104,6 +106,22 @@ func (f forgetful) Delivery(ctx context.Context, id contracts.ID) (contracts.Del
 		d.State = contracts.StateTranslated
 	}
 	return d, err
+}
+
+// doubting calls every further attempt a repeat.
+type doubting struct{ hub.Courier }
+
+func (c doubting) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
+	p.Repeat = p.Attempt > 1
+	return c.Courier.Deliver(ctx, p)
+}
+
+// trusting calls no attempt a repeat.
+type trusting struct{ hub.Courier }
+
+func (c trusting) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
+	p.Repeat = false
+	return c.Courier.Deliver(ctx, p)
 }
 
 // swallowing takes a refusal for an acknowledgement.

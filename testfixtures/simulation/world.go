@@ -50,18 +50,24 @@ type run struct {
 	mutant      mutant
 	current     atomic.Pointer[hub.Hub]
 
-	mu    sync.Mutex
-	done  map[contracts.ID]bool // deliveries that the ledger has as delivered
-	wrong []string
-	acked map[string]int // control ids that were acknowledged, with how often
+	mu     sync.Mutex
+	done   map[contracts.ID]bool // deliveries that the ledger has as delivered
+	tries  map[contracts.ID]try  // the last attempt of each
+	unsure map[contracts.ID]bool // deliveries of which the ledger may know more or less than it said
+	lives  int                   // how often the hub was started
+	wrong  []string
+	acked  map[string]int // control ids that were acknowledged, with how often
 }
+
+// try is what the attempts until now left behind: whether the partner may have the message.
+type try struct{ unknown bool }
 
 func newRun(seed uint64, maps *mappings.Catalog, m mutant) *run {
 	w := model.NewWorld(seed)
 	draw := rand.New(rand.NewPCG(seed, 7))
 	calm := model.Weather{Usual: 2 * time.Millisecond, Long: 3 * time.Second, Slow: 0.02, Before: 0.03, After: 0.03}
 	rough := model.Weather{Usual: 20 * time.Millisecond, Long: 20 * time.Second, Slow: 0.05, Before: 0.2 * draw.Float64(), After: 0.2 * draw.Float64()}
-	r := &run{world: w, bus: model.NewBus(w, calm), ledger: model.NewLedger(w, calm), maps: maps, mutant: m, done: map[contracts.ID]bool{}, acked: map[string]int{}}
+	r := &run{world: w, bus: model.NewBus(w, calm), ledger: model.NewLedger(w, calm), maps: maps, mutant: m, done: map[contracts.ID]bool{}, tries: map[contracts.ID]try{}, unsure: map[contracts.ID]bool{}, acked: map[string]int{}}
 	r.hus = model.NewPartner(w, "hus", model.Habits{Weather: rough, Refuse: 0.05, Duplicate: draw.IntN(2) == 0, Order: orderOf})
 	r.clinic = model.NewPartner(w, "clinic", model.Habits{Weather: rough, Duplicate: true})
 	// A referral's way takes some 40 calls that can change something; crashes fall anywhere among them.
@@ -98,6 +104,9 @@ func (r *run) live(ctx context.Context) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	for ctx.Err() == nil {
+		r.mu.Lock()
+		r.lives++
+		r.mu.Unlock()
 		h, err := hub.New(ctx, r.config(log))
 		if err == nil {
 			r.current.Store(h)
@@ -257,8 +266,12 @@ func (r *run) play(seed uint64) []string {
 		time.Sleep(time.Duration(seed%5) * time.Minute)
 		r.hus.Up()
 	})
-	for end := time.Now().Add(longest); !r.finished() && time.Now().Before(end); {
+	finished := false
+	for end := time.Now().Add(longest); !finished && time.Now().Before(end); finished = r.finished() {
 		time.Sleep(5 * time.Second)
+	}
+	if !finished {
+		r.report("in the end not everything is shown as delivered")
 	}
 	cancel()
 	working.Wait()
@@ -296,19 +309,20 @@ type marking struct {
 
 func (m marking) Apply(ctx context.Context, c contracts.Change) error {
 	err := m.Ledger.Apply(ctx, c)
-	if err == nil {
-		m.r.mu.Lock()
-		defer m.r.mu.Unlock()
-		for _, d := range c.Deliveries {
-			if d.State == contracts.StateDelivered {
-				m.r.done[d.ID] = true
-			}
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	for _, d := range c.Deliveries {
+		if err != nil {
+			m.r.unsure[d.ID] = true
+		} else if d.State == contracts.StateDelivered {
+			m.r.done[d.ID] = true
 		}
 	}
 	return err
 }
 
-// marked reports a parcel that is sent although the ledger has it as delivered.
+// marked reports a parcel that is sent although the ledger has it as delivered, and one that is said to be a repeat
+// without an attempt that may have arrived, or the other way round.
 type marked struct {
 	hub.Courier
 	r *run
@@ -316,12 +330,22 @@ type marked struct {
 
 func (m marked) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
 	m.r.mu.Lock()
-	again := m.r.done[p.ID]
+	again, last, life, unsure := m.r.done[p.ID], m.r.tries[p.ID], m.r.lives, m.r.unsure[p.ID]
 	m.r.mu.Unlock()
 	if again {
 		m.r.report("a delivered message was sent again")
 	}
-	return m.Courier.Deliver(ctx, p)
+	if last.unknown && !p.Repeat {
+		m.r.report("an attempt that may have arrived was forgotten")
+	}
+	if p.Repeat && !last.unknown && !unsure && life == 1 {
+		m.r.report("a message is called a repeat, and none arrived")
+	}
+	a, err := m.Courier.Deliver(ctx, p)
+	m.r.mu.Lock()
+	m.r.tries[p.ID] = try{last.unknown || a.Unknown}
+	m.r.mu.Unlock()
+	return a, err
 }
 
 func message(control, event, placer string, n int) []byte {
