@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -18,11 +19,11 @@ func newCheck(t *terminal) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			s, err := readSettings(file)
-			if err != nil {
+			if err != nil && !errors.As(err, &configuration{}) {
 				return err
 			}
-			agreed, err := s.readAgreements()
-			if err := join(err, s.checkSecrets(agreed.partners)); err != nil {
+			agreed, disagreed := s.readAgreements()
+			if err := join(err, disagreed, s.checkSecrets(agreed.partners)); err != nil {
 				return err
 			}
 			if t.json() {
@@ -36,10 +37,14 @@ func newCheck(t *terminal) *cobra.Command {
 	return c
 }
 
-// join puts the faults of two checks together.
-func join(a, b error) error {
-	if faults := append(contracts.FaultsOf(a), contracts.FaultsOf(b)...); len(faults) > 0 {
-		return configuration{faults}
+// join puts the faults of several checks together.
+func join(checks ...error) error {
+	var faults contracts.Faults
+	for _, err := range checks {
+		faults = append(faults, contracts.FaultsOf(err)...)
 	}
-	return nil
+	if len(faults) == 0 {
+		return nil
+	}
+	return configuration{faults}
 }

@@ -56,7 +56,7 @@ func defaultSettings(home string) settings {
 	}
 }
 
-// readSettings reads silta.yaml. All its faults come at once.
+// readSettings reads silta.yaml. All its faults come at once; with them comes what could be read, for checking the rest.
 func readSettings(file string) (settings, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -73,7 +73,7 @@ func readSettings(file string) (settings, error) {
 		faults = s.check(file, doc)
 	}
 	if err := faults.Err(); err != nil {
-		return settings{}, configuration{err}
+		return s, configuration{err}
 	}
 	return s, nil
 }
