@@ -41,7 +41,8 @@ func (h *Hub) aloneKey(id contracts.ID) contracts.Key { return h.secret.Key("alo
 
 // translateOnce translates a record, or says why it can't be.
 func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, error) {
-	err := h.guard("translate", r.ID, func() error { return h.translateNow(ctx, r) })
+	e := entry(r)
+	err := h.guard("translate", r.ID, func() error { return h.translateNow(ctx, r, &e) })
 	if err == nil {
 		return outcome{}, nil
 	}
@@ -58,7 +59,13 @@ func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, e
 	if fault.Kind == contracts.NotFound {
 		state, step = contracts.StateWaiting, contracts.StepWaiting
 	}
-	return outcome{fault: fault, counts: true, change: h.stepChange(entry(r), state, step, fault)}, nil
+	e.Map = "" // whoever mends it may choose another
+	change := h.stepChange(e, state, step, fault)
+	change.Identifiers = h.namesOf(r, e)
+	if e.Journey == contracts.JourneyID(e.ID) { // it opened a journey, if only to park in it
+		change.Journeys = []contracts.Journey{{ID: e.Journey, State: string(contracts.StateReceived), Started: e.Received, Updated: e.Received}}
+	}
+	return outcome{fault: fault, counts: true, change: change}, nil
 }
 
 // stepChange shows a message's new state in the ledger, with the step that led there.
@@ -69,6 +76,25 @@ func (h *Hub) stepChange(e contracts.Entry, state contracts.State, step string, 
 		ID: contracts.StepID(e.ID, step, "", int(at.UnixMicro())), At: at, Journey: e.Journey, Message: e.ID, Control: e.Control, Type: e.Type,
 		Step: step, From: e.Partner, Fault: fault,
 	}}}
+}
+
+// namesOf gives the referral's ids in a message that can't be translated, so that it is found by them all the same.
+func (h *Hub) namesOf(r contracts.Record, e contracts.Entry) []contracts.Identifier {
+	if p := h.partners[e.Partner]; p != nil && e.Format == contracts.FormatV2 {
+		head, err := hl7v2.Scan(r.Body.Bytes(), p.parseOptions()...)
+		if err != nil {
+			return nil
+		}
+		if value, by := readKey(p.keys[head.Code()], head); by == contracts.KeyedByReferral {
+			return []contracts.Identifier{{Partner: p.ID, Kind: contracts.IDPlacer, Value: value, Message: e.ID, Journey: e.Journey}}
+		}
+		return nil
+	}
+	head, err := fhir.ScanMessage(r.Body.Bytes())
+	if err != nil {
+		return nil
+	}
+	return identifiers(e.Partner, e.ID, e.Journey, head, nil, nil)
 }
 
 func receivedStep(e contracts.Entry) contracts.Step {
@@ -95,9 +121,9 @@ func gravest(faults contracts.Faults) *contracts.Fault {
 
 // translateNow turns a record into its outgoing messages: parse, map to canonical, correlate, route, map to each
 // receiver's dialect, write the ledger, publish. It depends on the record and the ledger's first writes alone, so
-// doing it again gives the same ids and bytes; what was published twice is delivered once.
-func (h *Hub) translateNow(ctx context.Context, r contracts.Record) error {
-	e := entry(r)
+// doing it again gives the same ids and bytes; what was published twice is delivered once. What it learns of the
+// message stands in e, also when a fault is returned.
+func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts.Entry) error {
 	before, err := h.before(ctx, e.ID)
 	if before.done || err != nil {
 		return err
@@ -106,23 +132,23 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record) error {
 	if sender == nil {
 		return contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender's contract is gone. Put it back and release the message.")
 	}
-	c, err := h.toCanonical(sender, e, r, before.entry.Map)
+	c, err := h.toCanonical(sender, *e, r, before.entry.Map)
 	if err != nil {
 		return err
 	}
-	t, err := h.correlate(ctx, e, c.head)
+	t, err := h.correlate(ctx, *e, c.head)
 	if err != nil {
 		return err
+	}
+	if e.Journey = t.journey; t.origin != nil {
+		e.Origin = t.origin.ID
 	}
 	receivers, err := h.route(sender, c.head.Event, t, before)
 	if err != nil {
 		return err
 	}
-	e.Journey, e.Event, e.Map, e.State = t.journey, c.head.Event, c.by, contracts.StateTranslated
-	if t.origin != nil {
-		e.Origin = t.origin.ID
-	}
-	change := h.translated(e, c, t, receivers)
+	e.Event, e.Map, e.State = c.head.Event, c.by, contracts.StateTranslated
+	change := h.translated(*e, c, t, receivers)
 	var origin *mappings.Origin
 	if t.origin != nil {
 		if origin, err = h.origin(ctx, t.origin); err != nil {
@@ -131,7 +157,7 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record) error {
 	}
 	var out []contracts.Record
 	for _, p := range receivers {
-		o, err := h.toDialect(p, e, c, t, origin, before.maps[p.ID])
+		o, err := h.toDialect(p, *e, c, t, origin, before.maps[p.ID])
 		if err != nil {
 			return err
 		}

@@ -311,6 +311,14 @@ func TestWhatKeepsNoOrderHoldsUpNothing(t *testing.T) {
 	h := open(t)
 	h.send("clinic", message("C-1", "contact", "", "no route takes it"))
 	h.await(contracts.StepParked, "C-1")
+	h.send("clinic", message("C-9", "contact", "R-9", "no route takes it either"))
+	h.await(contracts.StepParked, "C-9")
+	if s := h.state("R-9"); s != contracts.StateParked {
+		t.Errorf("by its referral, the parked message is %s", s)
+	}
+	if trace, err := h.hub.Trace(t.Context(), "R-9"); err != nil || trace.State != "received" || len(trace.Steps) != 2 {
+		t.Errorf("the trace of what parked at once: %+v, %v", trace, err)
+	}
 	h.send("clinic", message("C-2", "request", "", "fine"))
 	h.hus.await(t, 1)
 	if err := h.hub.Release(t.Context(), "C-1", "the contract was mended", "op"); err != nil {
