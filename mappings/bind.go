@@ -345,7 +345,7 @@ func (c *compiler) fhirPath(u *unit, t text, in *nest) *fhirRef {
 			u.r.add(CodeElement, t.at, "%q leaves the type open; name it, such as %s.", step.name, elem.JSON(elem.Types[0]))
 			return nil
 		}
-		place := fhirPlace{name: step.name, list: elem.List(), pick: step.pick}
+		place := fhirPlace{name: step.name, list: elem.List(), pick: step.pick, at: t.at, unit: u}
 		if !place.list && (step.pick.kind == pickIndex && step.pick.index > 1 || step.pick.many()) {
 			u.r.add(CodeElement, t.at, "%s doesn't repeat.", step.name)
 			return nil
@@ -444,6 +444,36 @@ func jsonKind(typ string) fhir.Kind {
 	return fhir.KindString
 }
 
+// overlaps reports selectors of one list of which one takes everything that the other does.
+func (c *compiler) overlaps(places []*fhirPlace) {
+	for i, p := range places {
+		for _, earlier := range places[:i] {
+			if p.sel == nil || earlier.sel == nil || p.sel.source == earlier.sel.source || p.sel.isType != "" || earlier.sel.isType != "" {
+				continue
+			}
+			if implies(p.sel, earlier.sel) || implies(earlier.sel, p.sel) {
+				p.unit.r.add(CodeOverlap, p.at, "The selectors [%s] and [%s] can both take one element.", earlier.sel.source, p.sel.source)
+			}
+		}
+	}
+}
+
+// implies says whether an alternative of a holds wherever some alternative of b does.
+func implies(a, b *fhirSelector) bool {
+	for _, x := range a.alts {
+		for _, y := range b.alts {
+			all := true
+			for _, cond := range y {
+				all = all && slices.ContainsFunc(x, func(k fhirCond) bool { return k.value == cond.value && slices.Equal(k.path, cond.path) })
+			}
+			if all {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // settleClaims tells each (rest) what the other rules take.
 func (c *compiler) settleClaims() {
 	for _, places := range c.claims {
@@ -459,6 +489,9 @@ func (c *compiler) settleClaims() {
 				}
 			}
 		}
+	}
+	for _, places := range c.claims {
+		c.overlaps(places)
 	}
 	for _, refs := range c.v2claims {
 		for _, r := range refs {

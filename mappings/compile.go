@@ -92,6 +92,10 @@ func (c *compiler) unit(src *source, it *frame, prefix string) *unit {
 			continue
 		}
 		m := c.concepts[def.use.s]
+		if !strings.Contains(def.use.s, "@") {
+			u.r.add(CodePin, def.use.at, "A code map is named with its version, such as %s@1.0.0.", def.use.s)
+			continue
+		}
 		if m == nil {
 			u.r.add(CodeNoCodeMap, def.use.at, "There is no code map %q under codes/%s.", def.use.s, meant(def.use.s, keys(c.concepts)))
 			continue

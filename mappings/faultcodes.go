@@ -38,12 +38,9 @@ const (
 	CodeContradiction = "MAP-048"
 	CodeAbsent        = "MAP-049"
 	CodeRequired      = "MAP-050"
-	CodeRequiredV2    = "MAP-051"
 	CodeModifier      = "MAP-053"
 	CodePin           = "MAP-061"
-	CodeFirstOfMany   = "MAP-110"
 	CodeCoverage      = "MAP-112"
-	CodeMaybe         = "MAP-120"
 
 	CodeUnmapped      = "MAP-200"
 	CodeNoRow         = "MAP-201"
@@ -109,12 +106,9 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeContradiction, "A constant that contradicts a selector."},
 	{CodeAbsent, "The value for `absent` is also a target of the code map, so the way back can't tell them apart."},
 	{CodeRequired, "A required FHIR element that nothing writes."},
-	{CodeRequiredV2, "A required v2 field that nothing writes."},
 	{CodeModifier, "A modifier element may not be ignored: it changes what the rest means."},
 	{CodePin, "A reference to a block or code map without its version, or with one that isn't there."},
-	{CodeFirstOfMany, "The rule takes the first of several repetitions; further ones aren't carried."},
 	{CodeCoverage, "The code map doesn't cover the whole value set on the way back; what it lacks is reported as a loss."},
-	{CodeMaybe, "A required FHIR element is written only when its source is there."},
 	{CodeUnmapped, "A code that the code map doesn't know. Add it to the code map, or have the sender correct it."},
 	{CodeNoRow, "No row of the table fits these values. Add a row, or have the sender correct them."},
 	{CodeValue, "A value that its lens refuses: no date, no number, a text with line breaks in a one-line field."},

@@ -122,30 +122,38 @@ func (p *putter) coding(n *node, i int, from, version int16, wide bool) {
 	}
 }
 
-// cweLens pairs CWE, CE and their like with a CodeableConcept: two codings and the original text. A text alone is
-// written to component 2, which every version has.
+// cweLens pairs CWE, CE and their like with a CodeableConcept: two codings and the original text. A text without a code
+// beside it counts as original text; alone it is written to component 2, which every version has.
 var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"CodeableConcept"},
 	get: func(g *getter) string {
 		c, n := g.in[0], g.out[0]
-		if code := c.part(1); code == "" && c.part(3) == "" && c.part(2) != "" && c.part(4) == "" {
-			c.part(2)
-			g.put(n, "text", strings.TrimSpace(unbreak(c.part(2))))
+		if !isWide(c.typ) {
+			code := strings.Join(strings.Fields(c.part(1)), " ")
+			if code == "" {
+				return "No code stands here."
+			}
+			g.put(g.run.item(n, "coding"), "code", code)
 			return ""
 		}
-		any := false
-		if c.part(1) != "" || c.part(2) != "" {
-			any = g.coding(g.run.item(n, "coding"), c, 1, 7)
+		primary, alternate := strings.TrimSpace(c.part(1)) != "", strings.TrimSpace(c.part(4)) != ""
+		if primary {
+			g.coding(g.run.item(n, "coding"), c, 1, 7)
 		}
-		if c.part(4) != "" || c.part(5) != "" {
-			any = g.coding(g.run.item(n, "coding"), c, 4, 8) || any
+		if alternate {
+			g.coding(g.run.item(n, "coding"), c, 4, 8)
 		}
-		if text := c.part(9); text != "" {
-			g.put(n, "text", strings.TrimSpace(unbreak(text)))
-			any = true
+		text := c.part(9)
+		if text == "" && !primary {
+			text = c.part(2)
 		}
-		if !any {
+		if text == "" && !alternate {
+			text = c.part(5)
+		}
+		text = strings.TrimSpace(unbreak(text))
+		if !primary && !alternate && text == "" {
 			return "Neither a code nor a text stands here."
 		}
+		g.put(n, "text", text)
 		return ""
 	},
 	put: func(p *putter) string {
@@ -167,16 +175,19 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 		if second := first.follow(); second != nil {
 			p.coding(second, 0, 4, p.versionPlace(0, 8), true)
 		}
-		if p.versionPlace(0, 9) > 0 {
+		switch {
+		case p.versionPlace(0, 9) > 0:
 			p.set(0, 9, rebreak(n.read("text")))
+		case first.follow() == nil:
+			p.set(0, 5, rebreak(n.read("text"))) // CE has no original text; an alternate text without a code is free for it
 		}
 		return ""
 	}}
 
 // wide says whether the v2 type of cell i has components beside the code.
-func (p *putter) wide(i int) bool {
-	return p.types[i] != "IS" && p.types[i] != "ID" && p.types[i] != "ST"
-}
+func (p *putter) wide(i int) bool { return isWide(p.types[i]) }
+
+func isWide(typ string) bool { return typ != "IS" && typ != "ID" && typ != "ST" }
 
 // versionPlace is n where the type of cell i has that component, else 0: CE ends at six.
 func (p *putter) versionPlace(i int, n int16) int16 {

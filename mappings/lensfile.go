@@ -50,11 +50,10 @@ var mimeTypes = []struct{ kind, sub, mime string }{
 var mimeMajor = map[string]string{"AP": "application", "AU": "audio", "IM": "image", "TEXT": "text", "FT": "text", "TX": "text", "SI": "image"}
 
 func mimeType(kind, sub string) string {
-	if strings.Contains(sub, "/") {
-		return strings.ToLower(sub)
-	}
-	if strings.Contains(kind, "/") {
-		return strings.ToLower(kind)
+	for _, whole := range []string{sub, kind} { // some senders write the content type into one of the two
+		if major, minor, ok := strings.Cut(whole, "/"); ok && isToken(major) && isToken(minor) {
+			return strings.ToLower(whole)
+		}
 	}
 	for _, m := range mimeTypes {
 		if strings.EqualFold(m.sub, sub) && (strings.EqualFold(m.kind, kind) || kind == "" || strings.EqualFold(mimeMajor[m.kind], kind)) {
@@ -70,10 +69,20 @@ func mimeType(kind, sub string) string {
 		return "application/pdf"
 	case sub == "" && major == "text":
 		return "text/plain"
-	case sub == "" || major == "":
+	case !isToken(sub) || !isToken(major):
 		return ""
 	}
 	return major + "/" + strings.ToLower(sub)
+}
+
+// isToken says whether s may be a part of a content type. Source: RFC 6838, section 4.2.
+func isToken(s string) bool {
+	for _, c := range s {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("!#$&-^_.+", c)) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 func mimeParts(mime string) (kind, sub string) {
@@ -178,7 +187,7 @@ var quantityLens = &lens{name: "quantity", cells: 2, elements: 1, v2: []string{"
 			text = code
 		}
 		g.put(n, "unit", text)
-		if system != "" {
+		if system != "" && code != "" {
 			g.put(n, "system", systemURL(system))
 			unit.part(1)
 			g.put(n, "code", code)

@@ -123,6 +123,8 @@ type fhirPlace struct {
 	claims  []*fhirSelector // of the other rules on this list, for (rest)
 	claimed []int
 	order   int64
+	at      pos
+	unit    *unit
 }
 
 func (r *fhirRef) many() bool {

@@ -41,6 +41,10 @@ func (c *compiler) unique(u *unit, ids map[string]pos, id text) {
 // block compiles a block's rules for a frame.
 func (c *compiler) block(u *unit, use useDef) {
 	src := c.blocks[use.block.s]
+	if !strings.Contains(use.block.s, "@") {
+		u.r.add(CodePin, use.block.at, "A block is named with its version, such as %s@1.0.0.", use.block.s)
+		return
+	}
 	if src == nil {
 		u.r.add(CodeName, use.block.at, "There is no block %q%s.", use.block.s, meant(use.block.s, keys(c.blocks)))
 		return
@@ -120,6 +124,13 @@ func (c *compiler) paths(u *unit, def ruleDef, o *op, in *nest) bool {
 		}
 	}
 	if !ok {
+		f := c.frames[strings.SplitN(def.fhir[0].s, ".", 2)[0]]
+		if f == nil {
+			f = c.constFrame(text{})
+		}
+		for _, t := range def.v2 { // its mistakes are worth telling all the same
+			c.v2Path(u, t, f, in, false, true)
+		}
 		return false
 	}
 	if o.frame == nil || in == nil {

@@ -1,0 +1,181 @@
+package mappings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// small is a map without a mistake. Each row below puts one in.
+const small = `silta: map/v1
+id: small
+version: 0.1.0
+title: {en: "Small"}
+v2:   {structure: [REF_I12], events: [I12], versions: ["2.4..2.8"]}
+fhir: {release: "4.0.1", bundle: message}
+names:
+  hetu: urn:oid:1.2.246.21
+slices:
+  HETU: {v2: {match: "5=NNFIN"}, fhir: {match: "system=$hetu"}}
+resources:
+  msh:  {type: MessageHeader, from: MSH, always: true}
+  task: {type: Task, from: message, always: true}
+  pat:  {type: Patient, from: PID}
+  who:  {type: PractitionerRole, from: "PRD[1.1=RP]"}
+  doc:  {type: Practitioner, from: "PRD[1.1=RP]", in: who, by: who.practitioner}
+links:
+  - {fhir: msh.focus, to: task}
+  - {fhir: task.for, to: pat}
+  - {fhir: task.requester, to: who}
+const:
+  - {fhir: task.intent, value: order}
+  - {fhir: msh.eventCoding.code, value: request}
+  - {v2: MSH-9.1, value: REF}
+tables:
+  - id: state
+    v2:   [MSH-9.2]
+    fhir: [task.status]
+    rows:
+      - {v2: [I12], fhir: [requested]}
+      - {v2: [I14], fhir: [cancelled]}
+rules:
+  - {id: source, v2: MSH-3, fhir: msh.source, as: hd-endpoint}
+  - {id: hetu, v2: "PID-3[HETU].1", fhir: "pat.identifier[HETU].value"}
+  - {id: ids, v2: PID-3(rest), fhir: pat.identifier(rest), as: cx}
+  - {id: names, v2: PID-5(*), fhir: pat.name(*), as: xpn}
+  - {id: sex, v2: PID-8.1, fhir: pat.gender, code: sex}
+  - {id: urgency, v2: RF1-2, fhir: task.priority, code: urgency}
+  - {id: numbers, v2: PRD-7(*), fhir: doc.identifier(*), as: pln}
+ignore:
+  v2: {PID-2: "withdrawn"}
+codes:
+  sex:     {unmapped: error, map: {F: female, M: male, O: other, U: unknown}}
+  urgency: {unmapped: error, map: {R: routine, S: stat, A: asap}, reverseOnly: {urgent: A}}
+`
+
+// TestMistakes puts one mistake at a time into a map; ¦ parts the places that it needs. § marks the line and column that the fault must have.
+func TestMistakes(t *testing.T) {
+	c := catalog(t)
+	if _, faults := c.CompileFile("small.map.yaml", []byte(small)); len(faults) > 0 {
+		t.Fatalf("the map without mistakes has some: %v", faults)
+	}
+	seen := map[string]bool{}
+	for _, row := range mistakes {
+		t.Run(row.name, func(t *testing.T) {
+			marked, replaced := small, strings.Split(row.new, "¦")
+			for i, old := range strings.Split(row.old, "¦") {
+				if strings.Count(marked, old) != 1 {
+					t.Fatalf("%q must stand once in the map", old)
+				}
+				marked = strings.Replace(marked, old, replaced[i], 1)
+			}
+			before, _, found := strings.Cut(marked, "§")
+			if !found {
+				t.Fatal("the row has no mark")
+			}
+			line := strings.Count(before, "\n") + 1
+			col := len([]rune(before[strings.LastIndex(before, "\n")+1:])) + 1
+			_, faults := c.CompileFile("small.map.yaml", []byte(strings.Replace(marked, "§", "", 1)))
+			want := fmt.Sprintf("small.map.yaml:%d:%d %s", line, col, row.code)
+			var got []string
+			for _, f := range faults {
+				got = append(got, f.Place()+" "+f.Code)
+				if f.Place()+" "+f.Code == want && !strings.Contains(f.Public, row.says) {
+					t.Errorf("text %q lacks %q", f.Public, row.says)
+				}
+			}
+			if !slices.Contains(got, want) {
+				t.Errorf("want %s\n got %s", want, strings.Join(got, "\n     "))
+			}
+		})
+		seen[row.code] = true
+	}
+	for _, code := range Codes {
+		if code.Code < "MAP-200" && !seen[code.Code] {
+			t.Errorf("no row shows %s", code.Code)
+		}
+	}
+}
+
+var mistakes = []struct{ name, code, old, new, says string }{
+	{"no YAML", CodeYAML, "title: {en: \"Small\"}", "title: {en: \"Small\"\n§x: [1", ""},
+	{"an anchor", CodeYAML, "version: 0.1.0", "version: §&v 0.1.0", "Anchors"},
+	{"an unknown key", CodeUnknownKey, "resources:\n", "§resource:\n", `did you mean "resources"`},
+	{"an unknown key of a rule", CodeUnknownKey, "fhir: pat.name(*), as: xpn", "fhir: pat.name(*), §has: xpn", `did you mean "as"`},
+	{"a key twice", CodeDuplicate, "id: names, v2: PID-5(*)", "id: names, v2: PID-5(*), §v2: PID-5", "twice"},
+	{"an id twice", CodeDuplicate, "{id: names,", "{id: §ids,", "twice"},
+	{"a frame twice", CodeDuplicate, "  doc:  {type: Practitioner,", "  §who:  {type: Practitioner,", "twice"},
+	{"brackets without quotes", CodeQuote, `v2: "PID-3[HETU].1"`, "v2: §PID-3[HETU].1", "Quote"},
+	{"a code that YAML takes for a boolean", CodeQuote, "{F: female,", "{§NO: female,", "Quote"},
+	{"a list for a text", CodeType, "as: hd-endpoint", "as: §[hd-endpoint]", "text"},
+	{"no semver", CodeType, "version: 0.1.0", "version: §1.0", "major.minor.patch"},
+	{"a construct of later", CodeLater, "code: sex}", "code: sex, §when: x}", "doesn't run"},
+	{"an unknown segment", CodeSegment, "v2: PID-5(*)", "v2: §PIE-5(*)", `did you mean`},
+	{"a segment of another message", CodeNotInMessage, "v2: PID-5(*)", "v2: §SCH-5(*)", "isn't in REF_I12"},
+	{"a field too many", CodeFieldRange, "v2: RF1-2,", "v2: §RF1-32,", "no RF1-32"},
+	{"a component too many", CodeFieldRange, "v2: PID-8.1", "v2: §PID-8.1.4", "no part 4"},
+	{"a field of some versions", CodeVersion, "v2: RF1-2,", "v2: §RF1-12,", "since or until"},
+	{"an unknown version", CodeVersion, `"2.4..2.8"`, `§"2.4..2.10"`, "2.3 to 2.8"},
+	{"no v2 path", CodePath, "v2: RF1-2,", "v2: §RF1.2,", "PID-5"},
+	{"no FHIR path", CodePath, "fhir: task.priority", "fhir: §task-priority", "pat.birthDate"},
+	{"a Z-segment that isn't declared", CodeZSegment, "v2: RF1-2,", "v2: §ZRF-2,", "zsegments"},
+	{"an unknown element", CodeElement, "fhir: task.priority", "fhir: §task.priorty", `did you mean "priority"`},
+	{"an unknown resource", CodeElement, "{type: Patient,", "{type: §Patent,", `did you mean "Patient"`},
+	{"an unknown frame", CodeFrame, "fhir: pat.gender", "fhir: §pet.gender", `did you mean "pat"`},
+	{"types that don't fit", CodeTypeClash, "as: hd-endpoint", "as: §xpn", "xpn"},
+	{"an unknown lens", CodeLens, "as: hd-endpoint", "as: §hd-endpiont", `did you mean "hd-endpoint"`},
+	{"too few paths for a lens", CodeLens, "as: hd-endpoint", "as: §hd-destination", "takes 2"},
+	{"one star", CodeStars, "  - {id: names, v2: PID-5(*), fhir: pat.name(*)", "  - §{id: names, v2: PID-5(*), fhir: pat.name(1)", "repeats"},
+	{"an unknown slice", CodeName, `"PID-3[HETU].1"`, `§"PID-3[HETO].1"`, `did you mean "HETU"`},
+	{"an unknown name", CodeName, "const:\n  - {fhir: task.intent, value: order}", "const:\n  - {fhir: task.intent, value: order}\n  - {fhir: msh.eventCoding.system, value: §$hetuu}", `did you mean "hetu"`},
+	{"a reference that may not point there", CodeTarget, "{fhir: task.for, to: pat}", "{fhir: §task.encounter, to: pat}", "may not point"},
+	{"a link to nothing", CodeLink, "{fhir: task.for, to: pat}", "{fhir: task.for, to: §pot}", "There is no frame"},
+	{"a frame that the way back can't find", CodeUnreachable, "  pat:  {type¦  - {fhir: task.for, to: pat}\n", "  §pat:  {type¦", "way back"},
+	{"two frames at one place", CodeIndistinct, "links:¦to: who}", "  §cc:   {type: PractitionerRole, from: \"PRD[1.1=CC]\"}\nlinks:¦to: [who, cc]}", "selector"},
+	{"a path out of scope", CodeScope, "fhir: doc.identifier(*), as: pln", "fhir: doc.identifier(*), as: pln}\n  - {id: far, v2: §PV1-19, fhir: doc.identifier(1), as: cx", "outside"},
+	{"a parent that isn't there", CodeFrame, "in: who, by: who.practitioner", "in: §whom, by: who.practitioner", "There is no frame"},
+	{"a `by` that leads elsewhere", CodeNesting, "by: who.practitioner", "by: §task.for", "reference"},
+	{"an unknown code map", CodeNoCodeMap, "code: sex}", "code: §sexes}", "There is no code map"},
+	{"an alternative that is never reached", CodeFirst, "  - {id: names, v2: PID-5(*), fhir: pat.name(*), as: xpn}",
+		"  - id: names\n    first:\n      - {id: a, v2: PID-5(*), fhir: pat.name(*), as: xpn}\n      - §{id: b, v2: PID-9(*), fhir: pat.name(*), as: xpn}", "->"},
+	{"two codes to one", CodeInjective, "O: other, U: unknown", "O: other, §A: other", "prefer"},
+	{"a code outside the value set", CodeBinding, "code: sex}¦U: unknown}}", "code: §sex}¦U: unknwon}}", `did you mean "unknown"`},
+	{"a constant outside the value set", CodeBinding, "task.intent, value: order", "task.intent, value: §ordre", `did you mean "order"`},
+	{"two slices for one element", CodeOverlap, "  - {id: ids,", "  - {id: same, v2: PID-18.1, fhir: §\"pat.identifier[system=$hetu, use=old].value\"}\n  - {id: ids,", "both"},
+	{"two writers", CodeTwoWriters, "  - {id: sex, v2: PID-8.1, fhir: pat.gender, code: sex}", "  - {id: sex, v2: PID-8.1, fhir: pat.gender, code: sex}\n  - §{id: sax, v2: PID-22.1, fhir: pat.gender, code: sex}", "Another"},
+	{"rows that can't be told apart", CodeTableInverse, "- {v2: [I14], fhir: [cancelled]}", "- §{v2: [I14], fhir: [requested]}", "dir"},
+	{"a row that is never reached", CodeTableCovered, "- {v2: [I14], fhir: [cancelled]}", "- {v2: [\"*\"], fhir: [cancelled], dir: \"->\"}\n      - §{v2: [I14], fhir: [failed], dir: \"->\"}", "covers"},
+	{"a constant against its selector", CodeContradiction, "const:\n", "const:\n  - §{fhir: \"pat.telecom[system=phone].system\", value: fax}\n", "selector"},
+	{"an absent value that is a code", CodeAbsent, "code: sex}", "code: sex, absent: {fhir: §other}}", "absent"},
+	{"a required element that nothing writes", CodeRequired, "  task: {type¦  - {fhir: task.intent, value: order}\n", "  §task: {type¦", "intent"},
+	{"a modifier ignored", CodeModifier, "ignore:\n  v2: {PID-2: \"withdrawn\"}", "ignore:\n  fhir: {§task.status: \"why not\"}", "changes"},
+	{"a block without its version", CodePin, "rules:\n", "use:\n  - {block: §patient, for: pat}\nrules:\n", "version"},
+	{"codes without a way back", CodeCoverage, "code: urgency}¦, reverseOnly: {urgent: A}", "code: §urgency}¦", "urgent"},
+}
+
+// TestAllMistakesAtOnce: every fault of a file is reported, in the order of the file.
+func TestAllMistakesAtOnce(t *testing.T) {
+	broken := strings.NewReplacer("task.priority", "task.priorty", "RF1-2,", "RF1-32,", "code: sex}", "code: sexes}", "to: pat}", "to: pot}").Replace(small)
+	_, faults := catalog(t).CompileFile("small.map.yaml", []byte(broken))
+	if faults.Err() == nil {
+		t.Fatal("no faults")
+	}
+	var codes []string
+	for i, f := range faults {
+		codes = append(codes, f.Code)
+		if i > 0 && f.Line < faults[i-1].Line {
+			t.Errorf("line %d is reported after line %d", f.Line, faults[i-1].Line)
+		}
+		if f.Kind != contracts.Invalid || f.File != "small.map.yaml" {
+			t.Errorf("%+v", f)
+		}
+	}
+	for _, want := range []string{CodeElement, CodeFieldRange, CodeNoCodeMap, CodeLink} {
+		if !slices.Contains(codes, want) {
+			t.Errorf("%s is missing in %v", want, codes)
+		}
+	}
+}
