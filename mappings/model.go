@@ -237,6 +237,23 @@ func (d decoder) members(v *value, what string) []member {
 var headKeys = []string{"silta", "id", "version", "title", "v2", "fhir", "names", "slices", "resources", "links", "const",
 	"tables", "use", "rules", "ignore", "codes", "preserve"}
 
+// The keys of the language's objects.
+var (
+	v2Keys       = []string{"structure", "events", "versions", "anchor", "zsegments", "numbering", "zone"}
+	zoneKeys     = []string{"read", "write"}
+	zsegmentKeys = []string{"after", "fields"}
+	fhirKeys     = []string{"release", "bundle", "event", "type"}
+	bothKeys     = []string{"v2", "fhir"}
+	sideKeys     = []string{"match", "set"}
+	frameKeys    = []string{"type", "from", "each", "in", "by", "orphans", "always", "since", "until"}
+	linkKeys     = []string{"fhir", "to", "or", "stub", "find", "dir"}
+	constKeys    = []string{"v2", "fhir", "value", "since", "until"}
+	tableKeys    = []string{"id", "context", "v2", "fhir", "unmapped", "rows"}
+	rowKeys      = []string{"v2", "fhir", "dir"}
+	useKeys      = []string{"block", "for"}
+	codesKeys    = []string{"use", "unmapped", "map", "reverseOnly", "forwardOnly", "prefer", "display", "table", "system"}
+)
+
 // decode reads a whole file.
 func decode(r *reporter, root *value) *document {
 	d := decoder{r}
@@ -289,13 +306,13 @@ func at(p, otherwise pos) pos {
 
 func (d decoder) v2Head(v *value) v2Head {
 	h := v2Head{}
-	if !d.object(v, "v2", "structure", "events", "versions", "anchor", "zsegments", "numbering", "zone") {
+	if !d.object(v, "v2", v2Keys...) {
 		return h
 	}
 	h.at = v.at
 	h.structures, h.events, h.versions = d.texts(v.get("structure")), d.texts(v.get("events")), d.texts(v.get("versions"))
 	h.anchor, h.numbering = d.text(v.get("anchor")), d.text(v.get("numbering"))
-	if z := v.get("zone"); d.object(z, "zone", "read", "write") {
+	if z := v.get("zone"); d.object(z, "zone", zoneKeys...) {
 		h.zone = d.text(z.get("read"))
 		if w := d.text(z.get("write")); w.set() && w.s != "offset" {
 			d.add(CodeLater, w.at, "Times are written with their offset in this version.")
@@ -303,7 +320,7 @@ func (d decoder) v2Head(v *value) v2Head {
 	}
 	for _, m := range d.members(v.get("zsegments"), "zsegments") {
 		z := zsegment{id: text{m.name, m.at}}
-		if d.object(m.value, "A Z-segment", "after", "fields") {
+		if d.object(m.value, "A Z-segment", zsegmentKeys...) {
 			z.after, z.fields = d.text(m.value.get("after")), d.texts(m.value.get("fields"))
 		}
 		h.zsegments = append(h.zsegments, z)
@@ -313,7 +330,7 @@ func (d decoder) v2Head(v *value) v2Head {
 
 func (d decoder) fhirHead(v *value) fhirHead {
 	h := fhirHead{}
-	if !d.object(v, "fhir", "release", "bundle", "event", "type") {
+	if !d.object(v, "fhir", fhirKeys...) {
 		return h
 	}
 	h.at = v.at
@@ -336,11 +353,11 @@ func (d decoder) names(doc *document, root *value) {
 func (d decoder) slices(doc *document, root *value) {
 	for _, m := range d.members(root.get("slices"), "slices") {
 		s := sliceDef{name: text{m.name, m.at}}
-		if d.object(m.value, "A slice", "v2", "fhir") {
-			if side := m.value.get("v2"); d.object(side, "A slice's v2 side", "match", "set") {
+		if d.object(m.value, "A slice", bothKeys...) {
+			if side := m.value.get("v2"); d.object(side, "A slice's v2 side", sideKeys...) {
 				s.v2Match, s.v2Set = d.text(side.get("match")), d.text(side.get("set"))
 			}
-			if side := m.value.get("fhir"); d.object(side, "A slice's fhir side", "match", "set") {
+			if side := m.value.get("fhir"); d.object(side, "A slice's fhir side", sideKeys...) {
 				s.fhirMatch, s.fhirSet = d.text(side.get("match")), d.text(side.get("set"))
 			}
 		}
@@ -352,7 +369,7 @@ func (d decoder) frames(doc *document, root *value) {
 	for _, m := range d.members(root.get("resources"), "resources") {
 		f := frameDef{name: text{m.name, m.at}, at: m.at}
 		v := m.value
-		if !d.object(v, "A frame", "type", "from", "each", "in", "by", "orphans", "always", "since", "until") {
+		if !d.object(v, "A frame", frameKeys...) {
 			continue
 		}
 		f.typ, f.from, f.in, f.by = d.text(v.get("type")), d.text(v.get("from")), d.text(v.get("in")), d.text(v.get("by"))
@@ -364,7 +381,7 @@ func (d decoder) frames(doc *document, root *value) {
 
 func (d decoder) links(doc *document, root *value) {
 	for _, v := range d.list(root.get("links"), "links") {
-		if !d.object(v, "A link", "fhir", "to", "or", "stub", "find", "dir") {
+		if !d.object(v, "A link", linkKeys...) {
 			continue
 		}
 		l := linkDef{paths: d.texts(v.get("fhir")), to: d.texts(v.get("to")), or: d.texts(v.get("or")), at: v.at}
@@ -383,7 +400,7 @@ func (d decoder) choice(t text, allowed ...string) {
 
 func (d decoder) consts(doc *document, root *value) {
 	for _, v := range d.list(root.get("const"), "const") {
-		if !d.object(v, "A constant", "v2", "fhir", "value", "since", "until") {
+		if !d.object(v, "A constant", constKeys...) {
 			continue
 		}
 		c := constDef{v2: d.text(v.get("v2")), fhir: d.text(v.get("fhir")), value: d.text(v.get("value")), at: v.at}
@@ -398,13 +415,13 @@ func (d decoder) consts(doc *document, root *value) {
 
 func (d decoder) tables(doc *document, root *value) {
 	for _, v := range d.list(root.get("tables"), "tables") {
-		if !d.object(v, "A table", "id", "context", "v2", "fhir", "unmapped", "rows") {
+		if !d.object(v, "A table", tableKeys...) {
 			continue
 		}
 		t := tableDef{id: d.text(v.get("id")), context: d.texts(v.get("context")), v2: d.texts(v.get("v2")), fhir: d.texts(v.get("fhir")), at: v.at}
 		d.choice(d.text(v.get("unmapped")), "error")
 		for _, rv := range d.list(v.get("rows"), "rows") {
-			if !d.object(rv, "A row", "v2", "fhir", "dir") {
+			if !d.object(rv, "A row", rowKeys...) {
 				continue
 			}
 			r := rowDef{v2: d.texts(rv.get("v2")), fhir: d.texts(rv.get("fhir")), dir: d.text(rv.get("dir")), at: rv.at}
@@ -421,7 +438,7 @@ func (d decoder) tables(doc *document, root *value) {
 
 func (d decoder) uses(doc *document, root *value) {
 	for _, v := range d.list(root.get("use"), "use") {
-		if d.object(v, "use", "block", "for") {
+		if d.object(v, "use", useKeys...) {
 			doc.uses = append(doc.uses, useDef{d.text(v.get("block")), d.text(v.get("for"))})
 		}
 	}
@@ -429,7 +446,7 @@ func (d decoder) uses(doc *document, root *value) {
 
 func (d decoder) ignores(doc *document, root *value) {
 	v := root.get("ignore")
-	if v == nil || !d.object(v, "ignore", "v2", "fhir") {
+	if v == nil || !d.object(v, "ignore", bothKeys...) {
 		return
 	}
 	for _, side := range []string{"v2", "fhir"} {
@@ -443,7 +460,7 @@ func (d decoder) codeMaps(doc *document, root *value) {
 	for _, m := range d.members(root.get("codes"), "codes") {
 		c := codesDef{name: text{m.name, m.at}}
 		v := m.value
-		if !d.object(v, "A code map", "use", "unmapped", "map", "reverseOnly", "forwardOnly", "prefer", "display", "table", "system") {
+		if !d.object(v, "A code map", codesKeys...) {
 			continue
 		}
 		c.use, c.unmapped, c.table, c.system = d.text(v.get("use")), d.text(v.get("unmapped")), d.text(v.get("table")), d.text(v.get("system"))
