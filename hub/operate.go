@@ -41,8 +41,9 @@ func (h *Hub) Trace(ctx context.Context, id string) (contracts.Trace, error) {
 		return contracts.Trace{}, err
 	}
 	for _, id := range ids {
-		if id.Kind != contracts.IDResource {
-			t.IDs = append(t.IDs, contracts.TraceIdentifier{Partner: id.Partner, Kind: id.Kind, Value: id.Value})
+		name := contracts.TraceIdentifier{Partner: id.Partner, Kind: id.Kind, Value: id.Value}
+		if id.Kind != contracts.IDResource && !slices.Contains(t.IDs, name) {
+			t.IDs = append(t.IDs, name)
 		}
 	}
 	t.Steps, err = h.ledger.JourneySteps(ctx, t.Journey)
