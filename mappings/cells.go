@@ -148,6 +148,7 @@ type cell struct {
 	seg                   *segment
 	field, rep, comp, sub int16
 	typ                   string // the v2 data type in this version
+	lines                 bool   // the path names no repetition: in a text the further ones are lines
 }
 
 func (c cell) place() place { return place{c.seg, c.field, c.rep, c.comp, c.sub} }
@@ -210,6 +211,24 @@ func (c cell) whole() string {
 	}
 	c.d.last = first
 	return b.String()
+}
+
+// paragraphs is whole for formatted text: further repetitions are lines, unless the path names one of them.
+func (c cell) paragraphs() string {
+	text := c.whole()
+	if !c.lines || c.seg == nil {
+		return text
+	}
+	first, from := c.rep, c.d.last
+	var buf [8]int16
+	for _, r := range c.seg.reps(c.field, buf[:0]) {
+		if r > first {
+			c.rep = r
+			text += "\n" + c.whole()
+		}
+	}
+	c.d.last = from
+	return text
 }
 
 // deep is subcomponent m of component n of a repetition; for a component only its own first level is left.

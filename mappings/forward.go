@@ -86,6 +86,7 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 		return nil, f.faults
 	}
 	f.decide()
+	f.stamp(c)
 	f.urls(m, msg, c)
 	f.constants()
 	f.links()
@@ -118,6 +119,13 @@ func invalid(r *Result) contracts.Faults {
 		parks = append(parks, contracts.Faultf(contracts.Invalid, CodeInvalidResult, at, "This makes %s, which isn't valid FHIR (%s).", v.At, v.Code))
 	}
 	return parks
+}
+
+// stamp gives a message that doesn't say when it was made the time at which it came.
+func (f *forward) stamp(c Context) {
+	if n := f.child(f.bundle.res, "timestamp"); !n.holds() && !c.Now.IsZero() {
+		f.fix(n, fhir.KindString, c.Now.In(f.zone).Format(time.RFC3339), &op{id: "received"})
+	}
 }
 
 // makeInstances finds the anchors of every frame.

@@ -389,6 +389,7 @@ func (f *forward) repetition(ref *v2Ref, at spot, c *cell) bool {
 	}
 	if ref.repSel == nil {
 		c.rep = int16(max(ref.path.pick.index, 1))
+		c.lines = ref.path.pick.kind == pickFirst && ref.comp == 0
 		if ref.path.pick.kind == pickFirst {
 			var buf [8]int16
 			if reps := c.seg.reps(c.field, buf[:0]); len(reps) > 0 {

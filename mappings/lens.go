@@ -163,7 +163,7 @@ func rebreak(s string) string {
 // textLens pairs formatted text with a FHIR text of lines.
 var textLens = &lens{name: "text", cells: 1, elements: 1, fhir: primitiveTexts, leaves: true,
 	get: func(g *getter) string {
-		text := unbreak(g.in[0].whole())
+		text := unbreak(g.in[0].paragraphs())
 		if strings.TrimSpace(text) == "" {
 			return "The text is empty or blank."
 		}

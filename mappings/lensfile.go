@@ -104,7 +104,7 @@ var edLens = &lens{name: "ed", cells: 1, elements: 1, v2: []string{"ED", "varies
 		var encoded string
 		switch encoding := c.part(4); strings.ToLower(encoding) {
 		case "base64", "":
-			encoded = strings.Join(strings.Fields(data), "")
+			encoded = strings.Join(strings.Fields(unbreak(data)), "")
 			if _, err := base64.StdEncoding.DecodeString(encoded); err != nil {
 				return "The data isn't base64."
 			}
