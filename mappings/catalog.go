@@ -160,7 +160,7 @@ func compile(src *source, blocks map[string]*source, concepts map[string]*codeMa
 			m.local = zone
 		}
 	}
-	m.digest = digest(src, blocks)
+	m.digest = digest(src, blocks, concepts)
 	return m
 }
 
@@ -196,14 +196,23 @@ func versionRange(src *source) []string {
 	return list
 }
 
-// digest covers the file, what it uses, and the number of the lens library.
-func digest(src *source, blocks map[string]*source) string {
+// digest covers the file, the blocks and code maps that it uses, and the number of the lens library.
+func digest(src *source, blocks map[string]*source, concepts map[string]*codeMap) string {
 	h := sha256.New()
 	h.Write([]byte("lenses " + lensSet + "\n"))
 	h.Write(src.data)
+	codes := func(doc *document) {
+		for _, def := range doc.codes {
+			if m := concepts[def.use.s]; m != nil {
+				h.Write([]byte("\n" + def.use.s + " " + m.digest))
+			}
+		}
+	}
+	codes(src.doc)
 	for _, use := range src.doc.uses {
 		if b := blocks[use.block.s]; b != nil {
 			h.Write([]byte("\n" + use.block.s + " " + b.digest))
+			codes(b.doc)
 		}
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
@@ -242,7 +251,7 @@ func (m *Map) semver() [3]int {
 	return v
 }
 
-// Digest covers the map's bytes, its blocks and the lens library: sha256:….
+// Digest covers the map's bytes, its blocks, its code maps and the lens library: sha256:….
 func (m *Map) Digest() string { return m.digest }
 
 // Title is the map's title in a language (en, fi, sv), or in English, or its id.
@@ -309,7 +318,8 @@ func dictionary(version string) (*hl7v2.Dict, error) { return hl7v2.Dictionary(v
 
 // origin is the lineage of one leaf: from a v2 place to a FHIR node, or from a node to a v2 place.
 type origin struct {
-	rule     *op
-	from, to place
-	node     fhir.Node
+	rule *op
+	cell place
+	node fhir.Node
+	back bool
 }

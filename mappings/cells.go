@@ -65,7 +65,7 @@ func (p place) String() string {
 // layout reads every populated leaf of m once.
 func layout(m *hl7v2.Message) *dialect {
 	d := &dialect{segments: make([]segment, m.NumSegments()), delims: m.Delimiters()}
-	leaves := make([]leaf, 0, 32*m.NumSegments())
+	leaves := make([]leaf, 0, 16*m.NumSegments())
 	starts := make([]int, 0, m.NumSegments()+1)
 	for i, s := range m.Segments() {
 		d.segments[i].id = segmentName(s)

@@ -1,6 +1,8 @@
 package mappings
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -18,6 +20,7 @@ type codeMap struct {
 	display []codePair
 	table   string // HL7 table, written to component 3 on the way back
 	system  string // of the target codes, where the target is a Coding or CodeableConcept
+	digest  string
 	at      pos
 }
 
@@ -94,7 +97,8 @@ func parseConceptMap(data []byte, key string) (*codeMap, error) {
 		return nil, fmt.Errorf("it needs one group with elements")
 	}
 	g := c.Group[0]
-	m := &codeMap{name: key, at: pos{1, 1}}
+	sum := sha256.Sum256(data)
+	m := &codeMap{name: key, at: pos{1, 1}, digest: hex.EncodeToString(sum[:])}
 	if table, ok := strings.CutPrefix(g.Source, v2Tables); ok {
 		m.table = table
 	}

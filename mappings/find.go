@@ -40,12 +40,44 @@ func newFinder(p *program, a *arena, tree *fhir.Tree, origin *finder) (*finder, 
 	if len(f.entries) == 0 || f.entries[0].typ != "MessageHeader" {
 		return nil, contracts.Faultf(contracts.Invalid, CodeNoRoot, "Bundle.entry[0].resource", "The Bundle's first entry must be its MessageHeader.")
 	}
+	for i := range f.entries {
+		f.inline(f.entries[i].node)
+	}
 	f.bundle = &instance{frame: p.bundle, index: 1, res: f.root, made: true, home: f}
 	for _, fr := range p.plan {
 		f.find(fr)
 	}
 	f.agree()
 	return f, nil
+}
+
+// inline puts the data of Binary entries into the attachments that lead to them by url, so that lenses find it there.
+func (f *finder) inline(n *node) {
+	for k := n.first; k != nil; k = k.next {
+		if k.kind == fhir.KindObject {
+			f.inline(k)
+		}
+	}
+	url := n.get("url")
+	if url == nil || n.get("contentType") == nil && n.get("data") != nil {
+		return
+	}
+	for i := range f.entries {
+		e := &f.entries[i]
+		if e.typ != "Binary" || e.url != url.text && e.typ+"/"+e.id != url.text || e.node.peek("data") == "" {
+			continue
+		}
+		for _, name := range []string{"contentType", "data"} {
+			if from := e.node.get(name); from != nil && n.get(name) == nil {
+				leaf := f.arena.new(name, n)
+				leaf.kind, leaf.text, leaf.source = from.kind, from.text, from.source
+				n.append(leaf)
+			}
+		}
+		url.seen = true
+		e.node.seeAll()
+		e.node.resource = &instance{frame: f.p.bundle, res: e.node} // it is carried, as part of the attachment
+	}
 }
 
 // find finds a frame's instances: by all ways that lead inside the Bundle, else by those that stand in for them, else

@@ -111,8 +111,8 @@ func invalid(r *Result) contracts.Faults {
 		}
 		at := v.At
 		for i := range r.lineage {
-			if o := &r.lineage[i]; o.from.seg != nil && strings.HasPrefix(o.node.Place(), v.At) {
-				at = o.from.String()
+			if o := &r.lineage[i]; o.cell.seg != nil && strings.HasPrefix(o.node.Place(), v.At) {
+				at = o.cell.String()
 				break
 			}
 		}
@@ -121,10 +121,12 @@ func invalid(r *Result) contracts.Faults {
 	return parks
 }
 
+var received = &op{id: "received"}
+
 // stamp gives a message that doesn't say when it was made the time at which it came.
 func (f *forward) stamp(c Context) {
 	if n := f.child(f.bundle.res, "timestamp"); !n.holds() && !c.Now.IsZero() {
-		f.fix(n, fhir.KindString, c.Now.In(f.zone).Format(time.RFC3339), &op{id: "received"})
+		f.fix(n, fhir.KindString, c.Now.In(f.zone).Format(time.RFC3339), received)
 	}
 }
 

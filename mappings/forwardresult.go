@@ -130,18 +130,20 @@ func (f *forward) links() {
 	}
 }
 
+// byRule is the rule of the references that `by` writes.
+var byRule = &op{id: "link"}
+
 // nesting writes the reference between parent and child, and that of children without a parent.
 func (f *forward) nesting(fr *frame) {
-	rule := &op{id: "link"}
 	for _, in := range f.madeOf(fr) {
 		switch {
 		case in.parent != nil && in.parent.made && fr.byChild:
-			f.reference(in.res, fr.by, in.parent, rule)
+			f.reference(in.res, fr.by, in.parent, byRule)
 		case in.parent != nil && in.parent.made:
-			f.reference(in.parent.res, fr.by, in, rule)
+			f.reference(in.parent.res, fr.by, in, byRule)
 		case fr.orphans != nil:
 			for _, holder := range f.madeOf(fr.orphans.frame) {
-				f.reference(holder.res, fr.orphans, in, rule)
+				f.reference(holder.res, fr.orphans, in, byRule)
 			}
 		}
 	}
@@ -230,11 +232,11 @@ func (f *forward) refer(n *node, to *instance, rule *op) {
 
 // result builds the Bundle: entries in the order of the frames, children behind their parents.
 func (f *forward) result() *Result {
-	r := &Result{Findings: f.findings, lineage: make([]origin, 0, blockSize*(f.arena.used+1))}
+	r := &Result{Findings: f.findings, lineage: make([]origin, 0, (blockSize*f.arena.used+f.arena.next)*2/3)}
 	tree := &fhir.Tree{}
 	root := tree.Reset("Bundle")
 	trace := func(n *node, at fhir.Node) {
-		r.lineage = append(r.lineage, origin{rule: n.rule, from: n.from, node: at})
+		r.lineage = append(r.lineage, origin{rule: n.rule, cell: n.from, node: at})
 	}
 	f.bundle.res.emit(root, trace)
 	root.Set("type", fhir.String("message"))

@@ -99,7 +99,7 @@ func (r *reverse) lineage(res *Result) {
 		seg := &segment{id: s.id, nth: nth[s.id]}
 		for i := range s.leaves {
 			l := &s.leaves[i]
-			o := origin{rule: s.by[i].rule, to: place{seg, l.field, l.rep, l.comp, l.sub}}
+			o := origin{rule: s.by[i].rule, cell: place{seg, l.field, l.rep, l.comp, l.sub}, back: true}
 			if n := s.by[i].node; n != nil {
 				o.node = n.source
 			}

@@ -10,9 +10,9 @@ func (r *Result) Lines() []Line {
 }
 
 func (o *origin) line() Line {
-	l := Line{Rule: "selector", From: o.from.String(), To: o.node.Place()}
-	if o.to.seg != nil {
-		l.From, l.To = o.node.Place(), o.to.String()
+	l := Line{Rule: "selector", From: o.cell.String(), To: o.node.Place()}
+	if o.back {
+		l.From, l.To = o.node.Place(), o.cell.String()
 	}
 	if o.rule != nil {
 		l.Rule, l.Lens = o.rule.id, o.rule.lensName
