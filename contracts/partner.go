@@ -104,6 +104,7 @@ type Accepts struct {
 	Types      []string `yaml:"types"`      // REF^I12, REF^*; events for FHIR
 	Versions   []string `yaml:"versions"`   // MSH-12.1
 	Processing []string `yaml:"processing"` // MSH-11.1
+	Senders    []string `yaml:"senders"`    // MSH-3.1; the door alone says who comes where this is empty
 }
 
 // InMap chooses a map by message type.

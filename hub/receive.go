@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -27,7 +28,9 @@ func (h *Hub) Receive(ctx context.Context, a contracts.Arrival) (contracts.Recei
 		fault = a.Fault
 	}
 	if fault == nil {
-		fault = accepts(p, m)
+		if refusals := Refusals(p.Partner, m); len(refusals) > 0 {
+			fault = refusals[0]
+		}
 	}
 	switch {
 	case fault == nil:
@@ -126,32 +129,37 @@ func messageType(code, event string) string {
 	return code + "^" + event
 }
 
-// accepts compares a header with the contract's lists (HL7 table 0357: 200 to 203).
-func accepts(p *partner, m contracts.Message) *contracts.Fault {
-	refuse := func(code, errorCode, at, text string) *contracts.Fault {
-		return &contracts.Fault{Kind: contracts.Refused, Code: code, At: at, ErrorCode: errorCode, Public: text}
+// Refusals compares a message's header with what the sender's contract takes: nothing, or all that a door refuses it
+// for (HL7 table 0357, 200 to 203). Only Format, Type, Version, Processing and Application of m are read.
+func Refusals(p *contracts.Partner, m contracts.Message) contracts.Faults {
+	var faults contracts.Faults
+	refuse := func(kind contracts.Kind, code, errorCode, at, text string) {
+		faults = append(faults, &contracts.Fault{Kind: kind, Code: code, At: at, ErrorCode: errorCode, Public: text})
 	}
 	if m.Format == contracts.FormatFHIR {
 		if !contracts.Takes(p.Accepts.Types, m.Type) {
-			return refuse("HUB-013", "", "Bundle.entry[0].resource.eventCoding", "The contract doesn't take this event.")
+			refuse(contracts.Refused, "HUB-013", "", "Bundle.entry[0].resource.eventCoding", "The contract doesn't take this event.")
 		}
-		return nil
+		return faults
 	}
-	if !contracts.Takes(p.Accepts.Types, m.Type) {
-		for _, t := range p.Accepts.Types {
-			if code, _, _ := strings.Cut(t, "^"); code == m.Type || strings.HasPrefix(m.Type, code+"^") {
-				return refuse("HUB-014", "201", "MSH-9.2", "The contract doesn't take this event of the message type.")
-			}
-		}
-		return refuse("HUB-013", "200", "MSH-9.1", "The contract doesn't take this message type.")
+	application, _, _ := strings.Cut(m.Application, "^")
+	if !contracts.Takes(p.Accepts.Senders, application) {
+		refuse(contracts.Unroutable, "HUB-017", "207", "MSH-3.1", "The contract knows no such sending application at this door.")
+	}
+	switch code, _, _ := strings.Cut(m.Type, "^"); {
+	case contracts.Takes(p.Accepts.Types, m.Type):
+	case slices.ContainsFunc(p.Accepts.Types, func(t string) bool { return strings.HasPrefix(t, code+"^") }):
+		refuse(contracts.Refused, "HUB-014", "201", "MSH-9.2", "The contract doesn't take this event of the message type.")
+	default:
+		refuse(contracts.Refused, "HUB-013", "200", "MSH-9.1", "The contract doesn't take this message type.")
 	}
 	if !contracts.Takes(p.Accepts.Processing, m.Processing) {
-		return refuse("HUB-015", "202", "MSH-11.1", "The contract doesn't take this processing id.")
+		refuse(contracts.Refused, "HUB-015", "202", "MSH-11.1", "The contract doesn't take this processing id.")
 	}
 	if !contracts.Takes(p.Accepts.Versions, m.Version) {
-		return refuse("HUB-016", "203", "MSH-12.1", "The contract doesn't take this version of HL7.")
+		refuse(contracts.Refused, "HUB-016", "203", "MSH-12.1", "The contract doesn't take this version of HL7.")
 	}
-	return nil
+	return faults
 }
 
 // keyPath is one of the contract's key paths, compiled.

@@ -69,7 +69,7 @@ func OutcomeOf(err error) Outcome {
 		case "200", "201", "202", "203", "205":
 			return Rejected
 		}
-		if f.Code == CodeNoControlID || f.Code == CodeSecondMessage {
+		if f.Code == CodeNoControlID || f.Code == CodeSecondMessage || f.Kind == contracts.Unroutable {
 			return Rejected
 		}
 	}

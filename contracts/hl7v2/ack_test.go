@@ -152,7 +152,8 @@ func TestScanSaysWhatToAnswer(t *testing.T) {
 		answerable                     bool
 		outcome                        hl7v2.Outcome
 	}{
-		{"good", head + "\rlower|1\r", "", "", true, hl7v2.Accepted},
+		{"good", head + "\rPID|1\rZPI|1\r", "", "", true, hl7v2.Accepted},
+		{"a segment without a name", head + "\rlower|1\r", hl7v2.CodeSegmentName, "100", true, hl7v2.Failed},
 		{"no MSH", "hello", hl7v2.CodeNoMessage, "", false, hl7v2.Failed},
 		{"no control id", "MSH|^~\\&|A|B|C|D|2026||ADT^A01||P|2.5\r", hl7v2.CodeNoControlID, "101", true, hl7v2.Rejected},
 		{"a blank control id", "MSH|^~\\&|A|B|C|D|2026||ADT^A01|  |P|2.5\r", hl7v2.CodeNoControlID, "101", true, hl7v2.Rejected},

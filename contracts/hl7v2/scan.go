@@ -11,12 +11,12 @@ import (
 type Header struct{ m *Message }
 
 // Scan reads what must be known before a message is acknowledged, and no more: delimiters and character set, whether
-// every byte is a character, and where the segments are. It doesn't judge the segments.
+// every byte is a character, and where the segments are and what they are called. It doesn't look into them.
 //
 // With a fault the Header is given too if MSH could be read, because the fault must be answered: error code 102 at
 // the offset of a byte that is no character, 101 for a missing MSH-10, 103 for an unknown character set, 100 for a
-// second MSH. It is nil with CodeNoMessage and CodeDelimiters: there is nothing to answer. b is kept and must not
-// change.
+// second MSH or a segment without a proper name. It is nil with CodeNoMessage and CodeDelimiters: there is nothing to
+// answer. b is kept and must not change.
 func Scan(b []byte, opts ...Option) (*Header, error) {
 	m, err := open(b, opts, false)
 	if m == nil {
@@ -24,25 +24,13 @@ func Scan(b []byte, opts ...Option) (*Header, error) {
 	}
 	h := &Header{m}
 	faults := contracts.FaultsOf(err)
-	if at := m.secondHeader(); at >= 0 {
-		faults = append(faults, secondMessage(at))
-	}
+	faults = append(faults, m.checkSegments()...)
 	if len(bytes.TrimSpace(m.headerField(10))) == 0 {
 		f := contracts.Faultf(contracts.Malformed, CodeNoControlID, "MSH-10", "The message has no control id.")
 		f.ErrorCode = "101"
 		faults = append(faults, f)
 	}
 	return h, faults.Err()
-}
-
-// secondHeader gives the offset of a second MSH, or -1.
-func (m *Message) secondHeader() int {
-	for i := 1; i < len(m.segs); i++ {
-		if raw := (Segment{m, i}).Raw(); len(raw) > 3 && string(raw[:3]) == "MSH" && raw[3] == m.delims.Field {
-			return int(m.segs[i].start)
-		}
-	}
-	return -1
 }
 
 // Header gives the message's header, for Acknowledge.
