@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,7 +141,29 @@ func (f *forward) makeInstances() {
 			f.add(fr, f.d.root, nil, 0)
 		default:
 			f.anchors(fr)
+			f.orphansFirst(fr)
 		}
+	}
+}
+
+// orphansFirst puts children without a parent before the others: so they stand in what the way back writes, where
+// behind another's parent they would be taken for its children.
+func (f *forward) orphansFirst(fr *frame) {
+	if fr.parent == nil {
+		return
+	}
+	list := f.instances[fr.index]
+	slices.SortStableFunc(list, func(a, b *instance) int {
+		switch {
+		case a.parent == nil && b.parent != nil:
+			return -1
+		case a.parent != nil && b.parent == nil:
+			return 1
+		}
+		return 0
+	})
+	for i, in := range list {
+		in.index = i + 1
 	}
 }
 

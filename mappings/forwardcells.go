@@ -29,7 +29,7 @@ func (f *forward) one(ref *v2Ref, at spot) (cell, bool) {
 		if ref.path.segPick.kind == pickIndex && i+1 != ref.path.segPick.index {
 			continue
 		}
-		c := cell{d: f.d, seg: s, field: ref.field, comp: ref.comp, sub: ref.sub, typ: ref.typ}
+		c := cell{d: f.d, seg: s, field: ref.field, comp: ref.comp, sub: ref.sub, typ: actualType(ref, s)}
 		if f.repetition(ref, at, &c) && c.filled() {
 			return c, true
 		}
@@ -78,7 +78,7 @@ func (f *forward) sources(ref *v2Ref, at spot, list []cell) []cell {
 		if !ref.path.segPick.many() && ref.path.segPick.kind == pickFirst && i > 0 {
 			break
 		}
-		c := cell{d: f.d, seg: s, field: ref.field, comp: ref.comp, sub: ref.sub, typ: ref.typ}
+		c := cell{d: f.d, seg: s, field: ref.field, comp: ref.comp, sub: ref.sub, typ: actualType(ref, s)}
 		if ref.field == 0 {
 			list = append(list, c)
 			continue
@@ -156,4 +156,14 @@ func (f *forward) segments(ref *v2Ref, at spot, list []*segment) []*segment {
 		}
 	}
 	return kept
+}
+
+// actualType is the data type of what a path leads to; OBX-2 names that of OBX-5.
+func actualType(ref *v2Ref, s *segment) string {
+	if ref.typ == "varies" && s.id == "OBX" {
+		if named := s.find(2, 1, 1, 1); named != nil {
+			return named.text
+		}
+	}
+	return ref.typ
 }

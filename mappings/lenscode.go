@@ -135,14 +135,15 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 			g.put(g.run.item(n, "coding"), "code", code)
 			return ""
 		}
+		versioned := hasVersions(c.typ)
 		primary, alternate := strings.TrimSpace(c.part(1)) != "", strings.TrimSpace(c.part(4)) != ""
 		if primary {
-			g.coding(g.run.item(n, "coding"), c, 1, 7)
+			g.coding(g.run.item(n, "coding"), c, 1, versioned*7)
 		}
 		if alternate {
-			g.coding(g.run.item(n, "coding"), c, 4, 8)
+			g.coding(g.run.item(n, "coding"), c, 4, versioned*8)
 		}
-		text := c.part(9)
+		text := c.part(versioned * 9)
 		if text == "" && !primary {
 			text = c.part(2)
 		}
@@ -190,9 +191,13 @@ func (p *putter) wide(i int) bool { return isWide(p.types[i]) }
 func isWide(typ string) bool { return typ != "IS" && typ != "ID" && typ != "ST" }
 
 // versionPlace is n where the type of cell i has that component, else 0: CE ends at six.
-func (p *putter) versionPlace(i int, n int16) int16 {
-	if t := p.types[i]; t == "CWE" || t == "CNE" {
-		return n
+func (p *putter) versionPlace(i int, n int16) int16 { return n * hasVersions(p.types[i]) }
+
+// hasVersions is 1 for the types that have versions and an original text behind the two codes, else 0. What stands
+// there in another type has no place on the way back, so it isn't read.
+func hasVersions(typ string) int16 {
+	if typ == "CWE" || typ == "CNE" {
+		return 1
 	}
 	return 0
 }
@@ -202,7 +207,7 @@ var cweCodingLens = &lens{name: "cwe-coding", cells: 1, elements: 1, v2: concept
 		if strings.TrimSpace(g.in[0].part(1)) == "" {
 			return "No code stands here."
 		}
-		g.coding(g.out[0], g.in[0], 1, 7)
+		g.coding(g.out[0], g.in[0], 1, 7*hasVersions(g.in[0].typ))
 		return ""
 	},
 	put: func(p *putter) string {
