@@ -101,6 +101,9 @@ func (c *compiler) rule(u *unit, def ruleDef, outer *op, in *nest) *op {
 		u.r.add(CodeType, def.at, "The rule %s has no v2 side.", o.id)
 		return nil
 	}
+	for _, ref := range o.fhir {
+		c.fill(ref) // also where the lens is at fault: one mistake, one fault
+	}
 	if !c.lens(u, def, o) {
 		return nil
 	}

@@ -1,0 +1,200 @@
+package mappings
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// TestOneMapManyMessages: a map serves many goroutines, and none sees another's message.
+func TestOneMapManyMessages(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	for _, data := range inputs(t, m) {
+		msg, err := hl7v2.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := m.Forward(msg, Context{})
+		if err != nil {
+			continue // it parks, as its case says
+		}
+		want := first.Bundle.Append(nil)
+		for range 4 {
+			wait.Go(func() {
+				for range 25 {
+					res, err := m.Forward(msg, Context{})
+					if err != nil || !bytes.Equal(res.Bundle.Append(nil), want) {
+						t.Errorf("another Bundle: %v", err)
+						return
+					}
+					if _, err := m.Reverse(res.Bundle, Context{}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	wait.Wait()
+}
+
+// TestOverlay: a later layer adds maps and versions; what an earlier one has stays as it is.
+func TestOverlay(t *testing.T) {
+	shadow := strings.Replace(small, "id: small", "id: ref-i12", 1)
+	overlay := fstest.MapFS{
+		"catalog/small/0.1.0/map.yaml":   {Data: []byte(small)},
+		"catalog/small/0.2.0/map.yaml":   {Data: []byte(strings.Replace(small, "0.1.0", "0.2.0", 1))},
+		"catalog/ref-i12/0.1.0/map.yaml": {Data: []byte(shadow)},
+	}
+	c, err := Load(Embedded, overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, err := c.Map("small")
+	if err != nil || newest.Version() != "0.2.0" {
+		t.Errorf("newest is %v, %v", newest, err)
+	}
+	if old, err := c.Map("small@0.1.0"); err != nil || old.Digest() == newest.Digest() {
+		t.Errorf("the older version isn't there on its own: %v", err)
+	}
+	base := catalog(t)
+	mine, err1 := c.Map("ref-i12")
+	theirs, err2 := base.Map("ref-i12")
+	if err1 != nil || err2 != nil || mine.Digest() != theirs.Digest() {
+		t.Error("an overlay shadows a built-in version")
+	}
+	if _, err := c.Map("smal"); contracts.KindOf(err) != contracts.NotFound {
+		t.Errorf("an unknown map: %v", err)
+	}
+}
+
+// TestEmptyAndMisplaced: a catalog without maps, and a map in the wrong folder, are faults.
+func TestEmptyAndMisplaced(t *testing.T) {
+	if _, err := Load(fstest.MapFS{}); err == nil {
+		t.Error("an empty catalog loads")
+	}
+	_, err := Load(Embedded, fstest.MapFS{"catalog/small/9.9.9/map.yaml": {Data: []byte(small)}})
+	found := false
+	for _, f := range contracts.FaultsOf(err) {
+		found = found || f.Code == CodeCatalogLayout && f.Place() == "catalog/small/9.9.9/map.yaml:2:5"
+	}
+	if !found {
+		t.Errorf("a map in another version's folder: %v", err)
+	}
+}
+
+// TestDigestCoversWhatIsUsed: another byte in a block or a code map is another digest of the map.
+func TestDigestCoversWhatIsUsed(t *testing.T) {
+	changed := func(name, old, new string) string {
+		layer := fstest.MapFS{}
+		for _, file := range []string{"catalog/ref-i12/0.1.0/map.yaml", "catalog/patient/0.1.0/block.yaml",
+			"codes/administrative-sex@0.1.0.json", "codes/observation-status@0.1.0.json", "codes/diagnostic-report-status@0.1.0.json"} {
+			data, err := Embedded.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file == name {
+				if !bytes.Contains(data, []byte(old)) {
+					t.Fatalf("%s doesn't hold %q", file, old)
+				}
+				data = bytes.Replace(data, []byte(old), []byte(new), 1)
+			}
+			layer[file] = &fstest.MapFile{Data: data}
+		}
+		c, err := Load(layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Maps()[0].Digest()
+	}
+	plain := changed("", "", "")
+	if plain != changed("", "", "") {
+		t.Error("the digest isn't the same twice")
+	}
+	for _, edit := range [][3]string{
+		{"catalog/ref-i12/0.1.0/map.yaml", "# The referral", "# A referral"},
+		{"catalog/patient/0.1.0/block.yaml", "# A block", "# The block"},
+		{"codes/administrative-sex@0.1.0.json", `"draft"`, `"active"`},
+	} {
+		if changed(edit[0], edit[1], edit[2]) == plain {
+			t.Errorf("the digest doesn't cover %s", edit[0])
+		}
+	}
+}
+
+// TestLineage: each written leaf names its rule, its place and its lens.
+func TestLineage(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|A|B|C|D|20260302||REF^I12|7|P|2.5.1\rRF1|P|S||||L-1\rPRD|RP|X^Y\rPID|1||1^^^&1.2.246.21&ISO^NNFIN||X^Y||1994|F"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]Line{}
+	for _, l := range res.Lines() {
+		lines[l.Rule+" "+l.From] = l
+		if l.Rule == "" || l.From == "" || l.To == "" {
+			t.Errorf("a leaf without its origin: %+v", l)
+		}
+	}
+	for _, want := range []Line{
+		{"pat.hetu", "PID-3(1).1", "Bundle.entry[3].resource.identifier[0].value", "string"},
+		{"pat.birth", "PID-7(1).1", "Bundle.entry[3].resource.birthDate", "date"},
+		{"pat.sex", "PID-8(1).1", "Bundle.entry[3].resource.gender", "code:administrative-sex@0.1.0"},
+		{"sr.priority", "RF1-2(1).1", "Bundle.entry[2].resource.priority", "code:referral-priority"},
+		{"link", "link", "", ""},
+		{"const", "const", "", ""},
+	} {
+		got, ok := lines[want.Rule+" "+want.From]
+		if want.To == "" {
+			want.To = got.To
+		}
+		if !ok || got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	back, err := m.Reverse(res.Bundle, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range back.Lines() {
+		if l.Rule == "pat.birth" && (l.To != "PID-7(1).1" || l.From != "Bundle.entry[3].resource.birthDate") {
+			t.Errorf("on the way back: %+v", l)
+		}
+	}
+}
+
+// FuzzCompile: whatever stands in a map file, compiling it gives faults and no panic.
+func FuzzCompile(f *testing.F) {
+	f.Add([]byte(small))
+	for _, row := range mistakes {
+		text := small
+		replaced := strings.Split(row.new, "¦")
+		for i, old := range strings.Split(row.old, "¦") {
+			text = strings.Replace(text, old, strings.ReplaceAll(replaced[i], "§", ""), 1)
+		}
+		f.Add([]byte(text))
+	}
+	c := catalog(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, faults := c.CompileFile("fuzz", data)
+		if m != nil && faults.Err() != nil {
+			t.Error("a map with faults was given")
+		}
+	})
+}
