@@ -8,7 +8,7 @@
 // Faults of a map file have a line and a column and are reported all at once; faults about a message have a place in
 // it and never a value. Codes lists them.
 //
-// The language: docs/mapping-language.md. The canonical message: contracts/profiles/README.md.
+// How maps are written: catalog/README.md. The canonical message: contracts/profiles/README.md.
 package mappings
 
 import (
