@@ -176,7 +176,10 @@ func (d decoder) v2Head(v *value) v2Head {
 	}
 	h.at = v.at
 	h.structures, h.events, h.versions = d.texts(v.get("structure")), d.texts(v.get("events")), d.texts(v.get("versions"))
-	h.anchor, h.numbering = d.text(v.get("anchor")), d.text(v.get("numbering"))
+	h.anchor = d.text(v.get("anchor"))
+	if n := d.text(v.get("numbering")); n.set() && n.s != "group" {
+		d.add(CodeLater, n.at, "Counters are numbered within their group in this version.")
+	}
 	if z := v.get("zone"); d.object(z, "zone", zoneKeys...) {
 		h.zone = d.text(z.get("read"))
 		if w := d.text(z.get("write")); w.set() && w.s != "offset" {

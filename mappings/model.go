@@ -35,7 +35,6 @@ type v2Head struct {
 	versions   []text
 	anchor     text // of a block
 	zsegments  []zsegment
-	numbering  text
 	zone       text
 }
 

@@ -29,6 +29,46 @@ func (c *compiler) rules() {
 	for _, def := range u.doc.links {
 		c.linkDef(u, def)
 	}
+	c.event(u)
+}
+
+// event makes constants of a literal fhir.event, system|code; with |* a rule or table writes the code.
+func (c *compiler) event(u *unit) {
+	t := u.doc.fhir.event
+	if !t.set() {
+		return
+	}
+	whole := u.constant(t)
+	at := strings.LastIndexByte(whole, '|')
+	if at < 1 {
+		u.r.add(CodePath, t.at, "An event is written system|code, or system|* where a rule decides.")
+		return
+	}
+	for _, f := range c.p.frames {
+		if f.typ != "MessageHeader" {
+			continue
+		}
+		values := map[string]string{"system": whole[:at], "code": whole[at+1:]}
+		for _, name := range []string{"system", "code"} {
+			path := f.name + ".eventCoding." + name
+			if values[name] == "*" || c.hasConstant(path) {
+				continue
+			}
+			if ref := c.fhirPath(u, text{path, t.at}, nil); ref != nil {
+				c.p.consts = append(c.p.consts, &constant{fhir: ref, value: values[name], rule: &op{id: "const", at: t.at}})
+				c.fill(ref)
+			}
+		}
+	}
+}
+
+func (c *compiler) hasConstant(path string) bool {
+	for _, k := range c.p.consts {
+		if k.fhir != nil && k.fhir.path.source == path {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *compiler) unique(u *unit, ids map[string]pos, id text) {
