@@ -40,6 +40,7 @@ const (
 	CodeRequired      = "MAP-050"
 	CodeModifier      = "MAP-053"
 	CodePin           = "MAP-061"
+	CodeFirstOfMany   = "MAP-110"
 	CodeCoverage      = "MAP-112"
 
 	CodeUnmapped      = "MAP-200"
@@ -108,6 +109,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeRequired, "A required FHIR element that nothing writes."},
 	{CodeModifier, "A modifier element may not be ignored: it changes what the rest means."},
 	{CodePin, "A reference to a block or code map without its version, or with one that isn't there."},
+	{CodeFirstOfMany, "The path takes the first of a field's repetitions without saying so; further ones aren't carried."},
 	{CodeCoverage, "The code map doesn't cover the whole value set on the way back; what it lacks is reported as a loss."},
 	{CodeUnmapped, "A code that the code map doesn't know. Add it to the code map, or have the sender correct it."},
 	{CodeNoRow, "No row of the table fits these values. Add a row, or have the sender correct them."},

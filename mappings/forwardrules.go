@@ -215,7 +215,7 @@ func (f *forward) same(o *op, at spot, cells []cell) (bool, *contracts.Fault) {
 func (f *forward) join(o *op, at spot, cells []cell) (bool, *contracts.Fault) {
 	parts := make([]string, len(cells))
 	for i := len(cells) - 1; i >= 0; i-- { // backwards, so that the lineage names the first
-		parts[i] = unbreak(cells[i].whole())
+		parts[i] = unbreak(cells[i].paragraphs())
 	}
 	text := strings.Join(parts, o.sep)
 	if strings.TrimSpace(text) == "" {

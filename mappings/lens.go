@@ -125,7 +125,7 @@ var stringLens = &lens{name: "string", cells: 1, elements: 1, fhir: primitiveTex
 // lineLens is stringLens for texts of one line.
 var lineLens = &lens{name: "line", cells: 1, elements: 1, fhir: primitiveTexts, leaves: true,
 	get: func(g *getter) string {
-		text := unbreak(g.in[0].whole())
+		text := unbreak(g.in[0].paragraphs())
 		if strings.ContainsAny(text, "\r\n") {
 			return "The text has line breaks."
 		}

@@ -11,7 +11,7 @@ import (
 // textBase64Lens pairs lines of text with the base64 data of a text/plain attachment.
 var textBase64Lens = &lens{name: "text-base64", cells: 1, elements: 1, fhir: []string{"base64Binary"}, leaves: true,
 	get: func(g *getter) string {
-		text := unbreak(g.in[0].whole())
+		text := unbreak(g.in[0].paragraphs())
 		if text == "" {
 			return "The text is empty."
 		}

@@ -153,6 +153,7 @@ var mistakes = []struct{ name, code, old, new, says string }{
 	{"a required element that nothing writes", CodeRequired, "  task: {type¦  - {fhir: task.intent, value: order}\n", "  §task: {type¦", "intent"},
 	{"a modifier ignored", CodeModifier, "ignore:\n  v2: {PID-2: \"withdrawn\"}", "ignore:\n  fhir: {§task.status: \"why not\"}", "changes"},
 	{"a block without its version", CodePin, "rules:\n", "use:\n  - {block: §patient, for: pat}\nrules:\n", "version"},
+	{"the first of many", CodeFirstOfMany, "v2: PID-8.1,", "v2: §PID-11.1,", "(1)"},
 	{"codes without a way back", CodeCoverage, "code: urgency}¦, reverseOnly: {urgent: A}", "code: §urgency}¦", "urgent"},
 }
 

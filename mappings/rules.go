@@ -149,7 +149,31 @@ func (c *compiler) rule(u *unit, def ruleDef, outer *op, in *nest) *op {
 	}
 	c.stars(u, def, o)
 	c.writer(u, o)
+	c.firstOfMany(u, def, o)
 	return o
+}
+
+// firstOfMany warns of a path without an index into a field that repeats: what follows the first isn't carried.
+func (c *compiler) firstOfMany(u *unit, def ruleDef, o *op) {
+	for i, ref := range o.v2 {
+		p := ref.path
+		if ref.field == 0 || p.field == 0 || p.pick.kind != pickFirst || ref.repSel != nil || takesAll(o.lens) || !o.forward {
+			continue
+		}
+		if s := c.dict.Segment(ref.segment); s != nil && s.Field(int(ref.field)) != nil && s.Field(int(ref.field)).Repeats() {
+			u.r.add(CodeFirstOfMany, at(textAt(def.v2, i), def.at), "%s-%d repeats in HL7 v%s, and only the first is carried: say (1) if that is meant, or (*).", ref.segment, ref.field, c.dict.Version())
+		}
+	}
+}
+
+// takesAll says whether a lens takes further repetitions as lines, or refuses them.
+func takesAll(l *lens) bool { return l == textLens || l == lineLens || l == textBase64Lens }
+
+func textAt(list []text, i int) pos {
+	if i < len(list) {
+		return list[i].at
+	}
+	return pos{}
 }
 
 // paths binds both sides of a rule. The FHIR side decides the frame.
