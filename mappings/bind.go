@@ -246,11 +246,11 @@ func (c *compiler) v2Selector(u *unit, p pick, ofSegment bool, t text) *v2Select
 	source, set, at := p.text, text{}, t.at
 	if p.slice != "" {
 		s := u.slices[p.slice]
-		if s == nil || !s.def.v2Match.set() {
+		if !s.v2Match.set() {
 			u.r.add(CodeName, t.at, "There is no slice %q with a v2 side%s.", p.slice, meant(p.slice, keys(u.slices)))
 			return nil
 		}
-		source, set, at = s.def.v2Match.s, s.def.v2Set, s.def.v2Match.at
+		source, set, at = s.v2Match.s, s.v2Set, s.v2Match.at
 	}
 	sel := &v2Selector{source: source}
 	alts, err := parseSelector(source, u.expand)

@@ -103,11 +103,11 @@ func (c *compiler) fhirSelector(u *unit, p pick, elem *fhir.Type, t text) *fhirS
 	source, set, at := p.text, text{}, t.at
 	if p.slice != "" {
 		s := u.slices[p.slice]
-		if s == nil || !s.def.fhirMatch.set() {
+		if !s.fhirMatch.set() {
 			u.r.add(CodeName, t.at, "There is no slice %q with a fhir side%s.", p.slice, meant(p.slice, keys(u.slices)))
 			return nil
 		}
-		source, set, at = s.def.fhirMatch.s, s.def.fhirSet, s.def.fhirMatch.at
+		source, set, at = s.fhirMatch.s, s.fhirSet, s.fhirMatch.at
 	}
 	sel := &fhirSelector{source: source}
 	alts, err := parseSelector(source, u.expand)

@@ -314,8 +314,6 @@ func (m *Map) program(version string) *program {
 	return m.programs[best]
 }
 
-func dictionary(version string) (*hl7v2.Dict, error) { return hl7v2.Dictionary(version) }
-
 // origin is the lineage of one leaf: from a v2 place to a FHIR node, or from a node to a v2 place.
 type origin struct {
 	rule *op

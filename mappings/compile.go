@@ -15,15 +15,10 @@ type unit struct {
 	doc    *document
 	r      *reporter
 	names  map[string]string
-	slices map[string]*slice
+	slices map[string]sliceDef
 	codes  map[string]*codeMap
 	it     *frame // of a block
 	prefix string // of rule ids: pat.
-}
-
-type slice struct {
-	def  sliceDef
-	used bool
 }
 
 // compiler makes the program of one version.
@@ -75,7 +70,7 @@ func compileVersion(src *source, blocks map[string]*source, concepts map[string]
 
 // unit resolves a file's names, slices and code maps.
 func (c *compiler) unit(src *source, it *frame, prefix string) *unit {
-	u := &unit{doc: src.doc, r: src.r, names: map[string]string{"silta": profiles.Base}, slices: map[string]*slice{},
+	u := &unit{doc: src.doc, r: src.r, names: map[string]string{"silta": profiles.Base}, slices: map[string]sliceDef{},
 		codes: map[string]*codeMap{}, it: it, prefix: prefix}
 	for _, n := range src.doc.names {
 		if _, twice := u.names[n.name.s]; twice {
@@ -84,7 +79,7 @@ func (c *compiler) unit(src *source, it *frame, prefix string) *unit {
 		u.names[n.name.s] = u.constant(n.value)
 	}
 	for _, s := range src.doc.slices {
-		u.slices[s.name.s] = &slice{def: s}
+		u.slices[s.name.s] = s
 	}
 	for _, def := range src.doc.codes {
 		if !def.use.set() {

@@ -295,7 +295,7 @@ func (f *forward) finish(o *op, refs []*fhirRef, nodes []*node, at spot) {
 func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault) {
 	code := c.text()
 	if code == "" {
-		return f.alternative(&op{v2: nil, orV2: nil}, at)
+		return false, nil
 	}
 	to, ok := lookup(o.code.forward, code)
 	if !ok {

@@ -75,9 +75,7 @@ func (p *putter) deep(i int, n, m int16, text string) {
 	}
 }
 
-var lenses = map[string]*lens{}
-
-// defineLenses lists the library in one place; its order is that in which a lens is chosen for a pair of types.
+// library lists the lenses; its order is that in which one is chosen for a pair of types.
 var library = []*lens{
 	stringLens, lineLens, textLens, textBase64Lens,
 	dateLens, datetimeLens, instantLens, periodLens, instantsLens, startDurationLens, minutesLens,

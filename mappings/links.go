@@ -3,6 +3,8 @@ package mappings
 import (
 	"strconv"
 	"strings"
+
+	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
 func (c *compiler) constant(u *unit, def constDef) {
@@ -224,7 +226,7 @@ func (c *compiler) elsewhereSegment(id string) bool {
 		}
 	}
 	for _, v := range c.versions {
-		if d, err := dictionary(v); err == nil && d.Segment(id) != nil {
+		if d, err := hl7v2.Dictionary(v); err == nil && d.Segment(id) != nil {
 			return true
 		}
 	}
