@@ -18,6 +18,13 @@ const window = 4096
 // commitEvery is how late the low watermarks are committed.
 const commitEvery = time.Second
 
+// A member that says nothing for session is taken for dead, and its partitions move; one that is asked to hand over has
+// handover to finish what runs.
+const (
+	session  = 10 * time.Second
+	handover = 30 * time.Second
+)
+
 // groupName is the Kafka group. Each topic has one of its own, so that a change of one leaves the others alone.
 func groupName(topic, group string) string { return group + "/" + topic }
 
@@ -78,7 +85,8 @@ func (b *Bus) Consume(ctx context.Context, topic, group string, lanes int, handl
 	defer b.leave(sub)
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.c.Brokers...), kgo.ConsumeTopics(topic), kgo.ConsumerGroup(groupName(topic, group)),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.BlockRebalanceOnPoll(),
-		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(commitEvery), kgo.FetchMaxBytes(8<<20), kgo.OnPartitionsRevoked(c.revoked), kgo.OnPartitionsLost(c.lost))
+		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(commitEvery), kgo.FetchMaxBytes(8<<20), kgo.SessionTimeout(session), kgo.RebalanceTimeout(handover), kgo.HeartbeatInterval(session/10),
+		kgo.OnPartitionsRevoked(c.revoked), kgo.OnPartitionsLost(c.lost))
 	if err != nil {
 		return unreachable(err)
 	}

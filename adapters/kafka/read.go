@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -63,21 +64,48 @@ func (b *Bus) Replay(ctx context.Context, choice contracts.Replay, each func(con
 // bounds gives the first offset of each partition, from a time on if one is given, and the first one that isn't
 // written yet.
 func (b *Bus) bounds(ctx context.Context, topic string, since time.Time) (from, to map[int32]int64, err error) {
-	first, err := b.admin.ListStartOffsets(ctx, topic)
-	if err == nil && !since.IsZero() {
-		first, err = b.admin.ListOffsetsAfterMilli(ctx, since.UnixMilli(), topic)
-	}
-	if err = errors.Join(err, first.Error()); err != nil {
+	var first, last kadm.ListedOffsets
+	if err := settled(ctx, func() (err error) {
+		if first, err = b.admin.ListStartOffsets(ctx, topic); err == nil && !since.IsZero() {
+			first, err = b.admin.ListOffsetsAfterMilli(ctx, since.UnixMilli(), topic)
+		}
+		return errors.Join(err, first.Error())
+	}); err != nil {
 		return nil, nil, fetchFault(err)
 	}
-	last, err := b.admin.ListEndOffsets(ctx, topic)
-	if err = errors.Join(err, last.Error()); err != nil {
+	if err := settled(ctx, func() (err error) {
+		last, err = b.admin.ListEndOffsets(ctx, topic)
+		return errors.Join(err, last.Error())
+	}); err != nil {
 		return nil, nil, fetchFault(err)
 	}
 	from, to = map[int32]int64{}, map[int32]int64{}
 	first.Each(func(o kadm.ListedOffset) { from[o.Partition] = o.Offset })
 	last.Each(func(o kadm.ListedOffset) { to[o.Partition] = o.Offset })
 	return from, to, nil
+}
+
+// settling is how long a topic or group may take to find its leader or coordinator.
+const settling = 10 * time.Second
+
+// settled asks again while the cluster answers that it is still settling: a topic that was just made has no leader yet,
+// and a group's coordinator loads what it knows.
+func settled(ctx context.Context, ask func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	for {
+		err := ask()
+		if err == nil || !kerr.IsRetriable(err) {
+			return err
+		}
+		t := time.NewTimer(50 * time.Millisecond)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
 }
 
 // scan reads the partitions of a topic between bounds, with a client of its own.
@@ -122,8 +150,11 @@ func (b *Bus) Lag(ctx context.Context, topic, group string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	committed, err := b.admin.FetchOffsets(ctx, groupName(topic, group))
-	if err = errors.Join(err, committed.Error()); err != nil {
+	var committed kadm.OffsetResponses
+	if err := settled(ctx, func() (err error) {
+		committed, err = b.admin.FetchOffsets(ctx, groupName(topic, group))
+		return errors.Join(err, committed.Error())
+	}); err != nil {
 		return 0, fetchFault(err)
 	}
 	b.mu.Lock()
