@@ -165,8 +165,8 @@ func await[T any](t *testing.T, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(time.Minute):
-		t.Fatal("no sign for a minute")
+	case <-time.After(3 * time.Minute):
+		t.Fatal("no sign for three minutes")
 		panic("unreachable")
 	}
 }

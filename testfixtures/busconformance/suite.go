@@ -15,6 +15,9 @@ import (
 	"github.com/hoitosilta/silta/hub"
 )
 
+// patience is how long a test waits for a sign. A Kafka group may take a minute to notice that a member is gone.
+const patience = 3 * time.Minute
+
 // Harness is a bus under test, without any record.
 type Harness struct {
 	Bus    hub.Bus
@@ -52,7 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"a healthy bus says so", healthy},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			h := open(t)
 			s := &suite{T: t, Harness: h, ctx: ctx}
@@ -133,7 +136,7 @@ func (s *suite) consume(topic, group string, lanes int, handle func(context.Cont
 				if err != nil {
 					s.Errorf("consume: %v", err)
 				}
-			case <-time.After(time.Minute):
+			case <-time.After(patience):
 				s.Error("consume doesn't end")
 			}
 		})
