@@ -37,7 +37,7 @@ const readers = 6
 
 // Ledger is an open ledger. Its methods may be called at once from many goroutines.
 type Ledger struct {
-	reads  *sql.DB
+	reads  *pool
 	writes *sql.DB
 	w      *writer
 	closed sync.Once
@@ -72,7 +72,8 @@ func (l *Ledger) open(path string) error {
 	if l.w, err = newWriter(l.writes); err != nil {
 		return err
 	}
-	if l.reads, err = sql.Open("sqlite", source(path, "query_only(1)")); err != nil {
+	reads, err := sql.Open("sqlite", source(path, "query_only(1)"))
+	if l.reads = (&pool{DB: reads}); err != nil {
 		return fmt.Errorf("open for reading: %w", err)
 	}
 	l.reads.SetMaxOpenConns(readers)
@@ -136,7 +137,11 @@ func (l *Ledger) Close() error {
 
 func (l *Ledger) closePools() error {
 	var first error
-	for _, db := range []*sql.DB{l.reads, l.writes} {
+	pools := []*sql.DB{l.writes}
+	if l.reads != nil {
+		pools = append(pools, l.reads.DB)
+	}
+	for _, db := range pools {
 		if db == nil {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -15,6 +16,28 @@ type rowScanner interface{ Scan(...any) error }
 // asker runs a query: the pool, or a transaction where several queries must see the same moment.
 type asker interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+// pool is a connection pool that prepares each query once. The texts are few: those of this package.
+type pool struct {
+	*sql.DB
+	prepared sync.Map // text to *sql.Stmt; closed with the database
+}
+
+// QueryContext runs a query by its prepared statement.
+func (p *pool) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	held, ok := p.prepared.Load(text)
+	if !ok {
+		s, err := p.PrepareContext(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		var other bool
+		if held, other = p.prepared.LoadOrStore(text, s); other {
+			_ = s.Close() // somebody prepared it meanwhile
+		}
+	}
+	return held.(*sql.Stmt).QueryContext(ctx, args...)
 }
 
 // all reads every row of a query.
