@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // contracts name time zones, and a small machine may have none
 
 	"github.com/spf13/cobra"
 )
