@@ -61,6 +61,7 @@ const (
 	CodeDiffers       = "MAP-216"
 	CodeRegrouped     = "MAP-217"
 	CodeUnmappedBack  = "MAP-218"
+	CodeUnread        = "MAP-219"
 	CodeOverlapHour   = "MAP-230"
 	CodeTwoSlices     = "MAP-231"
 	CodeCaseFailed    = "MAP-300"
@@ -129,6 +130,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeDiffers, "Two places that should hold the same differ; the first was written."},
 	{CodeRegrouped, "A written segment would be read into another group."},
 	{CodeUnmappedBack, "A code that the code map doesn't know on the way back."},
+	{CodeUnread, "A field of the v2 message that no rule of the map reads, or of which it reads a part. The canonical message goes on without it; add a rule, or ignore it for a reason."},
 	{CodeOverlapHour, "A local time in the hour that comes twice in autumn; the first one was taken."},
 	{CodeTwoSlices, "An element matches two slices; the first one declared was taken."},
 	{CodeCaseFailed, "A case's result differs from what it says."},

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
 )
 
@@ -274,12 +275,14 @@ func (f *forward) result() *Result {
 	return r
 }
 
-// coverage counts what was read, or is ignored for a reason, and names the rest.
+// coverage counts what was read, or is ignored for a reason, and names the rest: each component in Unread, each
+// repetition of a field in a finding.
 func (f *forward) coverage(r *Result) {
-	total, read := 0, 0
+	total, read, found := 0, 0, 0
 	for i := range f.d.segments {
 		s := &f.d.segments[i]
 		var last place
+		var told place
 		for j := range s.leaves {
 			l := &s.leaves[j]
 			total++
@@ -291,12 +294,42 @@ func (f *forward) coverage(r *Result) {
 				last = here
 				r.Unread = append(r.Unread, unreadPlace(s, l))
 			}
+			if here := (place{seg: s, field: l.field, rep: l.rep}); here != told {
+				told = here
+				if found++; found <= mostUnread {
+					r.Findings = append(r.Findings, unread(s, l))
+				}
+			}
 		}
+	}
+	if found > mostUnread {
+		r.Findings[len(r.Findings)-1].Public = "Nothing carries this, and what is unread behind it, into the canonical message."
 	}
 	r.Coverage = 1
 	if total > 0 {
 		r.Coverage = float64(read) / float64(total)
 	}
+}
+
+// mostUnread bounds the findings of one message: who sends a million repetitions must not fill the ledger.
+const mostUnread = 200
+
+// unread tells of a repetition of a field that isn't carried, or not as a whole.
+func unread(s *segment, l *leaf) *contracts.Fault {
+	p := place{seg: s, field: l.field}
+	if l.rep > 1 {
+		p.rep = l.rep
+	}
+	text := "Nothing carries this into the canonical message."
+	for i := range s.leaves {
+		if other := &s.leaves[i]; other.field == l.field && other.rep == l.rep && other.read {
+			text = "Nothing carries a part of this into the canonical message."
+			break
+		}
+	}
+	loss := contracts.Faultf(contracts.Loss, CodeUnread, p.String(), "%s", text)
+	loss.Grade = contracts.GradeNote
+	return loss
 }
 
 // unreadPlace names a leaf as briefly as it is unambiguous: PV1-7, PID-3(2).4.

@@ -309,6 +309,9 @@ var xtnLens = &lens{name: "xtn", cells: 1, elements: 1, v2: []string{"XTN", "TN"
 		g.put(n, "value", value)
 		switch {
 		case kind == "CP" && system == "phone":
+			if use == "PRN" {
+				c.part(2) // what the way back writes for every mobile phone
+			}
 			c.part(3)
 			g.put(n, "use", "mobile")
 		case pairTo(phoneUses, use) != "":
