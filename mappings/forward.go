@@ -183,7 +183,10 @@ func (f *forward) add(fr *frame, g *group, seg *segment, rep int16) bool {
 func (f *forward) anchors(fr *frame) {
 	for i := range f.d.segments {
 		s := &f.d.segments[i]
-		if s.id != fr.anchor || fr.selector != nil && !s.matches(fr.selector, 0) || fr.rest && s.matchesAny(fr.rivals, 0) {
+		if s.id != fr.anchor || fr.selector != nil && !s.matches(fr.selector, 0) || fr.rest && s.matchesAny(fr.rivals, 0) && f.claimed(fr, s) {
+			continue
+		}
+		if !fr.each && fr.selector != nil && f.firstOf(fr) != s {
 			continue
 		}
 		if fr.field == 0 {
@@ -201,6 +204,55 @@ func (f *forward) anchors(fr *frame) {
 			f.add(fr, s.group, s, r)
 		}
 	}
+}
+
+// claimed says whether another frame takes the segment: one with `each` all that its selector matches, any other the
+// first of them, so that the rest has the further ones.
+func (f *forward) claimed(rest *frame, s *segment) bool {
+	for _, fr := range f.p.frames {
+		if fr == rest || fr.anchor != rest.anchor || fr.selector == nil || !s.matches(fr.selector, 0) {
+			continue
+		}
+		if fr.each || f.firstOf(fr) == s {
+			return true
+		}
+	}
+	return false
+}
+
+// firstOf is the segment that a frame without `each` stands for: the first that its selector matches and that says
+// more than the selector, else the first.
+func (f *forward) firstOf(fr *frame) *segment {
+	var bare *segment
+	for i := range f.d.segments {
+		s := &f.d.segments[i]
+		if s.id != fr.anchor || !s.matches(fr.selector, 0) {
+			continue
+		}
+		if s.says(fr.selector) {
+			return s
+		}
+		if bare == nil {
+			bare = s
+		}
+	}
+	return bare
+}
+
+// says whether something stands in the segment beside the fields that the selector compares.
+func (s *segment) says(sel *v2Selector) bool {
+	for i := range s.leaves {
+		l, compared := &s.leaves[i], false
+		for _, alt := range sel.alts {
+			for j := range alt {
+				compared = compared || alt[j].field == l.field
+			}
+		}
+		if !compared && !l.null {
+			return true
+		}
+	}
+	return false
 }
 
 // parentOf finds the parent's instance that the anchor belongs to: the one of the same segment, else the one whose

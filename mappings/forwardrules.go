@@ -263,6 +263,9 @@ func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *c
 		}
 		g.out = append(g.out, n)
 	}
+	if !o.backward && f.taken(g.out[0], o, cells[0]) {
+		return false, nil
+	}
 	f.op = o
 	f.d.last = firstPlace(cells)
 	if o.prefix != "" {
@@ -272,6 +275,12 @@ func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *c
 	}
 	f.finish(o, refs, g.out, at)
 	return true, nil
+}
+
+// taken says whether another rule has written something else there. A rule that has no way back doesn't replace it: its
+// source stays unread, and so is told.
+func (f *forward) taken(n *node, o *op, c cell) bool {
+	return n.rule != nil && n.rule != o && n.kind != fhir.KindObject && n.kind != fhir.KindAbsent && n.text != peek(c)
 }
 
 // finish writes the constants of the selectors and of `set`.
