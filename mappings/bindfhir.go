@@ -197,7 +197,11 @@ func (c *compiler) settleClaims() {
 			}
 			for _, other := range places {
 				if other.sel != nil && other.sel != p.sel {
-					p.claims = append(p.claims, other.sel)
+					took := claim{sel: other.sel}
+					if other.pick.kind == pickIndex {
+						took.index = other.pick.index
+					}
+					p.claims = append(p.claims, took)
 				} else if other.pick.kind == pickIndex {
 					p.claimed = append(p.claimed, other.pick.index)
 				}

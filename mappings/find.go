@@ -51,13 +51,19 @@ func newFinder(p *program, a *arena, tree *fhir.Tree, origin *finder) (*finder, 
 	return f, nil
 }
 
-// inline puts the data of Binary entries into the attachments that lead to them by url, so that lenses find it there.
+// inline makes attachments ready for lenses: data that a url leads to stands in the attachment, text in UTF-8.
 func (f *finder) inline(n *node) {
 	for k := n.first; k != nil; k = k.next {
 		if k.kind == fhir.KindObject {
 			f.inline(k)
 		}
 	}
+	f.embed(n)
+	plainUTF8(n)
+}
+
+// embed puts the data of the Binary that an attachment's url leads to into the attachment.
+func (f *finder) embed(n *node) {
 	url := n.get("url")
 	if url == nil || n.get("contentType") == nil && n.get("data") != nil {
 		return
@@ -357,16 +363,38 @@ func (s *fhirPlace) takes(k *node, index int, f *finder) bool {
 	}
 	switch s.pick.kind {
 	case pickIndex:
+		if s.sel != nil && s.sel.isType == "" {
+			return ordinal(k, s.sel) == s.pick.index
+		}
 		return s.sel != nil || index == s.pick.index
 	case pickRest:
 		for _, c := range s.claims {
-			if c.isType == "" && matchesNode(k, c) {
+			if c.takes(k) {
 				return false
 			}
 		}
 		return !hasInt(s.claimed, index)
 	}
 	return true
+}
+
+// takes says whether the rule of the claim takes a list's element.
+func (c claim) takes(k *node) bool {
+	if c.sel.isType != "" || !matchesNode(k, c.sel) {
+		return false
+	}
+	return c.index == 0 || ordinal(k, c.sel) == c.index
+}
+
+// ordinal counts a list's elements up to k, from 1, that the selector matches.
+func ordinal(k *node, sel *fhirSelector) int {
+	nth := 1
+	for other := k.parent.get(k.name); other != nil && other != k; other = other.follow() {
+		if matchesNode(other, sel) {
+			nth++
+		}
+	}
+	return nth
 }
 
 // orNone stands in for an element that isn't there, so that reads need no check.

@@ -120,11 +120,17 @@ type fhirPlace struct {
 	list    bool
 	pick    pick
 	sel     *fhirSelector
-	claims  []*fhirSelector // of the other rules on this list, for (rest)
+	claims  []claim // of the other rules on this list, for (rest)
 	claimed []int
 	order   int64
 	at      pos
 	unit    *unit
+}
+
+// claim is what another rule takes of a list: all that its selector matches, or with an index only that one of them.
+type claim struct {
+	sel   *fhirSelector
+	index int
 }
 
 func (r *fhirRef) many() bool {

@@ -3,6 +3,7 @@ package mappings
 import (
 	"encoding/base64"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hoitosilta/silta/contracts/fhir"
 )
@@ -45,15 +46,24 @@ func (r *reverse) lens(o *op, at back) (bool, *refusal) {
 	return wrote, refused
 }
 
-// spread writes one element into every segment or repetition that other rules have made, at least into one.
+// spread writes one element into every segment that other rules have made for the path, or into the one repetition.
+// Where there is none, it makes one for what it also reads forward, so that it comes back; what stands in for that, or is
+// only written back, is nothing without the segments.
 func (r *reverse) spread(o *op, at back, n *node) (bool, *refusal) {
 	count := 1
 	if ref := o.v2[0]; ref.path.segPick.many() {
 		count = 0
-		r.group(at.inst).each(ref.segment, func(*outSegment) { count++ })
+		r.group(at.inst).each(ref.segment, func(s *outSegment) {
+			if ref.segSel == nil || len(s.wants) > 0 && s.wants[0].source == ref.segSel.source {
+				count++
+			}
+		})
+		if count == 0 && o.forward && len(r.at(o.fhir[0], at)) > 0 {
+			count = 1
+		}
 	}
 	one := [1]*node{n}
-	for i := range max(count, 1) {
+	for i := range count {
 		if _, no := r.put(o, at, one[:], i); no != nil {
 			return false, no
 		}
@@ -319,6 +329,9 @@ func (r *reverse) split(o *op, at back, n *node) (bool, *refusal) {
 		b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 		if err != nil {
 			return false, &refusal{n, CodeValueBack, "The data isn't base64."}
+		}
+		if !utf8.Valid(b) {
+			return false, &refusal{n, CodeValueBack, "The data isn't text in UTF-8."}
 		}
 		text = string(b)
 	}
