@@ -44,10 +44,37 @@ func (b *Bus) topics(ctx context.Context, config map[string]string, names ...str
 			return unreachable(t.Err)
 		}
 	}
+	if err := settled(ctx, func() error { return b.led(ctx, names) }); err != nil {
+		return unreachable(err)
+	}
 	if b.c.Development {
 		return nil
 	}
 	return b.strong(ctx, names)
+}
+
+// led says whether every partition has a leader. A topic that was just made lacks some for a moment, and a group that
+// begins to read it then shares out only those partitions that it sees, for minutes.
+func (b *Bus) led(ctx context.Context, names []string) error {
+	found, err := b.admin.Metadata(ctx, names...)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		t := found.Topics[name]
+		if t.Err != nil {
+			return t.Err
+		}
+		if len(t.Partitions) == 0 {
+			return kerr.UnknownTopicOrPartition
+		}
+		for _, p := range t.Partitions {
+			if p.Err != nil || p.Leader < 0 {
+				return errors.Join(kerr.LeaderNotAvailable, p.Err)
+			}
+		}
+	}
+	return nil
 }
 
 // strong checks topics that may have been made by somebody else.
