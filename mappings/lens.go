@@ -83,7 +83,7 @@ var library = []*lens{
 	cxLens, cxPartsLens, eiLens, eiReferenceLens, plnLens, plLens, xonLens, controlIDLens,
 	hdEndpointLens, hdReferenceLens, hdDestinationLens,
 	xpnLens, xpnPartsLens, xcnLens, xadLens, xtnLens,
-	quantityLens, edLens, rpLens,
+	quantityLens, snQuantityLens, edLens, rpLens,
 }
 
 func lensNamed(name string) *lens {

@@ -180,42 +180,86 @@ var quantityLens = &lens{name: "quantity", cells: 2, elements: 1, v2: []string{"
 		if !ok {
 			return "This isn't a number."
 		}
-		n, unit := g.out[0], g.in[1]
-		g.number(n, "value", value)
-		code, text, system := unit.part(1), unit.part(2), unit.part(3)
-		if text == "" {
-			text = code
-		}
-		g.put(n, "unit", text)
-		if system != "" && code != "" {
-			g.put(n, "system", systemURL(system))
-			unit.part(1)
-			g.put(n, "code", code)
-		}
+		g.quantity(value)
 		return ""
 	},
 	put: func(p *putter) string {
-		n := p.in[0]
-		if n.peek("comparator") != "" {
+		if p.in[0].peek("comparator") != "" {
 			return "The quantity has a comparator, which a plain number can't say."
 		}
-		value := n.peek("value")
-		if plain, ok := decimal(value); !ok || plain != value {
-			return "This isn't a number in the form that HL7 v2 takes."
+		return p.quantity(1)
+	}}
+
+// comparators are those of table SN-1 that a Quantity has too; = is what it says without one.
+var comparators = []string{"<", "<=", ">=", ">"}
+
+// snQuantityLens pairs a structured numeric of one number, with or without a comparator, and its unit with a Quantity.
+// Ranges, ratios and categories aren't quantities.
+var snQuantityLens = &lens{name: "sn-quantity", cells: 2, elements: 1, v2: []string{"SN", "varies"}, fhir: []string{"Quantity", "SimpleQuantity"},
+	get: func(g *getter) string {
+		c := g.in[0]
+		comparator := strings.TrimSpace(peek(c.down(1)))
+		value, ok := decimal(strings.TrimSpace(peek(c.down(2))))
+		if !ok || peek(c.down(3)) != "" || peek(c.down(4)) != "" {
+			return "This isn't one number."
 		}
-		p.set(0, 1, n.read("value"))
-		unit, code := n.read("unit"), n.read("code")
-		if code == "" {
-			p.set(1, 1, unit)
-			return ""
+		switch {
+		case has(comparators, comparator):
+			c.part(1)
+			g.put(g.out[0], "comparator", comparator)
+		case comparator == "=":
+			c.part(1)
+		case comparator != "":
+			return "A quantity doesn't have this comparator."
 		}
-		p.set(1, 1, code)
-		if unit != code {
-			p.set(1, 2, unit)
+		c.part(2)
+		g.quantity(value)
+		return ""
+	},
+	put: func(p *putter) string {
+		if why := p.quantity(2); why != "" {
+			return why
 		}
-		p.set(1, 3, systemName(n.read("system")))
+		p.set(0, 1, p.in[0].read("comparator"))
 		return ""
 	}}
+
+// quantity writes the number and the unit, the second cell.
+func (g *getter) quantity(value string) {
+	n, unit := g.out[0], g.in[1]
+	g.number(n, "value", value)
+	code, text, system := unit.part(1), unit.part(2), unit.part(3)
+	if text == "" {
+		text = code
+	}
+	g.put(n, "unit", text)
+	if system != "" && code != "" {
+		g.put(n, "system", systemURL(system))
+		unit.part(1)
+		g.put(n, "code", code)
+	}
+}
+
+// quantity writes the number into a component of the first cell and the unit into the second.
+func (p *putter) quantity(at int16) string {
+	n := p.in[0]
+	value := n.peek("value")
+	if plain, ok := decimal(value); !ok || plain != value {
+		return "This isn't a number in the form that HL7 v2 takes."
+	}
+	p.set(0, at, n.read("value"))
+	unit, code := n.read("unit"), n.read("code")
+	if code == "" {
+		p.set(1, 1, unit)
+		return ""
+	}
+	p.set(1, 1, code)
+	if unit != code {
+		p.set(1, 2, unit)
+	}
+	p.set(1, 3, systemName(n.read("system")))
+	return ""
+}
 
 // decimal gives an NM as a JSON number: a sign + and leading zeros go, a bare point gets its zero.
 func decimal(s string) (string, bool) {
