@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -117,11 +118,17 @@ func (h *Hub) thread(ctx context.Context, journey, origin contracts.ID) (thread,
 	return thread{journey, &e}, nil
 }
 
+// lookup gives what the first of the values names that names anything. A message that parked before it had a journey
+// has identifiers too, so that people find it; they say nothing here.
 func (h *Hub) lookup(ctx context.Context, partner, kind string, values []string) ([]contracts.Identifier, error) {
 	for _, v := range values {
 		hits, err := h.ledger.Lookup(ctx, partner, kind, v)
-		if err != nil || len(hits) > 0 {
-			return hits, err
+		if err != nil {
+			return nil, err
+		}
+		hits = slices.DeleteFunc(hits, func(hit contracts.Identifier) bool { return hit.Journey == "" })
+		if len(hits) > 0 {
+			return hits, nil
 		}
 	}
 	return nil, nil

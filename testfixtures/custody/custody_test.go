@@ -329,3 +329,39 @@ func TestWhatKeepsNoOrderHoldsUpNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// An answer by the referral's id that comes before its referral waits, and is matched when the referral is there; and
+// what parks before it has a journey leaves nothing behind that could be taken for one.
+func TestAnEarlyAnswerFindsItsReferral(t *testing.T) {
+	h := open(t)
+	early := strings.Replace(string(answer("H-1", "response-accepted", "NOBODYS")), `"status":"accepted"`,
+		`"identifier":[{"type":{"coding":[{"code":"PLAC"}]},"value":"R-1"}],"status":"accepted"`, 1)
+	h.send("hus", []byte(early))
+	h.await(contracts.StepWaiting, "H-1")
+	h.send("clinic", message("C-1", "request", "R-1", "one"))
+	h.hus.await(t, 1)
+	if err := h.hub.Release(t.Context(), "H-1", "", "op"); err != nil && contracts.KindOf(err) != contracts.NotFound {
+		t.Fatal(err)
+	}
+	h.clinic.await(t, 1)
+	if body := string(h.clinic.parcels()[0].Body.Bytes()); !strings.Contains(body, `"response":{"identifier":"C-1"`) {
+		t.Error("the early answer doesn't name the referral's message")
+	}
+}
+
+func TestAReferralGoesOnAfterItsFirstMessageWasStopped(t *testing.T) {
+	h := open(t)
+	h.send("clinic", message("C-1", "contact", "R-1", "no route takes it"))
+	h.await(contracts.StepParked, "C-1")
+	h.send("clinic", message("C-2", "request", "R-1", "waits"))
+	h.await(contracts.StepWaiting, "C-2")
+	if err := h.hub.Stop(t.Context(), "C-1", "", "op"); err != nil {
+		t.Fatal(err)
+	}
+	h.hus.await(t, 1)
+	h.send("clinic", message("C-3", "update", "R-1", "new"))
+	h.hus.await(t, 1)
+	if got := h.hus.order(t, "R-1"); !slices.Equal(got, []string{"waits", "new"}) {
+		t.Errorf("HUS got %v", got)
+	}
+}
