@@ -1,0 +1,38 @@
+package mappings
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// A message of a great many unread repetitions is taken, and its findings stay few: notes, which stop nothing.
+func TestUnreadFieldsAreToldWithinBounds(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "MSH|^~\\&|A|B|C|D|20260302||REF^I12^REF_I12|1|P|2.5.1||||||UNICODE UTF-8\rRF1|P|R||||L1\rPRD|RP|Aho\r" +
+		"PID|1||1||Virtanen\rZAA|" + strings.Repeat("x~", 5000) + "x\r"
+	msg, err := hl7v2.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Findings) != mostUnread {
+		t.Fatalf("%d findings, want %d", len(res.Findings), mostUnread)
+	}
+	for _, f := range res.Findings {
+		if f.Kind != contracts.Loss || f.Code != CodeUnread || f.Grade != contracts.GradeNote || !strings.HasPrefix(f.At, "ZAA-1") {
+			t.Fatalf("not a note about an unread field: %v", f)
+		}
+	}
+	if last := res.Findings[mostUnread-1]; last.Public == res.Findings[0].Public {
+		t.Error("the last finding doesn't say that more is unread behind it")
+	}
+}
