@@ -85,6 +85,10 @@ func readYAML(r *reporter, data []byte) *value {
 			r.add(CodeQuote, pos{i + 1, m[2] + 1}, "Quote this: brackets in an unquoted text are YAML's, not the path's.")
 		}
 	}
+	if at, deep := tooDeep(data); deep {
+		r.add(CodeYAML, at, "A map file has at most %d bytes, and nests at most %d deep.", maxBytes, maxDepth)
+		return nil
+	}
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		if len(r.faults) == 0 {
@@ -97,6 +101,49 @@ func readYAML(r *reporter, data []byte) *value {
 		return nil
 	}
 	return r.convert(file.Docs[0].Body)
+}
+
+// The parser's time grows steeply with nesting. Maps nest about ten deep, and the largest has some ten thousand bytes.
+const (
+	maxBytes = 1 << 20
+	maxDepth = 100
+)
+
+// tooDeep says where a file passes the limits: by brackets that stay open, by indicators of lists and keys on one line,
+// or by its size. Quotes and comments end with their line here, so brackets in them can't add up.
+func tooDeep(data []byte) (pos, bool) {
+	if len(data) > maxBytes {
+		return pos{1, 1}, true
+	}
+	open, line := 0, 0
+	for text := range strings.Lines(string(data)) {
+		line++
+		quote, entries, start := byte(0), 0, true
+		for i := range len(text) {
+			switch c := text[i]; {
+			case quote != 0:
+				if c == quote {
+					quote = 0
+				}
+			case c == '"' || c == '\'' && (i == 0 || strings.IndexByte(" [{,", text[i-1]) >= 0):
+				quote = c
+			case c == '#' && (i == 0 || text[i-1] == ' '):
+				quote = '\n'
+			case c == '[' || c == '{':
+				open++
+			case c == ']' || c == '}':
+				open = max(open-1, 0)
+			case (c == '-' || c == '?') && i+1 < len(text) && text[i+1] == ' ' && start:
+				entries++
+			case c != ' ':
+				start = false
+			}
+			if open+entries > maxDepth {
+				return pos{line, i + 1}, true
+			}
+		}
+	}
+	return pos{}, false
 }
 
 func insideQuotes(before string) bool {
