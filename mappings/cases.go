@@ -308,10 +308,31 @@ func (t *caseRun) back(msg *hl7v2.Message) {
 			g = got[i]
 		}
 		if w != g {
-			t.fail("back.hl7", CodeCaseFailed, "Segment %d differs.\n\t\twant %s\n\t\tgot  %s", i+1, w, g)
+			t.fail("back.hl7", CodeCaseFailed, "Segment %d differs: want %s, got %s.", i+1, unlike(w, g), unlike(g, w))
 			return
 		}
 	}
+}
+
+// unlike names a segment and its first field that isn't as in the other, without its value.
+func unlike(segment, other string) string {
+	if segment == "" {
+		return "none"
+	}
+	fields, others := strings.Split(segment, "|"), strings.Split(other, "|")
+	for i, field := range fields {
+		if i >= len(others) || field != others[i] {
+			n := i
+			if fields[0] == "MSH" {
+				n++ // MSH-1 is the separator itself
+			}
+			if i == 0 {
+				return fields[0]
+			}
+			return fields[0] + "-" + itoa(n) + " otherwise"
+		}
+	}
+	return fields[0] + " to its end"
 }
 
 func er7(msg *hl7v2.Message) string {
