@@ -4,6 +4,7 @@ GO ?= go
 GOFLAGS += -buildvcs=false # a checkout that belongs to somebody else builds too
 export GOFLAGS
 export CGO_ENABLED ?= 0
+export HOME ?= $(shell getent passwd $$(id -u) | cut -d: -f6)
 
 .DEFAULT_GOAL := build
 .PHONY: build check style test demo bench fuzz generate golden setup
@@ -16,14 +17,15 @@ check: style               ## format, vet, floors, unit tests: only Go, under a 
 	$(GO) test -short ./...
 
 style:
-	@unformatted=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); \
+	@folders=$$($(GO) list -f '{{.Dir}}' ./...) || exit 1; \
+	unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$folders) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet -tags kafka ./...
 
 # Everything: the race detector, and real Kafka brokers. A later test that needs PostgreSQL or a browser adds them to
 # PACKAGES; none does yet, so they aren't installed.
 test: setup style          ## everything, on a fresh Debian with Go and make
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -tags kafka ./...
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m -tags kafka ./...
 	$(GO) test ./testfixtures/simulation -run Promise -seeds=$(SEEDS)
 
 demo: build                ## a referral crosses and the answers come home
@@ -56,7 +58,7 @@ PACKAGES = gcc libc6-dev default-jre-headless maven
 setup:
 	@command -v gcc >/dev/null && command -v java >/dev/null && command -v mvn >/dev/null && exit 0; \
 	as=; if [ "$$(id -u)" != 0 ]; then sudo -n true 2>/dev/null && as="sudo -n" || \
-	  { echo "The tests need more packages. Type: sudo apt-get install -y --no-install-recommends $(PACKAGES)"; exit 1; }; fi; \
+	  { echo "The tests need more packages. Type: sudo apt-get update && sudo apt-get install -y --no-install-recommends $(PACKAGES)"; exit 1; }; fi; \
 	echo "installing $(PACKAGES)"; \
 	$$as apt-get -qq update >/dev/null && \
 	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(PACKAGES) >/dev/null

@@ -181,6 +181,10 @@ func versionRange(src *source) []string {
 			src.r.add(CodeVersion, t.at, "HL7 versions run from %s to %s.", all[0], all[len(all)-1])
 			continue
 		}
+		if !hl7v2.VersionAtLeast(to, from) {
+			src.r.add(CodeVersion, t.at, "This range of versions is empty: it begins behind its end.")
+			continue
+		}
 		for _, v := range all {
 			if hl7v2.VersionAtLeast(v, from) && hl7v2.VersionAtLeast(to, v) {
 				in[v] = true

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -24,7 +25,19 @@ const pageSize = 4096
 // checkpointPages is how long the WAL grows before it is copied into the file, by the commit that finds it so long.
 const checkpointPages = 4000
 
+// private makes the file before SQLite does, for its owner alone; what SQLite puts beside it has the same mode.
+func private(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
+}
+
 func openWriting(ctx context.Context, file string, set settings) (*sql.DB, error) {
+	if err := private(file); err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", source(file, set,
 		fmt.Sprintf("page_size(%d)", pageSize), "journal_mode(WAL)", "synchronous("+set.synchronous+")",
 		fmt.Sprintf("wal_autocheckpoint(%d)", set.checkpoint), "cache_size(-32768)"))
