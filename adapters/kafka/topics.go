@@ -28,7 +28,9 @@ func (b *Bus) topics(ctx context.Context, config map[string]string, names ...str
 	if b.c.Development {
 		replicas, inSync = -1, 1 // as the cluster does it
 	}
-	settings := map[string]*string{"min.insync.replicas": kadm.StringPtr(strconv.Itoa(inSync))}
+	// Kafka ages records by their own time, and a record's time is the hub's: the cluster's default would delete what
+	// was received long ago and is sent now. Nothing goes by age here unless config says so.
+	settings := map[string]*string{"min.insync.replicas": kadm.StringPtr(strconv.Itoa(inSync)), "retention.ms": kadm.StringPtr("-1")}
 	for name, value := range config {
 		settings[name] = &value
 	}
