@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
@@ -40,7 +41,7 @@ type Map struct {
 }
 
 // Load reads and compiles a catalog from layers, each laid out as Embedded is. A later layer adds maps, blocks and code
-// maps; what an earlier one has under the same name and version stays. The error is contracts.Faults: every fault of
+// maps; what an earlier one has under the same name and version must be the same. The error is contracts.Faults: every fault of
 // every file, with line and column. A layer without the folders is empty; a catalog without any map is a fault.
 func Load(layers ...fs.FS) (*Catalog, error) {
 	set := &reporterSet{}
@@ -52,15 +53,19 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 		for _, src := range readSources(set, layer) {
 			name := src.doc.id.s + "@" + src.doc.version.s
 			if src.doc.block {
-				if _, known := c.blocks[name]; !known {
+				if other, known := c.blocks[name]; known {
+					src.mustEqual(other, name)
+				} else {
 					c.blocks[name] = src
 				}
 				continue
 			}
-			if !slices.ContainsFunc(sources, func(s *source) bool { return s.doc.id.s+"@"+s.doc.version.s == name }) {
-				sources = append(sources, src)
-				layerOf[src] = layer
+			if i := slices.IndexFunc(sources, func(s *source) bool { return s.doc.id.s+"@"+s.doc.version.s == name }); i >= 0 {
+				src.mustEqual(sources[i], name)
+				continue
 			}
+			sources = append(sources, src)
+			layerOf[src] = layer
 		}
 	}
 	for _, src := range sources {
@@ -162,6 +167,14 @@ func compile(src *source, blocks map[string]*source, concepts map[string]*codeMa
 	}
 	m.digest = digest(src, blocks, concepts)
 	return m
+}
+
+// mustEqual refuses a file that says something else than one of an earlier layer under the same name and version:
+// which of the two is meant can't be guessed, and ignoring an edit would be the worst guess.
+func (src *source) mustEqual(other *source, name string) {
+	if !bytes.Equal(src.data, other.data) {
+		src.r.add(CodeDuplicate, src.doc.version.at, "%s is in the catalog already, with other content. Give this one a new version; if you changed what is built in, build again.", name)
+	}
 }
 
 // versionRange lists the dictionary versions that the map is for: exact ones and a..b.
