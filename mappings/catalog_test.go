@@ -1,8 +1,8 @@
 package mappings
 
 import (
-	"io/fs"
 	"bytes"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
