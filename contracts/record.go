@@ -12,8 +12,8 @@ const (
 // OutTopic is where messages for a partner's courier wait, as their final bytes.
 func OutTopic(partner string) string { return "silta.out." + partner }
 
-// ParkTopic keeps the bytes of messages that wait or are parked. For messages that are not translated yet the
-// partner is their sender's name with InSuffix.
+// ParkTopic keeps the bytes of messages that wait or are parked: for a partner's courier, or, where they aren't
+// translated yet, from that partner.
 func ParkTopic(partner string) string { return "silta.park." + partner }
 
 // Record is one entry of a topic.

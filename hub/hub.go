@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -266,13 +265,10 @@ func (h *Hub) writeAside(ctx context.Context) error {
 
 // guard runs one message's work; a panic is a bug that stops this message, not the hub.
 func (h *Hub) guard(stage string, id contracts.ID, work func() error) (err error) {
-	var once sync.Once
 	defer func() {
 		if r := recover(); r != nil {
-			once.Do(func() {
-				h.log.WithFields(logrus.Fields{"stage": stage, "id": id, "bug": fmt.Sprintf("%T", r)}).Error("a bug stopped a message")
-				err = &contracts.Fault{Kind: contracts.Internal, Code: "HUB-001", Op: stage, Public: "A bug in the hub stopped this message. The log names the stage; the message is kept."}
-			})
+			h.log.WithFields(logrus.Fields{"stage": stage, "id": id, "bug": fmt.Sprintf("%T", r)}).Error("a bug stopped a message")
+			err = &contracts.Fault{Kind: contracts.Internal, Code: "HUB-001", Op: stage, Public: "A bug in the hub stopped this message. The log names the stage; the message is kept."}
 		}
 	}()
 	return work()
