@@ -57,13 +57,10 @@ const (
 	CodeUnresolved    = "MAP-212"
 	CodeNoRowBack     = "MAP-213"
 	CodeValueBack     = "MAP-214"
-	CodeNoPlace       = "MAP-215"
-	CodeDiffers       = "MAP-216"
 	CodeRegrouped     = "MAP-217"
 	CodeUnmappedBack  = "MAP-218"
 	CodeUnread        = "MAP-219"
 	CodeOverlapHour   = "MAP-230"
-	CodeTwoSlices     = "MAP-231"
 	CodeCaseFailed    = "MAP-300"
 	CodeLawFailed     = "MAP-301"
 	CodeNoCases       = "MAP-302"
@@ -126,13 +123,10 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeUnresolved, "A reference that leads to nothing in the Bundle."},
 	{CodeNoRowBack, "No row of the table fits these elements on the way back."},
 	{CodeValueBack, "A value that can't be written in the v2 field's type."},
-	{CodeNoPlace, "The version of HL7 v2 that is written has no place for this element."},
-	{CodeDiffers, "Two places that should hold the same differ; the first was written."},
 	{CodeRegrouped, "A written segment would be read into another group."},
 	{CodeUnmappedBack, "A code that the code map doesn't know on the way back."},
 	{CodeUnread, "A field of the v2 message that no rule of the map reads, or of which it reads a part. The canonical message goes on without it; add a rule, or ignore it for a reason."},
 	{CodeOverlapHour, "A local time in the hour that comes twice in autumn; the first one was taken."},
-	{CodeTwoSlices, "An element matches two slices; the first one declared was taken."},
 	{CodeCaseFailed, "A case's result differs from what it says."},
 	{CodeLawFailed, "A law of the language doesn't hold for this input."},
 	{CodeNoCases, "The map has no cases beside it."},
