@@ -3,6 +3,8 @@ package contracts
 import (
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -20,6 +22,10 @@ type Partner struct {
 	Door    Door    `yaml:"door"`
 	Courier Courier `yaml:"courier"`
 	Accepts Accepts `yaml:"accepts"`
+	// Segments describes the segments that the standard doesn't have, by name (ZFI): their fields in order.
+	Segments map[string][]SegmentField `yaml:"segments"`
+	// Rules are what the partner's messages must hold beyond the standard. A message that breaks one parks.
+	Rules []FieldRule `yaml:"rules"`
 	// In chooses the map from this partner's dialect to canonical, by message type: "REF^I12", "REF^*" or "*".
 	// A FHIR partner that speaks the canonical form needs none.
 	In []InMap `yaml:"in"`
@@ -49,7 +55,45 @@ type Dialect struct {
 	Charset string   `yaml:"charset"` // MSH-18 of what is written, and how a message without MSH-18 is read
 	Zone    string   `yaml:"zone"`    // of times without one; Europe/Helsinki
 	Names   HL7Names `yaml:"names"`
+	// How HL7 v2 is read and written where a partner has habits of its own.
+	CharsetAlways   bool     `yaml:"charsetAlways"`   // every message is read in Charset, whatever its MSH-18 says
+	CharsetFallback string   `yaml:"charsetFallback"` // reads a message whose bytes aren't in its own set, with a warning; else it is refused
+	Lacking         string   `yaml:"lacking"`         // a character that Charset lacks: fault or escape; fault
+	Literal         []string `yaml:"literal"`         // text fields in which ^ and & are text, not delimiters: OBX-5, NTE-3
+	Truncation      bool     `yaml:"truncation"`      // MSH-2 is written with the truncation character of 2.7: ^~\&#
 }
+
+// What becomes of a character that the character set of what is written lacks.
+const (
+	LackingFault  = "fault"  // the message parks, with the place
+	LackingEscape = "escape" // it is written as \X..\ with its bytes in UTF-8
+)
+
+// SegmentField is a field of a segment that the standard doesn't have.
+type SegmentField struct {
+	Name      string   `yaml:"name"`      // for people
+	Type      string   `yaml:"type"`      // data type: CE
+	Usage     string   `yaml:"usage"`     // required, optional or forbidden; optional
+	Max       int      `yaml:"max"`       // repetitions; 1, and -1 for any number
+	MaxLength int      `yaml:"maxLength"` // characters of a value; not limited
+	Codes     []string `yaml:"codes"`     // what its first component may be; anything
+}
+
+// FieldRule is what a contract demands of one place of a message.
+type FieldRule struct {
+	For       string   `yaml:"for"`       // message type: REF^I12, REF^* or *; *
+	At        string   `yaml:"at"`        // PID-3, PV1-3.4, OBX-5, or a whole segment: RF1
+	Usage     string   `yaml:"usage"`     // required or forbidden
+	MaxLength int      `yaml:"maxLength"` // characters of the value at the place
+	Codes     []string `yaml:"codes"`     // the values that it may have
+}
+
+// The usages of fields in contracts.
+const (
+	UsageRequired  = "required"
+	UsageOptional  = "optional"
+	UsageForbidden = "forbidden"
+)
 
 // HL7Names are the partner's application and facility (it sends them as MSH-3 and MSH-4) and ours toward it.
 type HL7Names struct {
@@ -67,10 +111,32 @@ type Door struct {
 
 // MLLPDoor is a listener of its own.
 type MLLPDoor struct {
-	Listen   string        `yaml:"listen"`   // 127.0.0.1:2575
-	MaxBytes int           `yaml:"maxBytes"` // of one frame; 32 MB
-	Idle     time.Duration `yaml:"idle"`     // a silent connection is closed after; 10m
-	Read     time.Duration `yaml:"read"`     // a frame that has begun must end within; 1m
+	Listen      string        `yaml:"listen"`      // 127.0.0.1:2575
+	MaxBytes    int           `yaml:"maxBytes"`    // of one frame; 32 MB
+	MaxMessages int           `yaml:"maxMessages"` // in one frame, a batch; 1000
+	Idle        time.Duration `yaml:"idle"`        // a silent connection is closed after; 10m
+	Read        time.Duration `yaml:"read"`        // a frame that has begun must end within; 1m
+	Connections int           `yaml:"connections"` // at once; 200
+	Rate        int           `yaml:"rate"`        // frames a second, of all connections together: faster senders wait; not limited
+	Release     int           `yaml:"release"`     // of MLLP: 1 or 2; 1
+	Several     string        `yaml:"several"`     // several messages in one frame: each, batch or refuse; each
+	TLS         *TLSDoor      `yaml:"tls"`
+	Plain       bool          `yaml:"plain"` // without TLS on an address that isn't this machine's own: a VPN carries it
+}
+
+// How a door answers several messages that come in one frame.
+const (
+	SeveralEach   = "each"   // a frame for each message's acknowledgement
+	SeveralBatch  = "batch"  // one frame with all of them, as a batch
+	SeveralRefuse = "refuse" // the frame is refused
+)
+
+// TLSDoor is a door's side of TLS. The files are read again when they change; open connections stay.
+type TLSDoor struct {
+	CertFile     string   `yaml:"certFile"`     // the door's certificate and its chain, PEM; relative to the configuration's directory
+	KeyFile      string   `yaml:"keyFile"`      // its key, PEM
+	ClientCAFile string   `yaml:"clientCAFile"` // whose certificates a client must show, PEM; without it none is asked for
+	ClientNames  []string `yaml:"clientNames"`  // DNS names or common names of which the client's certificate must have one
 }
 
 // FHIRDoor shares the hub's FHIR listener; the bearer token says who comes.
@@ -87,9 +153,29 @@ type Courier struct {
 
 // MLLPCourier connects to the partner's listener.
 type MLLPCourier struct {
-	To      string        `yaml:"to"`      // host:port
-	Connect time.Duration `yaml:"connect"` // 10s
-	Answer  time.Duration `yaml:"answer"`  // 30s
+	To              string        `yaml:"to"`              // host:port
+	Connect         time.Duration `yaml:"connect"`         // 10s
+	Answer          time.Duration `yaml:"answer"`          // 30s
+	Connections     int           `yaml:"connections"`     // at once; 1
+	Pipeline        int           `yaml:"pipeline"`        // messages in flight on one connection; 1: the next leaves when the last is answered
+	Release         int           `yaml:"release"`         // of MLLP: 1 or 2; 1
+	Acknowledgement string        `yaml:"acknowledgement"` // which one means delivered, in enhanced mode: accept or application; accept
+	TLS             *TLSCourier   `yaml:"tls"`
+	Plain           bool          `yaml:"plain"` // without TLS to an address that isn't this machine's own: a VPN carries it
+}
+
+// Which acknowledgement means delivered where a message asks for both (enhanced mode).
+const (
+	AckAccept      = "accept"      // CA: the partner has the message
+	AckApplication = "application" // AA: the partner's application has taken it; it may come on the courier's connection or through the partner's door
+)
+
+// TLSCourier is a courier's side of TLS. The files are read again when they change.
+type TLSCourier struct {
+	CAFile     string `yaml:"caFile"`     // who may have signed the partner's certificate, PEM; the system's roots without it
+	CertFile   string `yaml:"certFile"`   // our certificate, where the partner asks for one, PEM
+	KeyFile    string `yaml:"keyFile"`    // its key, PEM
+	ServerName string `yaml:"serverName"` // the name in the partner's certificate; the host of `to` without it
 }
 
 // FHIRCourier posts to <url>/$process-message.
@@ -190,20 +276,51 @@ func (p *Partner) defaults() {
 	if p.Dialect.Zone == "" {
 		p.Dialect.Zone = "Europe/Helsinki"
 	}
+	if p.Dialect.Lacking == "" {
+		p.Dialect.Lacking = LackingFault
+	}
 	if d := p.Door.MLLP; d != nil {
-		orSize(&d.MaxBytes)
-		orDuration(&d.Idle, 10*time.Minute)
-		orDuration(&d.Read, time.Minute)
+		d.Defaults()
 	}
 	if d := p.Door.FHIR; d != nil {
 		orSize(&d.MaxBytes)
 	}
 	if c := p.Courier.MLLP; c != nil {
-		orDuration(&c.Connect, 10*time.Second)
-		orDuration(&c.Answer, 30*time.Second)
+		c.Defaults()
 	}
 	if c := p.Courier.FHIR; c != nil {
 		orDuration(&c.Answer, 30*time.Second)
+	}
+}
+
+// Defaults fills in what the contract leaves out.
+func (d *MLLPDoor) Defaults() {
+	orSize(&d.MaxBytes)
+	orNumber(&d.MaxMessages, 1000)
+	orDuration(&d.Idle, 10*time.Minute)
+	orDuration(&d.Read, time.Minute)
+	orNumber(&d.Connections, 200)
+	orNumber(&d.Release, 1)
+	if d.Several == "" {
+		d.Several = SeveralEach
+	}
+}
+
+// Defaults fills in what the contract leaves out.
+func (c *MLLPCourier) Defaults() {
+	orDuration(&c.Connect, 10*time.Second)
+	orDuration(&c.Answer, 30*time.Second)
+	orNumber(&c.Connections, 1)
+	orNumber(&c.Pipeline, 1)
+	orNumber(&c.Release, 1)
+	if c.Acknowledgement == "" {
+		c.Acknowledgement = AckAccept
+	}
+}
+
+func orNumber(n *int, value int) {
+	if *n == 0 {
+		*n = value
 	}
 }
 
@@ -241,11 +358,17 @@ func (p *Partner) check(doc *YAML) Faults {
 	if _, err := time.LoadLocation(p.Dialect.Zone); err != nil {
 		fault("dialect.zone", "No time zone of that name is known.")
 	}
+	if l := p.Dialect.Lacking; l != LackingFault && l != LackingEscape {
+		fault("dialect.lacking", "What becomes of a character that the set lacks is fault or escape.")
+	}
+	if p.Dialect.CharsetAlways && p.Dialect.Charset == "" {
+		fault("dialect.charsetAlways", "The character set in which every message is read must be named: dialect.charset.")
+	}
 	if p.Door.MLLP != nil && p.Door.FHIR != nil {
 		fault("door", "A partner has one door: mllp or fhir.")
 	}
-	if p.Door.MLLP != nil && p.Door.MLLP.Listen == "" {
-		fault("door.mllp", "The door needs an address to listen on.")
+	if d := p.Door.MLLP; d != nil {
+		d.check(fault)
 	}
 	if p.Door.FHIR != nil && p.Door.FHIR.TokenFile == "" {
 		fault("door.fhir", "A FHIR door needs the partner's tokenFile.")
@@ -258,16 +381,108 @@ func (p *Partner) check(doc *YAML) Faults {
 			fault("courier.fhir.url", "The courier needs an http or https address.")
 		}
 	}
-	if c := p.Courier.MLLP; c != nil && c.To == "" {
-		fault("courier.mllp", "The courier needs the partner's host:port.")
+	if c := p.Courier.MLLP; c != nil {
+		c.check(fault)
 	}
 	if c := p.Courier.MLLP; c != nil && p.Dialect.Version == "" {
 		fault("dialect", "A partner that gets HL7 v2 needs the version to write.")
 	}
+	p.checkFields(fault)
 	if n := p.Dialect.Names; p.Courier.MLLP != nil && (n.Application == "" || n.OurApplication == "") {
 		fault("dialect", "A partner that gets HL7 v2 needs names.application and names.ourApplication (MSH-5 and MSH-3).")
 	}
 	return faults
+}
+
+// checkFields checks what the contract says of fields, as far as that needs no knowledge of HL7.
+func (p *Partner) checkFields(fault func(at, format string, args ...any)) {
+	if p.Dialect.Format != FormatV2 && (len(p.Segments) > 0 || len(p.Rules) > 0) {
+		fault("rules", "Segments and rules are of HL7 v2.")
+	}
+	for _, name := range keysOf(p.Segments) {
+		for i, f := range p.Segments[name] {
+			at := fmt.Sprintf("segments.%s[%d]", name, i)
+			if f.Type == "" {
+				fault(at, "A field has a data type: ST, CE, CX …")
+			}
+			if u := f.Usage; u != "" && u != UsageRequired && u != UsageOptional && u != UsageForbidden {
+				fault(at+".usage", "A field is required, optional or forbidden.")
+			}
+			if f.Max < -1 || f.MaxLength < 0 {
+				fault(at, "Repetitions and lengths are positive numbers, and max -1 any number.")
+			}
+		}
+	}
+	for i, r := range p.Rules {
+		at := fmt.Sprintf("rules[%d]", i)
+		switch {
+		case r.At == "":
+			fault(at, "A rule names a place: PID-3, PV1-3.4, or a segment.")
+		case r.Usage != "" && r.Usage != UsageRequired && r.Usage != UsageForbidden:
+			fault(at+".usage", "A rule makes a place required or forbidden.")
+		case r.Usage == "" && r.MaxLength == 0 && len(r.Codes) == 0:
+			fault(at, "A rule demands something: usage, maxLength or codes.")
+		case r.MaxLength < 0:
+			fault(at+".maxLength", "A length is a positive number.")
+		}
+	}
+}
+
+func (d *MLLPDoor) check(fault func(at, format string, args ...any)) {
+	if d.Listen == "" {
+		fault("door.mllp", "The door needs an address to listen on.")
+	} else if d.TLS == nil && !d.Plain && !onThisMachine(d.Listen) {
+		fault("door.mllp.listen", "Others than this machine reach this address: give the door tls, or say `plain: true` where a VPN carries it.")
+	}
+	if d.Several != SeveralEach && d.Several != SeveralBatch && d.Several != SeveralRefuse {
+		fault("door.mllp.several", "Several messages in a frame are answered each, batch or refuse.")
+	}
+	checkRelease(fault, "door.mllp.release", d.Release)
+	if d.MaxBytes < 0 || d.MaxMessages < 0 || d.Connections < 0 || d.Rate < 0 {
+		fault("door.mllp", "A limit can't be negative.")
+	}
+	if t := d.TLS; t != nil {
+		if t.CertFile == "" || t.KeyFile == "" {
+			fault("door.mllp.tls", "TLS needs the door's certFile and keyFile.")
+		}
+		if len(t.ClientNames) > 0 && t.ClientCAFile == "" {
+			fault("door.mllp.tls.clientNames", "Client names can't be trusted without a clientCAFile.")
+		}
+	}
+}
+
+func (c *MLLPCourier) check(fault func(at, format string, args ...any)) {
+	if c.To == "" {
+		fault("courier.mllp", "The courier needs the partner's host:port.")
+	} else if c.TLS == nil && !c.Plain && !onThisMachine(c.To) {
+		fault("courier.mllp.to", "This address isn't this machine's own: give the courier tls, or say `plain: true` where a VPN carries it.")
+	}
+	if c.Acknowledgement != AckAccept && c.Acknowledgement != AckApplication {
+		fault("courier.mllp.acknowledgement", "The acknowledgement that means delivered is accept or application.")
+	}
+	checkRelease(fault, "courier.mllp.release", c.Release)
+	if c.Connections < 0 || c.Pipeline < 0 {
+		fault("courier.mllp", "A number of connections or messages can't be negative.")
+	}
+	if t := c.TLS; t != nil && (t.CertFile == "") != (t.KeyFile == "") {
+		fault("courier.mllp.tls", "A certificate needs its key: certFile and keyFile.")
+	}
+}
+
+func checkRelease(fault func(at, format string, args ...any), at string, release int) {
+	if release != 1 && release != 2 {
+		fault(at, "MLLP has the releases 1 and 2.")
+	}
+}
+
+// onThisMachine says whether an address is reached from this machine alone.
+func onThisMachine(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // CheckPartners checks contracts against each other: ids, addresses and routes.

@@ -83,6 +83,16 @@ func TestFaultsOfContractsHaveTheirPlaces(t *testing.T) {
 		{"wrong type", swap("answer: 5s", "answer: [5]"), []string{"10:40: invalid CFG-001"}},
 		{"wrong format", swap("format: hl7v2", "format: hl7"), []string{"4:3: invalid CFG-003: The format is"}},
 		{"unknown zone", swap("  version: 2.5.1", "  version: 2.5.1\n  zone: Europe/Helsingfors"), []string{"6:3: invalid CFG-003: No time zone"}},
+		{"a door that others reach", swap("127.0.0.1:2575", "0.0.0.0:2575"), []string{"8:10: invalid CFG-003: Others than this machine"}},
+		{"a door on every address", swap("127.0.0.1:2575", ":2575"), []string{"8:10: invalid CFG-003: Others than this machine"}},
+		{"a courier that leaves this machine", swap("127.0.0.1:2576", "apotti.example:2576"), []string{"10:10: invalid CFG-003: This address isn't"}},
+		{"half of TLS", swap(`{listen: "127.0.0.1:2575"}`, `{listen: "0.0.0.0:2575", tls: {certFile: a.pem}}`), []string{"8:34: invalid CFG-003: TLS needs"}},
+		{"names of clients that nobody vouches for", swap(`{listen: "127.0.0.1:2575"}`, `{listen: "0.0.0.0:2575", tls: {certFile: a, keyFile: b, clientNames: [c]}}`), []string{"8:65: invalid CFG-003: Client names"}},
+		{"a release that isn't", swap("answer: 5s", "answer: 5s, release: 3"), []string{"10:44: invalid CFG-003: MLLP has"}},
+		{"an answer to several that isn't", swap(`{listen: "127.0.0.1:2575"}`, `{listen: "127.0.0.1:2575", several: none}`), []string{"8:36: invalid CFG-003: Several"}},
+		{"a rule without a demand", apotti + "rules:\n  - {at: PID-3}\n", []string{"23:6: invalid CFG-003: A rule demands"}},
+		{"a field without a type", apotti + "segments:\n  ZFI:\n    - {name: unit}\n", []string{"24:8: invalid CFG-003: A field has"}},
+		{"a usage that isn't", apotti + "rules:\n  - {at: PID-3, usage: needed}\n", []string{"23:17: invalid CFG-003: A rule makes"}},
 		{"not YAML", "silta: [", []string{"CFG-001"}},
 		{"empty", "", []string{"1:1: invalid CFG-001: The file is empty."}},
 	} {
@@ -96,6 +106,21 @@ func TestFaultsOfContractsHaveTheirPlaces(t *testing.T) {
 			if got := faults[i].Text("a.yaml"); !strings.HasPrefix(got, "a.yaml:") || !strings.Contains(got, want) {
 				t.Errorf("%s: got %q, want %q in it", row.what, got, want)
 			}
+		}
+	}
+}
+
+func TestWhatAContractMaySay(t *testing.T) {
+	for what, change := range map[string][2]string{
+		"plain over a VPN": {`{listen: "127.0.0.1:2575"}`, `{listen: "10.0.0.4:2575", plain: true}`},
+		"TLS":              {`{listen: "127.0.0.1:2575"}`, `{listen: ":2575", tls: {certFile: a, keyFile: b, clientCAFile: c, clientNames: [apotti.example]}}`},
+		"a courier's TLS":  {`to: "127.0.0.1:2576"`, `to: "apotti.example:2576", tls: {caFile: a, serverName: b}`},
+		"this machine":     {"127.0.0.1:2575", "localhost:2575"},
+		"IPv6":             {"127.0.0.1:2575", "[::1]:2575"},
+		"rules":            {"retry:", "rules: [{at: PID-3, usage: required}, {for: \"REF^*\", at: PV1-2, codes: [I, O]}]\nsegments: {ZFI: [{type: CE, max: -1}]}\nretry:"},
+	} {
+		if _, err := contracts.ReadPartner("a.yaml", []byte(strings.Replace(apotti, change[0], change[1], 1))); err != nil {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

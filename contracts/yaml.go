@@ -13,14 +13,14 @@ import (
 // YAML is a parsed document that can tell where a key stands.
 type YAML struct{ at map[string][2]int }
 
-// Position gives line and column of a key by its dotted path, or of the nearest key above it that is there; 1:1 at
-// the latest.
+// Position gives line and column of a key by its path (rules[0].at), or of the nearest key above it that is there; 1:1
+// at the latest. An item of a list stands where its first key does.
 func (y *YAML) Position(path string) (line, col int) {
 	for {
 		if p, ok := y.at[path]; ok {
 			return p[0], p[1]
 		}
-		i := strings.LastIndexByte(path, '.')
+		i := strings.LastIndexAny(path, ".[")
 		if i < 0 {
 			return 1, 1
 		}
@@ -98,6 +98,9 @@ func (w *strictWalk) mapping(values []*ast.MappingValueNode, t reflect.Type, pat
 		pos := kv.Key.GetToken().Position
 		at := strings.TrimPrefix(path+"."+key, ".")
 		w.doc.at[at] = [2]int{pos.Line, pos.Column}
+		if _, placed := w.doc.at[path]; !placed {
+			w.doc.at[path] = w.doc.at[at]
+		}
 		if seen[key] {
 			w.fault("CFG-002", pos.Line, pos.Column, "The key %q stands here twice.", key)
 		}
