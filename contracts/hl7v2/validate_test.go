@@ -76,7 +76,7 @@ func TestValidate(t *testing.T) {
 		{"no PID", edit("PID"), []string{"100 PID"}},
 		{"no PRD", slicesWithout(goodReferral, "PRD"), []string{"100 PRD"}},
 		{"a segment of another message", edit("NK1", goodReferral[5], "EVN|A01|20260101"), []string{"100 EVN"}},
-		{"PV1 before DG1", edit("DG1", "PV1|1|O", goodReferral[6]), []string{"100 DG1", "100 OBR", "100 OBX", "100 OBX(2)", "100 OBR(2)", "100 PV1(2)"}},
+		{"PV1 before DG1", edit("DG1", "PV1|1|O", goodReferral[6]), []string{"100 PV1", "100 PV1(2)"}},
 		{"an unknown segment", edit("NK1", "XYZ|1"), []string{"105 XYZ"}},
 		{"a required field", edit("RF1", "RF1|P"), []string{"101 RF1-6"}},
 		{"a required field of the second", edit("OBX|2", "OBX|2|NM|||36.6||||||F"), []string{"101 OBX(2)-3"}},
