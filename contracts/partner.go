@@ -3,7 +3,6 @@ package contracts
 import (
 	"fmt"
 	"io/fs"
-	"net"
 	"net/netip"
 	"net/url"
 	"path"
@@ -477,12 +476,12 @@ func checkRelease(fault func(at, format string, args ...any), at string, release
 
 // onThisMachine says whether an address is reached from this machine alone.
 func onThisMachine(address string) bool {
-	host, _, err := net.SplitHostPort(address)
+	u, err := url.Parse("//" + address)
 	if err != nil {
 		return false
 	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // CheckPartners checks contracts against each other: ids, addresses and routes.
