@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
 	"github.com/hoitosilta/silta/mappings"
 )
 
@@ -66,6 +67,8 @@ type partner struct {
 	gate    *gate
 	keys    map[string][]keyPath
 	zone    *time.Location
+	reading []hl7v2.Option   // how its v2 messages are read
+	agreed  *hl7v2.Agreement // what they must hold beyond the standard
 }
 
 // New checks the configuration as a whole (the maps that contracts name, a courier for every route, the secret
@@ -87,8 +90,11 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	faults := CheckContracts(c.Partners, c.Maps)
 	h.queues[contracts.TopicIn] = h.newQueue(contracts.TopicIn, nil)
 	for _, contract := range c.Partners {
-		keys, _ := compileKeys(contract)
-		p := &partner{Partner: contract, courier: c.Couriers[contract.ID], keys: keys, gate: newGate(contract.Retry), zone: contract.Location()}
+		p := &partner{Partner: contract, courier: c.Couriers[contract.ID], gate: newGate(contract.Retry), zone: contract.Location()}
+		// What is wrong with these, CheckContracts has told.
+		p.keys, _ = compileKeys(contract)
+		p.reading, _ = hl7v2.ReadingOptions(contract)
+		p.agreed, _ = hl7v2.NewAgreement(contract)
 		h.partners[contract.ID] = p
 		if p.courier == nil {
 			if contract.Courier != (contracts.Courier{}) {
@@ -136,6 +142,13 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog) contr
 		}
 		if _, err := compileKeys(p); err != nil {
 			fault("CFG-032", "A key path can't be read: %v", err)
+		}
+		if p.Dialect.Format == contracts.FormatV2 {
+			_, reading := hl7v2.ReadingOptions(p)
+			_, agreed := hl7v2.NewAgreement(p)
+			for _, f := range append(contracts.FaultsOf(reading), contracts.FaultsOf(agreed)...) {
+				fault(f.Code, "%s: %s", f.At, f.Public)
+			}
 		}
 		if p.Dialect.Format == contracts.FormatV2 && p.Door.MLLP != nil && len(p.In) == 0 {
 			fault("CFG-033", "The partner has an MLLP door and no map for what comes in.")

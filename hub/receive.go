@@ -85,7 +85,7 @@ func (h *Hub) read(p *partner, m *contracts.Message) *contracts.Fault {
 }
 
 func (h *Hub) readV2(p *partner, m *contracts.Message) *contracts.Fault {
-	head, err := hl7v2.Scan(m.Body.Bytes(), p.parseOptions()...)
+	head, err := hl7v2.Scan(m.Body.Bytes(), p.reading...)
 	if head != nil {
 		m.Processing = head.ProcessingID()
 		m.Control, m.Version, m.Type = head.ControlID(), head.Version(), messageType(head.Code(), head.Event())
@@ -202,14 +202,6 @@ func readKey(keys []keyPath, head *hl7v2.Header) (value, by string) {
 		return v, contracts.KeyedByPatient
 	}
 	return "", ""
-}
-
-func (p *partner) parseOptions() []hl7v2.Option {
-	charset, ok := hl7v2.LookupCharset(p.Dialect.Charset)
-	if p.Dialect.Charset == "" || !ok {
-		return nil
-	}
-	return []hl7v2.Option{hl7v2.WithDefaultCharset(charset)}
 }
 
 // inRecord is a message as silta.in has it.

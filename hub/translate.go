@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func (h *Hub) stepChange(e contracts.Entry, state contracts.State, step string, 
 // namesOf gives the referral's ids in a message that can't be translated, so that it is found by them all the same.
 func (h *Hub) namesOf(r contracts.Record, e contracts.Entry) []contracts.Identifier {
 	if p := h.partners[e.Partner]; p != nil && e.Format == contracts.FormatV2 {
-		head, err := hl7v2.Scan(r.Body.Bytes(), p.parseOptions()...)
+		head, err := hl7v2.Scan(r.Body.Bytes(), p.reading...)
 		if err != nil {
 			return nil
 		}
@@ -228,8 +229,12 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 	if e.Format == contracts.FormatFHIR {
 		return h.readCanonical(r.Body.Bytes(), "", nil)
 	}
-	m, err := hl7v2.Parse(r.Body.Bytes(), sender.parseOptions()...)
+	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
 	if err != nil {
+		return canonical{}, err
+	}
+	agreed := sender.agreed.Check(m)
+	if err := agreed.Err(); err != nil {
 		return canonical{}, err
 	}
 	if name == "" {
@@ -246,7 +251,7 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 	if err != nil {
 		return canonical{}, err
 	}
-	return h.readCanonical(result.Bundle.Append(nil), mapping.Name(), append(m.Warnings(), result.Findings...))
+	return h.readCanonical(result.Bundle.Append(nil), mapping.Name(), slices.Concat(m.Warnings(), agreed, result.Findings))
 }
 
 // readCanonical reads the canonical form back from its bytes: what is stored and what is routed are the same.
@@ -396,7 +401,8 @@ func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *map
 		return nil, nil, err
 	}
 	d.Map = mapping.Name()
-	result, err := mapping.Reverse(bundle, mappings.Context{Now: e.Received, Zone: p.zone, Origin: origin, Version: p.Dialect.Version, Charset: p.Dialect.Charset, Sender: e.Partner})
+	result, err := mapping.Reverse(bundle, mappings.Context{Now: e.Received, Zone: p.zone, Origin: origin, Version: p.Dialect.Version, Charset: p.Dialect.Charset, Sender: e.Partner,
+		Escape: p.Dialect.Lacking == contracts.LackingEscape, Mark: p.Dialect.Truncation})
 	if err != nil {
 		return nil, nil, err
 	}

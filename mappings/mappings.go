@@ -33,6 +33,8 @@ type Context struct {
 	Origin  *Origin        // the request that a reversed answer answers; nil where there is none
 	Version string         // the v2 version that Reverse writes; empty means 2.5.1, or the map's highest below it
 	Charset string         // the table 0211 name that Reverse writes; empty means UNICODE UTF-8
+	Escape  bool           // Reverse writes characters that Charset lacks as \X..\ instead of giving a fault
+	Mark    bool           // Reverse writes the truncation character to MSH-2, from version 2.7 on
 	Sender  string         // who sent the message, part of the entries' fullUrls; empty means MSH-3 and MSH-4
 }
 

@@ -353,13 +353,21 @@ func (r *reverse) result(c Context) (*Result, error) {
 	r.out.visit(func(_ *outGroup, s *outSegment) { s.settle() })
 	r.out.complete(r.p.dict)
 	r.out.sorted()
-	b := hl7v2.NewBuilder(hl7v2.Standard, charset)
+	delims, opts := hl7v2.Standard, []hl7v2.Option(nil)
+	if c.Mark && hl7v2.VersionAtLeast(version, "2.7") {
+		delims.Truncation = '#'
+	}
+	b := hl7v2.NewBuilder(delims, charset)
+	if c.Escape {
+		b.EscapeUnknown()
+		opts = append(opts, hl7v2.WithEscapeUnknown())
+	}
 	r.out.write(b, r.p.dict, map[counter]int{})
 	data, err := b.Bytes()
 	if err != nil {
 		return nil, contracts.FaultsOf(err)
 	}
-	msg, err := hl7v2.Parse(data)
+	msg, err := hl7v2.Parse(data, opts...)
 	if err != nil {
 		return nil, contracts.FaultsOf(err)
 	}

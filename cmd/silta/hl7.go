@@ -25,7 +25,7 @@ func newHL7(t *terminal) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(newHL7Parse(t), newHL7Encode(t), newHL7Get(t), newHL7Set(t), newHL7Validate(t), newHL7Ack(t), newHL7Send(t), newHL7Listen(t))
+	c.AddCommand(newHL7Parse(t), newHL7Encode(t), newHL7Get(t), newHL7Set(t), newHL7Validate(t), newHL7Tree(t), newHL7Ack(t), newHL7Send(t), newHL7Listen(t))
 	return c
 }
 
@@ -208,16 +208,16 @@ func (t *terminal) acknowledge(file string, b []byte, code, text string, at time
 	return err
 }
 
-// hl7Options reads messages as --charset says.
+// hl7Options reads messages as the contract and --charset say.
 func (t *terminal) hl7Options() ([]hl7v2.Option, error) {
 	if t.charset == "" {
-		return nil, nil
+		return t.reading, nil
 	}
 	charset, known := hl7v2.LookupCharset(t.charset)
 	if !known {
 		return nil, usagef("--charset %s: no such character set; table 0211 has UNICODE UTF-8, 8859/1, 8859/15 …", t.charset)
 	}
-	return []hl7v2.Option{hl7v2.WithDefaultCharset(charset)}, nil
+	return append(slices.Clone(t.reading), hl7v2.WithDefaultCharset(charset)), nil
 }
 
 // messages gives every message of the files to work. Faults are printed; the other messages go on.

@@ -98,10 +98,20 @@ func madeUp(control, typ, priority string) string {
 	}, "\r") + "\r"
 }
 
-// running opens a house on a fresh installation; wait returns when a step of that kind was recorded.
-func running(t *testing.T) (hub []string, door string, wait func(step string) contracts.Step) {
+// running opens a house on a fresh installation, whose contract with Apotti says also what is given; wait returns when
+// a step of that kind was recorded.
+func running(t *testing.T, contract ...string) (hub []string, door string, wait func(step string) contracts.Step) {
 	t.Helper()
-	s, err := readSettings(installation(t))
+	config := installation(t)
+	apotti, err := os.OpenFile(filepath.Join(filepath.Dir(config), "contracts/partners/apotti.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := apotti.WriteString("\n" + strings.Join(contract, "\n") + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	apotti.Close()
+	s, err := readSettings(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +213,29 @@ func TestAMessageThatNoMapTakesIsAcknowledgedParkedAndStopped(t *testing.T) {
 	}
 	if code, _, stderr := silta(t, "", append(hub, "stop", "PARK-1", "--reason", "Again")...); code != exitFaulty || !strings.Contains(stderr, "notfound") {
 		t.Errorf("a second stop exits %d: %s", code, stderr)
+	}
+}
+
+// A message that breaks a rule of the contract is acknowledged, since it was kept, and parks with the place.
+func TestAMessageThatBreaksTheContractParksWithItsPlace(t *testing.T) {
+	hub, door, wait := running(t,
+		"rules:", "  - {for: \"REF^*\", at: PID-11, usage: required}", "  - {at: RF1-2.1, codes: [R, S]}",
+		"segments:", "  ZFI:", "    - {name: home municipality, type: CE, usage: required}")
+	for _, row := range []struct{ control, body, place, code string }{
+		{"RULE-1", madeUp("RULE-1", "REF^I12^REF_I12", "R"), "PID-11", "HL7-110"},
+		{"RULE-2", strings.TrimSuffix(madeUp("RULE-2", "REF^I12^REF_I12", "A"), "\r") + "||||||^^Helsinki\r", "RF1-2(1).1", "HL7-113"},
+		{"RULE-3", strings.TrimSuffix(madeUp("RULE-3", "REF^I12^REF_I12", "R"), "\r") + "||||||^^Helsinki\rZFI|\r", "ZFI-1", "HL7-110"},
+	} {
+		body := strings.Replace(row.body, "010101-900A", "L-"+row.control, 1) // a key of its own, or it would wait behind the first
+		if code, stdout, stderr := silta(t, body, "hl7", "send", "--to", door, "-"); code != exitDone || !strings.HasPrefix(stdout, row.control+"\tAA\t") {
+			t.Fatalf("send exits %d: %s%s", code, stdout, stderr)
+		}
+		if step := wait(contracts.StepParked); step.Fault == nil || step.Fault.At != row.place || step.Fault.Code != row.code {
+			t.Errorf("%s parks with %v", row.control, step.Fault)
+		}
+	}
+	if code, stdout, _ := silta(t, "", append(hub, "list", "--state", "parked")...); code != exitDone || !strings.Contains(stdout, "RULE-3") {
+		t.Errorf("list exits %d: %s", code, stdout)
 	}
 }
 

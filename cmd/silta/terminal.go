@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
 // The exit codes.
@@ -25,7 +26,8 @@ type terminal struct {
 	err     io.Writer
 	format  string
 	charset string
-	failed  int // the exit code that faults printed so far ask for
+	reading []hl7v2.Option // how a contract has messages read
+	failed  int            // the exit code that faults printed so far ask for
 }
 
 // configuration wraps faults of the configuration: exit 2.

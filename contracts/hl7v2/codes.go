@@ -16,6 +16,8 @@ const (
 	CodeCharsetShift   = "HL7-012"
 	CodeEmptySegment   = "HL7-013"
 	CodeLeadingBytes   = "HL7-014"
+	CodeFallback       = "HL7-017"
+	CodeLiteral        = "HL7-018"
 	CodePath           = "HL7-020"
 	CodeNoSegment      = "HL7-021"
 	CodeNoMatch        = "HL7-022"
@@ -35,6 +37,12 @@ const (
 	CodeRepeats        = "HL7-104"
 	CodeUnknownSegment = "HL7-105"
 	CodeUndefinedField = "HL7-106"
+	CodeTruncated      = "HL7-107"
+	CodeAgreement      = "HL7-110"
+	CodeForbidden      = "HL7-111"
+	CodeTooLong        = "HL7-112"
+	CodeAgreedCode     = "HL7-113"
+	CodeRule           = "HL7-114"
 )
 
 // Codes lists every fault code of this package with its meaning and what to do, in order.
@@ -53,6 +61,8 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeCharsetShift, "MSH-18 holds no character set, but MSH-19 does: the fields are shifted by one. MSH-19 was used."},
 	{CodeEmptySegment, "There is an empty line between segments. It was skipped."},
 	{CodeLeadingBytes, "There are blanks or line ends before MSH. They were skipped."},
+	{CodeFallback, "A byte isn't in the message's own character set. It was read in the one that the sender's contract names for that; letters such as ä may be wrong."},
+	{CodeLiteral, "Delimiters stand unescaped in a text. They were read as text, as the sender's contract says; the sender should escape them."},
 	{CodePath, "A path is not written as in PID-5, PID-3(2).4.2, OBX(3)-5 or PID-3[5=NNFIN].1."},
 	{CodeNoSegment, "The segment that a value should be set in doesn't exist."},
 	{CodeNoMatch, "No segment or repetition matches the selector of a path that a value should be set at."},
@@ -72,4 +82,10 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeRepeats, "A field repeats more often than it may."},
 	{CodeUnknownSegment, "A segment isn't defined in this version, and isn't a Z-segment."},
 	{CodeUndefinedField, "A field or component has a number that its segment or data type doesn't have in this version."},
+	{CodeTruncated, "A value ends in the truncation character of MSH-2: its sender cut it short."},
+	{CodeAgreement, "Something that the partner's contract requires is missing."},
+	{CodeForbidden, "Something stands where the partner's contract lets nothing stand."},
+	{CodeTooLong, "A value is longer than the partner's contract lets it be."},
+	{CodeAgreedCode, "A value isn't one of those that the partner's contract lists."},
+	{CodeRule, "A contract's rule or description of a segment can't be read: a place that is none, or a data type that HL7 doesn't have."},
 }

@@ -21,6 +21,8 @@ type Message struct {
 	charset  *Charset
 	segs     []span
 	fields   []int32 // end offsets of the fields of all segments in a row; nil after Scan
+	literal  []Path  // see WithLiteral
+	hex      bool    // see WithEscapeUnknown
 	warnings contracts.Faults
 }
 
@@ -34,7 +36,11 @@ type span struct {
 type Option func(options) options
 
 type options struct {
-	charset, fallback *Charset
+	charset  *Charset // for every message
+	silent   *Charset // for one that names none
+	fallback *Charset // for one whose bytes aren't in the set that it names
+	literal  []Path   // fields of text
+	hex      bool     // see WithEscapeUnknown
 }
 
 // WithCharset reads the message in c, whatever its MSH-18 says.
@@ -44,7 +50,26 @@ func WithCharset(c *Charset) Option {
 
 // WithDefaultCharset reads the message in c if its MSH-18 is empty. Without it such a message is ASCII.
 func WithDefaultCharset(c *Charset) Option {
+	return func(o options) options { o.silent = c; return o }
+}
+
+// WithFallbackCharset reads the message in c, with a warning, if its bytes aren't in the character set that it names.
+// Without it such a message is a fault.
+func WithFallbackCharset(c *Charset) Option {
 	return func(o options) options { o.fallback = c; return o }
+}
+
+// WithLiteral reads component and subcomponent delimiters in these fields (OBX-5, NTE-3) as text, because the partner
+// writes them there without escaping them. Repetitions are still cut, and escapes decoded. An OBX-5 whose OBX-2 isn't a
+// text (ST, TX, FT) is read as usual. What was found is a warning.
+func WithLiteral(fields ...Path) Option {
+	return func(o options) options { o.literal = fields; return o }
+}
+
+// WithEscapeUnknown lets Set write characters that the message's set lacks as \X..\ escapes of their UTF-8 bytes, as
+// Builder.EscapeUnknown does, instead of giving a fault.
+func WithEscapeUnknown() Option {
+	return func(o options) options { o.hex = true; return o }
 }
 
 // Parse reads one message in ER7 form.
@@ -63,6 +88,7 @@ func Parse(b []byte, opts ...Option) (*Message, error) {
 		return nil, err
 	}
 	faults := m.checkSegments()
+	m.findLiterals()
 	if m.headerField(10) == nil {
 		m.warn(CodeNoControlID, "MSH-10", "The message has no control id.")
 	}
@@ -79,7 +105,7 @@ func open(b []byte, opts []Option, fields bool) (*Message, error) {
 	for _, opt := range opts {
 		o = opt(o)
 	}
-	m := &Message{}
+	m := &Message{literal: o.literal, hex: o.hex}
 	bom := m.skipPrefix(b)
 	if !bytes.HasPrefix(m.b, []byte("MSH")) {
 		return nil, contracts.Faults{contracts.Faultf(contracts.Malformed, CodeNoMessage, "byte 0",
@@ -100,7 +126,7 @@ func open(b []byte, opts []Option, fields bool) (*Message, error) {
 	if fault := m.chooseCharset(o, bom); fault != nil {
 		return m, contracts.Faults{fault}
 	}
-	if fault := m.checkBytes(); fault != nil {
+	if fault := m.checkBytes(o.fallback); fault != nil {
 		return m, contracts.Faults{fault}
 	}
 	return m, nil
@@ -164,8 +190,8 @@ func (m *Message) chooseCharset(o options, bom bool) *contracts.Fault {
 		m.charset = o.charset
 	case len(name) == 0 && bom:
 		m.charset = UTF8
-	case len(name) == 0 && o.fallback != nil:
-		m.charset = o.fallback
+	case len(name) == 0 && o.silent != nil:
+		m.charset = o.silent
 	case known:
 		m.charset = c
 	default:
@@ -186,8 +212,14 @@ func (m *Message) chooseCharset(o options, bom bool) *contracts.Fault {
 }
 
 // checkBytes finds the first byte that is no character.
-func (m *Message) checkBytes() *contracts.Fault {
+func (m *Message) checkBytes(fallback *Charset) *contracts.Fault {
 	at := m.charset.invalidAt(m.b)
+	if at >= 0 && fallback != nil && fallback.invalidAt(m.b) < 0 {
+		m.warn(CodeFallback, byteAt(at), "Byte %d isn't a character of %s; the message was read as %s, as its sender's contract says.",
+			at, m.charset.name, fallback.name)
+		m.charset = fallback
+		return nil
+	}
 	if at >= 0 {
 		f := contracts.Faultf(contracts.Malformed, CodeBadByte, byteAt(at),
 			"Byte %d%s isn't a character of %s. Correct MSH-18 at the sender, or set the partner's character set.",
@@ -259,6 +291,49 @@ func appendPlaces(dst []int32, b []byte, c byte, base int32) []int32 {
 		}
 	}
 	return dst
+}
+
+// isLiteral says whether a field is one of text: see WithLiteral.
+func (m *Message) isLiteral(s Segment, field int) bool {
+	for i := range m.literal {
+		p := &m.literal[i]
+		if p.Field != field || !s.Is(p.Segment) {
+			continue
+		}
+		if field != 5 || p.Segment != "OBX" {
+			return true
+		}
+		switch string(s.field(2)) {
+		case "ST", "TX", "FT":
+			return true
+		}
+	}
+	return false
+}
+
+// findLiterals warns of delimiters that were read as text, once for each of the fields.
+func (m *Message) findLiterals() {
+	for _, p := range m.literal {
+		found, first := 0, Path{}
+		number := 0
+		for _, s := range m.Segments() {
+			if !s.Is(p.Segment) {
+				continue
+			}
+			number++
+			raw := s.field(p.Field)
+			if bytes.IndexByte(raw, m.delims.Component) < 0 && bytes.IndexByte(raw, m.delims.Subcomponent) < 0 || !m.isLiteral(s, p.Field) {
+				continue
+			}
+			if found++; found == 1 {
+				first = segmentPath(p.Segment, number)
+				first.Field = p.Field
+			}
+		}
+		if found > 0 {
+			m.warn(CodeLiteral, first.String(), "Delimiters stand unescaped in this text, here and in %d more such field(s); they were read as text, as its sender's contract says.", found-1)
+		}
+	}
 }
 
 // checkSegments finds segments without a proper name, and a second MSH.

@@ -29,7 +29,7 @@ func (m *Message) SetText(p Path, text string) error {
 	if text == "" {
 		return m.SetRaw(p, nil)
 	}
-	e := encoder{delims: m.delims, charset: m.charset}
+	e := encoder{delims: m.delims, charset: m.charset, hex: m.hex}
 	raw, ok := e.appendText(nil, text)
 	if !ok {
 		return notInCharset(p, m.charset)
@@ -48,6 +48,12 @@ func (m *Message) SetRaw(p Path, raw []byte) error {
 	}
 	if p.Field < 1 || p.Field <= 2 && seg.isHeader() {
 		return contracts.Faultf(contracts.Invalid, CodeFixed, p.Place(), "This place can't be set.")
+	}
+	if seg.m.isLiteral(seg, p.Field) {
+		if p.Component > 1 || p.Sub > 1 {
+			return contracts.Faultf(contracts.Invalid, CodeFixed, p.Place(), "This field is a text and has no such part.")
+		}
+		p.Component, p.Sub = 0, 0
 	}
 	start, end, pad, ok := seg.locate(p)
 	if !ok {
@@ -123,7 +129,7 @@ func part(b []byte, start, end int, sep byte, n int, pad []byte) (int, int, []by
 // character set.
 func (m *Message) replace(start, end int, raw []byte) error {
 	b := slices.Concat(m.b[:start], raw, m.b[end:])
-	var opts []Option
+	opts := []Option{WithLiteral(m.literal...)}
 	if before := m.headerField(18); before == nil || m.charsetOverridden(before) {
 		opts = append(opts, WithDefaultCharset(m.charset))
 		if before != nil {
@@ -134,6 +140,7 @@ func (m *Message) replace(start, end int, raw []byte) error {
 	if err != nil {
 		return err
 	}
+	next.hex = m.hex
 	next.prefix, next.warnings = m.prefix, m.warnings
 	*m = *next
 	return nil

@@ -101,6 +101,10 @@ func (v *validator) primitive(leaf Value, dataType, table string, at Path) {
 	if text == "" {
 		return
 	}
+	if leaf.Truncated() {
+		v.fault(CodeTruncated, "102", at.String(), "The sender cut this value short.").Grade = contracts.GradeWarning
+		return
+	}
 	ok := true
 	switch dataType {
 	case "DT":

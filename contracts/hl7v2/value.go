@@ -44,6 +44,7 @@ type Value struct {
 	level Level
 	there bool
 	fixed bool // MSH-1 and MSH-2, which are neither split nor unescaped
+	text  bool // component and subcomponent delimiters are text: see WithLiteral
 }
 
 // ID is the segment's name.
@@ -93,7 +94,8 @@ func (s Segment) Field(n int) Value {
 		return Value{}
 	}
 	raw := s.field(n)
-	return Value{m: s.m, raw: raw, level: FieldLevel, there: raw != nil, fixed: n <= 2 && s.isHeader()}
+	return Value{m: s.m, raw: raw, level: FieldLevel, there: raw != nil, fixed: n <= 2 && s.isHeader(),
+		text: s.m.literal != nil && s.m.isLiteral(s, n)}
 }
 
 func (s Segment) isHeader() bool { return s.i == 0 }
@@ -133,6 +135,11 @@ func nthPart(raw []byte, sep byte, n int) []byte {
 		raw = []byte{}
 	}
 	return raw
+}
+
+// isAtom says whether nothing cuts the value.
+func (v Value) isAtom() bool {
+	return v.level == SubcomponentLevel || v.fixed || v.text && v.level >= RepetitionLevel
 }
 
 // separator is the delimiter between a value's parts.
@@ -175,7 +182,7 @@ func (v Value) Len() int {
 	switch {
 	case len(v.raw) == 0:
 		return 0
-	case v.level == SubcomponentLevel || v.fixed:
+	case v.isAtom():
 		return 1
 	}
 	return bytes.Count(v.raw, []byte{v.separator()}) + 1
@@ -186,7 +193,7 @@ func (v Value) At(n int) Value {
 	if !v.there || n < 1 {
 		return Value{}
 	}
-	if v.level == SubcomponentLevel || v.fixed {
+	if v.isAtom() {
 		if n > 1 {
 			return Value{}
 		}
@@ -194,7 +201,7 @@ func (v Value) At(n int) Value {
 		return v
 	}
 	raw := nthPart(v.raw, v.separator(), n-1)
-	return Value{m: v.m, raw: raw, level: v.level + 1, there: raw != nil}
+	return Value{m: v.m, raw: raw, level: v.level + 1, there: raw != nil, text: v.text}
 }
 
 // All gives the parts in order, with their number from 1. What is empty has none.
@@ -204,7 +211,7 @@ func (v Value) All() iter.Seq2[int, Value] {
 }
 
 func (v Value) each(yield func(int, Value) bool) {
-	if v.level == SubcomponentLevel || v.fixed {
+	if v.isAtom() {
 		if len(v.raw) > 0 {
 			yield(1, v.At(1))
 		}
@@ -220,7 +227,7 @@ func (v Value) each(yield func(int, Value) bool) {
 		if more = i >= 0; more {
 			part, raw = raw[:i:i], raw[i+1:]
 		}
-		if !yield(n, Value{m: v.m, raw: part, level: v.level + 1, there: true}) {
+		if !yield(n, Value{m: v.m, raw: part, level: v.level + 1, there: true, text: v.text}) {
 			return
 		}
 	}
@@ -228,12 +235,20 @@ func (v Value) each(yield func(int, Value) bool) {
 
 // IsLeaf says whether the value has no parts: nothing in it is cut by a delimiter of a lower level.
 func (v Value) IsLeaf() bool {
-	for x := v; x.there && !x.fixed && x.level < SubcomponentLevel; x.level++ {
+	for x := v; x.there && !x.isAtom(); x.level++ {
 		if bytes.IndexByte(x.raw, x.separator()) >= 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// Truncated says whether the sender cut the value's text short: MSH-2 names a truncation character (from version 2.7
+// on), and it ends the text, unescaped. The text keeps it.
+// Source: HL7 version 2.7, chapter 2 (message delimiters, truncation).
+func (v Value) Truncated() bool {
+	leaf := v.leaf()
+	return leaf.IsFilled() && !leaf.fixed && v.m.delims.Truncation != 0 && leaf.raw[len(leaf.raw)-1] == v.m.delims.Truncation
 }
 
 // leaf is the first subcomponent.
