@@ -162,7 +162,7 @@ const (
 )
 
 // Time is the instant in loc, or in the DateTime's own zone if it has one. In an overlap it is the first of the two
-// instants; in a gap the one that as much time after the change would give.
+// instants; in a gap the one that lies as long after the change as the clock says, by the offset before it.
 func (t DateTime) Time(loc *time.Location) (time.Time, Clock) {
 	nanos := 0
 	for i := range 9 {
@@ -174,23 +174,27 @@ func (t DateTime) Time(loc *time.Location) (time.Time, Clock) {
 	if t.HasZone {
 		loc = time.FixedZone("", t.Offset*60)
 	}
-	at := time.Date(t.Year, time.Month(t.Month), t.Day, t.Hour, t.Minute, t.Second, nanos, loc)
-	if at.Hour() != t.Hour || at.Minute() != t.Minute {
-		return at, Gap
+	// time.Date doesn't say which side of a change it chooses, so the offsets on both sides are tried.
+	wall := time.Date(t.Year, time.Month(t.Month), t.Day, t.Hour, t.Minute, t.Second, nanos, time.UTC)
+	before, after := offsetAt(wall.Add(-36*time.Hour), loc), offsetAt(wall.Add(36*time.Hour), loc)
+	first, second := wall.Add(-before).In(loc), wall.Add(-after).In(loc)
+	switch isFirst, isSecond := offsetAt(first, loc) == before, offsetAt(second, loc) == after; {
+	case before == after:
+		return first, Clear
+	case isFirst && isSecond:
+		return first, Overlap
+	case isSecond:
+		return second, Clear
+	case isFirst:
+		return first, Clear
 	}
-	for _, shift := range [...]time.Duration{time.Hour, 30 * time.Minute} {
-		if early := at.Add(-shift); sameWallClock(early, at) {
-			return early, Overlap
-		}
-		if sameWallClock(at.Add(shift), at) {
-			return at, Overlap
-		}
-	}
-	return at, Clear
+	return first, Gap
 }
 
-func sameWallClock(a, b time.Time) bool {
-	return a.Hour() == b.Hour() && a.Minute() == b.Minute() && a.Day() == b.Day()
+// offsetAt is how far east of UTC the clocks in loc are set at an instant.
+func offsetAt(at time.Time, loc *time.Location) time.Duration {
+	_, seconds := at.In(loc).Zone()
+	return time.Duration(seconds) * time.Second
 }
 
 // DateTimeOf writes an instant at a precision; its own zone is written if zone is true.
