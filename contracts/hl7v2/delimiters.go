@@ -23,7 +23,7 @@ func (d Delimiters) EncodingCharacters() string {
 }
 
 // readDelimiters reads MSH-1 and MSH-2 from a segment that starts with MSH. Odd reports that MSH-2 had fewer than four
-// characters, or one twice: partners do send ^~~& and ^&, and such a message can still be read once the characters
+// or more than five characters, or one twice: partners do send ^~~& and ^&, and such a message can still be read once the characters
 // that are missing get their usual value. ok is false when MSH-1 can't separate anything.
 func readDelimiters(msh []byte) (d Delimiters, odd, ok bool) {
 	if len(msh) > 8 && string(msh[3:9]) == `|^~\&|` {
@@ -35,7 +35,11 @@ func readDelimiters(msh []byte) (d Delimiters, odd, ok bool) {
 	d.Field = msh[3]
 	var chars []byte
 	for _, c := range msh[4:] {
-		if c == d.Field || c == '\r' || c == '\n' || len(chars) == 5 {
+		if c == d.Field || c == '\r' || c == '\n' {
+			break
+		}
+		if len(chars) == 5 {
+			odd = true
 			break
 		}
 		if !usable(c) {
