@@ -200,6 +200,11 @@ func (e *encoder) formatting(text string) int {
 }
 
 func (e *encoder) appendByte(dst []byte, c byte) []byte {
+	switch c {
+	case '\r', '\n', 0x0b, 0x1c, 0:
+		// Segment ends, the bytes that frame a message in MLLP, and the one that ends a text in some receivers.
+		return e.appendHexEscape(dst, string(c))
+	}
 	d := &e.delims
 	letter := byte(0)
 	switch c {
@@ -215,11 +220,8 @@ func (e *encoder) appendByte(dst []byte, c byte) []byte {
 		letter = 'E'
 	case d.Truncation:
 		letter = 'P'
-	case '\r', '\n', 0x0b, 0x1c:
-		// Segment ends, and the bytes that frame a message in MLLP.
-		return e.appendHexEscape(dst, string(c))
 	}
-	if letter == 0 || c == 0 {
+	if letter == 0 {
 		return append(dst, c)
 	}
 	return append(dst, d.Escape, letter, d.Escape)
