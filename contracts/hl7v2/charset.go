@@ -72,6 +72,19 @@ func LookupCharset(name string) (*Charset, bool) {
 	return c, ok
 }
 
+// whyNot says why a character set is refused, and what to write instead.
+func whyNot(name string) string {
+	switch key := charsetKey(name); {
+	case strings.Contains(key, "UTF16"):
+		return "UTF-16 in MSH-18 can't be carried in ER7: its bytes would end segments and frames. Use UNICODE UTF-8."
+	case strings.Contains(key, "UTF32"):
+		return "UTF-32 in MSH-18 can't be carried in ER7: its bytes would end segments and frames. Use UNICODE UTF-8."
+	case key == "UNICODE":
+		return "MSH-18 doesn't say which encoding of Unicode. Use UNICODE UTF-8."
+	}
+	return "The character set in MSH-18 is unknown or can't be carried in ER7."
+}
+
 // charsetKey is name in capitals with letters and digits only.
 func charsetKey(name string) string {
 	return strings.Map(func(r rune) rune {

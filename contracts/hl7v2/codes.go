@@ -16,8 +16,11 @@ const (
 	CodeCharsetShift   = "HL7-012"
 	CodeEmptySegment   = "HL7-013"
 	CodeLeadingBytes   = "HL7-014"
+	CodeMoreCharsets   = "HL7-015"
+	CodeSequence       = "HL7-016"
 	CodeFallback       = "HL7-017"
 	CodeLiteral        = "HL7-018"
+	CodeMoreFaults     = "HL7-019"
 	CodePath           = "HL7-020"
 	CodeNoSegment      = "HL7-021"
 	CodeNoMatch        = "HL7-022"
@@ -55,14 +58,17 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeSegmentName, "A segment doesn't start with a segment name, often because of a carriage return inside a text. The sender must write it as \\X0D\\ or \\.br\\."},
 	{CodeSecondMessage, "A second MSH stands inside one message. Send one message a frame."},
 	{CodeLineFeeds, "Segments end in LF or CRLF instead of CR. It was read so; the sender should use CR."},
-	{CodeOddDelimiters, "MSH-2 has fewer than four characters, or one twice. The missing ones were taken as usual."},
+	{CodeOddDelimiters, "MSH-2 has fewer than four or more than five characters, or one twice. The missing ones were taken as usual."},
 	{CodeByteOrderMark, "A byte order mark stands before MSH. It was skipped."},
 	{CodeLooksUTF8, "MSH-18 names an 8859 character set, but the bytes are valid UTF-8. Letters such as ä may be wrong; check the sender's character set."},
 	{CodeCharsetShift, "MSH-18 holds no character set, but MSH-19 does: the fields are shifted by one. MSH-19 was used."},
 	{CodeEmptySegment, "There is an empty line between segments. It was skipped."},
 	{CodeLeadingBytes, "There are blanks or line ends before MSH. They were skipped."},
+	{CodeMoreCharsets, "MSH-18 names more than one character set, or MSH-20 a scheme to switch between them. Only the first is used; escapes that switch stay as they stand."},
+	{CodeSequence, "MSH-13 carries a sequence number. The protocol for it isn't followed, and no acknowledgement names the expected one."},
 	{CodeFallback, "A byte isn't in the message's own character set. It was read in the one that the sender's contract names for that; letters such as ä may be wrong."},
 	{CodeLiteral, "Delimiters stand unescaped in a text. They were read as text, as the sender's contract says; the sender should escape them."},
+	{CodeMoreFaults, "There are further faults that aren't listed. Mend those that are, and look again."},
 	{CodePath, "A path is not written as in PID-5, PID-3(2).4.2, OBX(3)-5 or PID-3[5=NNFIN].1."},
 	{CodeNoSegment, "The segment that a value should be set in doesn't exist."},
 	{CodeNoMatch, "No segment or repetition matches the selector of a path that a value should be set at."},

@@ -3,8 +3,10 @@ package hl7v2
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"iter"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -83,24 +85,24 @@ func WithEscapeUnknown() Option {
 //
 // Source: HL7 version 2.5.1, chapter 2, sections 2.5 to 2.7 and 2.15.9.
 func Parse(b []byte, opts ...Option) (*Message, error) {
-	m, err := open(b, opts, true)
-	if err != nil {
+	m, err := open(b, opts)
+	if m == nil {
 		return nil, err
 	}
-	faults := m.checkSegments()
-	m.findLiterals()
-	if m.headerField(10) == nil {
-		m.warn(CodeNoControlID, "MSH-10", "The message has no control id.")
-	}
-	if len(faults) > 0 {
+	if faults := append(contracts.FaultsOf(err), m.checkSegments()...); len(faults) > 0 {
 		return nil, faults
+	}
+	m.indexFields()
+	m.findLiterals()
+	if m.said(10) == nil {
+		m.warn(CodeNoControlID, "MSH-10", "The message has no control id.")
 	}
 	return m, nil
 }
 
-// open reads MSH, indexes the segments and, if asked, their fields, finds the character set and checks the bytes. With
-// a fault it gives the message too if its MSH could be read.
-func open(b []byte, opts []Option, fields bool) (*Message, error) {
+// open reads MSH, indexes the segments, finds the character set and checks the bytes. With a fault it gives the message
+// too if its MSH could be read.
+func open(b []byte, opts []Option) (*Message, error) {
 	var o options
 	for _, opt := range opts {
 		o = opt(o)
@@ -108,8 +110,7 @@ func open(b []byte, opts []Option, fields bool) (*Message, error) {
 	m := &Message{literal: o.literal, hex: o.hex}
 	bom := m.skipPrefix(b)
 	if !bytes.HasPrefix(m.b, []byte("MSH")) {
-		return nil, contracts.Faults{contracts.Faultf(contracts.Malformed, CodeNoMessage, "byte 0",
-			"There is no MSH at the start: this is no HL7 v2 message.")}
+		return nil, contracts.Faults{noMessage(m.b)}
 	}
 	var odd, ok bool
 	if m.delims, odd, ok = readDelimiters(m.b); !ok {
@@ -117,12 +118,10 @@ func open(b []byte, opts []Option, fields bool) (*Message, error) {
 			"MSH-1 and MSH-2 don't name usable delimiters.")}
 	}
 	if odd {
-		m.warn(CodeOddDelimiters, "MSH-2", "MSH-2 has too few characters, or one twice; the usual ones were taken.")
+		m.warn(CodeOddDelimiters, "MSH-2", "MSH-2 has too few or too many characters, or one twice; the usual ones were taken.")
 	}
 	m.indexSegments()
-	if fields {
-		m.indexFields()
-	}
+	m.noteSequence()
 	if fault := m.chooseCharset(o, bom); fault != nil {
 		return m, contracts.Faults{fault}
 	}
@@ -130,6 +129,24 @@ func open(b []byte, opts []Option, fields bool) (*Message, error) {
 		return m, contracts.Faults{fault}
 	}
 	return m, nil
+}
+
+// noMessage says why b is none: the commonest reason beside a wrong file is UTF-16.
+func noMessage(b []byte) *contracts.Fault {
+	text := "There is no MSH at the start: this is no HL7 v2 message."
+	for _, start := range [...]string{"\xff\xfe", "\xfe\xff", "M\x00S\x00H\x00", "\x00M\x00S\x00H"} {
+		if bytes.HasPrefix(b, []byte(start)) {
+			text = "This is UTF-16, in which no HL7 v2 message can be framed. The sender must write UNICODE UTF-8."
+		}
+	}
+	return contracts.Faultf(contracts.Malformed, CodeNoMessage, "byte 0", "%s", text)
+}
+
+// noteSequence reports a sequence number, because a sender that counts may wait for an answer in MSA-4.
+func (m *Message) noteSequence() {
+	if m.said(13) != nil {
+		m.note(CodeSequence, "MSH-13", "MSH-13 carries a sequence number; the protocol for it isn't followed.")
+	}
 }
 
 // skipPrefix sets b and prefix and says whether a UTF-8 byte order mark stood before MSH.
@@ -147,7 +164,8 @@ func (m *Message) skipPrefix(b []byte) (bom bool) {
 	return bom
 }
 
-// indexSegments finds the segments. Empty ones are left out, with a warning.
+// indexSegments finds the segments. Empty ones are left out, with a warning. A name and a terminator are four bytes:
+// where there are more segments than that allows some have no name, and what lies behind isn't indexed.
 func (m *Message) indexSegments() {
 	end := byte('\r')
 	if bytes.IndexByte(m.b, '\r') < 0 {
@@ -156,9 +174,9 @@ func (m *Message) indexSegments() {
 			m.warn(CodeLineFeeds, "", "Segments end in LF instead of CR; they were read so.")
 		}
 	}
-	m.segs = make([]span, 0, bytes.Count(m.b, []byte{end})+1)
+	m.segs = make([]span, 0, min(bytes.Count(m.b, []byte{end}), len(m.b)/4)+1)
 	crlf, empty := false, -1
-	for at := 0; at < len(m.b); {
+	for at := 0; at < len(m.b) && len(m.segs) < cap(m.segs); {
 		n := bytes.IndexByte(m.b[at:], end)
 		if n < 0 {
 			n = len(m.b) - at
@@ -184,13 +202,15 @@ func (m *Message) indexSegments() {
 // chooseCharset finds the character set: the caller's, else MSH-18's, else that of the byte order mark, else the
 // caller's default, else ASCII.
 func (m *Message) chooseCharset(o options, bom bool) *contracts.Fault {
-	name := firstRepetition(m.headerField(18), m.delims)
+	field := m.said(18)
+	name := firstRepetition(field, m.delims)
+	m.noteMoreCharsets(field)
 	switch c, known := LookupCharset(string(name)); {
 	case o.charset != nil:
 		m.charset = o.charset
 	case len(name) == 0 && bom:
 		m.charset = UTF8
-	case len(name) == 0 && o.silent != nil:
+	case field == nil && o.silent != nil:
 		m.charset = o.silent
 	case known:
 		m.charset = c
@@ -199,24 +219,36 @@ func (m *Message) chooseCharset(o options, bom bool) *contracts.Fault {
 		if c, ok := LookupCharset(string(firstRepetition(m.headerField(19), m.delims))); ok && len(name) == 3 &&
 			m.headerField(19) != nil {
 			m.charset = c
+			m.noteMoreCharsets(m.headerField(19))
 			m.warn(CodeCharsetShift, "MSH-19", "MSH-18 holds no character set, but MSH-19 does; it was used.")
 			return nil
 		}
 		m.charset = ASCII
 		f := contracts.Faultf(contracts.Malformed, CodeCharset, "MSH-18",
-			"The character set in MSH-18 is unknown or can't be carried in ER7.")
+			"%s", whyNot(string(name)))
 		f.ErrorCode = "103"
 		return f
 	}
+	if m.said(20) != nil {
+		m.note(CodeMoreCharsets, "MSH-20", "MSH-20 names a scheme to switch character sets; switches aren't followed.")
+	}
 	return nil
+}
+
+// noteMoreCharsets reports character sets behind the first one, which only escapes could switch to.
+func (m *Message) noteMoreCharsets(field []byte) {
+	_, others, _ := bytes.Cut(field, []byte{m.delims.Repetition})
+	if len(bytes.Trim(others, " "+string(m.delims.Repetition))) > 0 {
+		m.note(CodeMoreCharsets, "MSH-18", "More than one character set is named; only the first is used.")
+	}
 }
 
 // checkBytes finds the first byte that is no character.
 func (m *Message) checkBytes(fallback *Charset) *contracts.Fault {
 	at := m.charset.invalidAt(m.b)
 	if at >= 0 && fallback != nil && fallback.invalidAt(m.b) < 0 {
-		m.warn(CodeFallback, byteAt(at), "Byte %d isn't a character of %s; the message was read as %s, as its sender's contract says.",
-			at, m.charset.name, fallback.name)
+		m.warn(CodeFallback, byteAt(at), fmt.Sprintf("Byte %d isn't a character of %s; the message was read as %s, as its sender's contract says.",
+			at, m.charset.name, fallback.name))
 		m.charset = fallback
 		return nil
 	}
@@ -228,34 +260,38 @@ func (m *Message) checkBytes(fallback *Charset) *contracts.Fault {
 		return f
 	}
 	if m.charset.table != nil && utf8.Valid(m.b) && firstHigh(m.b) >= 0 {
-		m.warn(CodeLooksUTF8, "MSH-18", "The character set is %s, but the bytes are valid UTF-8.", m.charset.name)
+		m.warn(CodeLooksUTF8, "MSH-18", "The character set is "+m.charset.name+", but the bytes are valid UTF-8.")
 	}
 	return nil
 }
 
 // nameAt gives " in OBX(2)-5" for the place that holds byte at, and "" if it lies in no segment.
 func (m *Message) nameAt(at int) string {
-	counts := map[string]int{}
-	for i := range m.segs {
-		s := m.segs[i]
-		raw := m.b[s.start:s.end]
-		if len(raw) < 3 || !IsSegmentID(raw[:3]) {
-			continue
-		}
-		id := string(raw[:3])
-		counts[id]++
-		if at < int(s.start) || at >= int(s.end) {
-			continue
-		}
-		field := bytes.Count(m.b[s.start:at], []byte{m.delims.Field})
-		if id == "MSH" {
-			field++
-		}
-		at := segmentPath(id, counts[id])
-		at.Field = field
-		return " in " + at.String()
+	i := slices.IndexFunc(m.segs, func(s span) bool { return at < int(s.end) })
+	if i < 0 || at < int(m.segs[i].start) {
+		return ""
 	}
-	return ""
+	s := Segment{m, i}
+	if !IsSegmentID(s.rawID()) {
+		return ""
+	}
+	place := segmentPath(s.ID(), m.numberOf(i))
+	place.Field = bytes.Count(m.b[s.Offset():at], []byte{m.delims.Field})
+	if s.isHeader() {
+		place.Field++
+	}
+	return " in " + place.String()
+}
+
+// numberOf counts segment i among those of its name, from 1.
+func (m *Message) numberOf(i int) (number int) {
+	id := Segment{m, i}.rawID()
+	for n := range i + 1 {
+		if bytes.Equal(Segment{m, n}.rawID(), id) {
+			number++
+		}
+	}
+	return number
 }
 
 // indexFields records where each field ends.
@@ -331,16 +367,21 @@ func (m *Message) findLiterals() {
 			}
 		}
 		if found > 0 {
-			m.warn(CodeLiteral, first.String(), "Delimiters stand unescaped in this text, here and in %d more such field(s); they were read as text, as its sender's contract says.", found-1)
+			m.warn(CodeLiteral, first.String(), fmt.Sprintf("Delimiters stand unescaped in this text, and in %d more such fields; they were read as text, as its sender's contract says.", found-1))
 		}
 	}
 }
 
 // checkSegments finds segments without a proper name, and a second MSH.
 func (m *Message) checkSegments() (faults contracts.Faults) {
+	last := 0
 	for i := range m.segs {
 		s := m.segs[i]
 		raw := m.b[s.start:s.end]
+		last = int(s.end)
+		if len(faults) == maxFaults {
+			break
+		}
 		switch {
 		case len(raw) < 3 || !IsSegmentID(raw[:3]) || len(raw) > 3 && raw[3] != m.delims.Field:
 			f := contracts.Faultf(contracts.Malformed, CodeSegmentName, byteAt(int(s.start)),
@@ -350,6 +391,9 @@ func (m *Message) checkSegments() (faults contracts.Faults) {
 		case i > 0 && string(raw[:3]) == "MSH":
 			faults = append(faults, secondMessage(int(s.start)))
 		}
+	}
+	if len(bytes.TrimRight(m.b[last:], "\r\n")) > 0 {
+		faults = append(faults, moreFaults(contracts.Malformed))
 	}
 	return faults
 }
@@ -362,9 +406,13 @@ func secondMessage(at int) *contracts.Fault {
 
 func byteAt(n int) string { return "byte " + strconv.Itoa(n) }
 
-func (m *Message) warn(code, at, format string, args ...any) {
-	f := contracts.Faultf(contracts.Malformed, code, at, format, args...)
-	f.Grade = contracts.GradeWarning
+func (m *Message) warn(code, at, text string) { m.report(contracts.GradeWarning, code, at, text) }
+
+func (m *Message) note(code, at, text string) { m.report(contracts.GradeNote, code, at, text) }
+
+func (m *Message) report(grade contracts.Grade, code, at, text string) {
+	f := contracts.Faultf(contracts.Malformed, code, at, "%s", text)
+	f.Grade = grade
 	m.warnings = append(m.warnings, f)
 }
 
@@ -423,8 +471,9 @@ func (m *Message) Event() string { return m.headerText(9, 2) }
 // Structure is MSH-9.3 as the sender wrote it: REF_I12, or empty.
 func (m *Message) Structure() string { return m.headerText(9, 3) }
 
-// ControlID is MSH-10, decoded.
-func (m *Message) ControlID() string { return m.headerText(10, 0) }
+// ControlID is MSH-10, decoded. It is one text: a delimiter in it that the sender should have escaped doesn't shorten
+// it, since two ids must not become the same.
+func (m *Message) ControlID() string { return m.wholeText(m.said(10)) }
 
 // ProcessingID is MSH-11.1: P, T or D.
 func (m *Message) ProcessingID() string { return m.headerText(11, 1) }
@@ -443,6 +492,18 @@ func (m *Message) headerField(n int) []byte {
 	}
 	return raw
 }
+
+// said is headerField without what says nothing: blanks, and the null.
+func (m *Message) said(n int) []byte {
+	raw := m.headerField(n)
+	if len(bytes.TrimSpace(raw)) == 0 || string(raw) == null {
+		return nil
+	}
+	return raw
+}
+
+// wholeText is raw as one leaf, whatever delimiters it holds.
+func (m *Message) wholeText(raw []byte) string { return string(m.appendUnescaped(nil, raw)) }
 
 func (m *Message) headerText(field, component int) string {
 	v := Segment{m, 0}.Field(field)

@@ -151,7 +151,7 @@ func TestParseTakesWhatPartnersSend(t *testing.T) {
 		{"a blank before", head + "|||||| 8859/1\rPID|\xe4\r", nil, "PID-1", "ä"},
 		{"8859", head + "||||||8859\rPID|\xe4\r", nil, "PID-1", "ä"},
 		{"UTF8", head + "||||||utf8\rPID|ä\r", nil, "PID-1", "ä"},
-		{"first of several", head + "||||||8859/1~UNICODE UTF-8\rPID|\xe4\r", nil, "PID-1", "ä"},
+		{"first of several", head + "||||||8859/1~UNICODE UTF-8\rPID|\xe4\r", []string{hl7v2.CodeMoreCharsets}, "PID-1", "ä"},
 		{"shifted by one", head + "||||||FIN|UTF-8\rPID|ä\r", []string{hl7v2.CodeCharsetShift}, "PID-1", "ä"},
 		{"UTF-8 under another name", head + "||||||8859/1\rPID|ä\r", []string{hl7v2.CodeLooksUTF8}, "PID-1", "Ã¤"},
 	} {

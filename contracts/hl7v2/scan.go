@@ -1,10 +1,6 @@
 package hl7v2
 
-import (
-	"bytes"
-
-	"github.com/hoitosilta/silta/contracts"
-)
+import "github.com/hoitosilta/silta/contracts"
 
 // Header is what a door knows of a message after one pass over its bytes: MSH, the character set, and where the
 // segments start. Everything else is read from the bytes when it is asked for.
@@ -18,14 +14,14 @@ type Header struct{ m *Message }
 // second MSH or a segment without a proper name. It is nil with CodeNoMessage and CodeDelimiters: there is nothing to
 // answer. b is kept and must not change.
 func Scan(b []byte, opts ...Option) (*Header, error) {
-	m, err := open(b, opts, false)
+	m, err := open(b, opts)
 	if m == nil {
 		return nil, err
 	}
 	h := &Header{m}
 	faults := contracts.FaultsOf(err)
 	faults = append(faults, m.checkSegments()...)
-	if len(bytes.TrimSpace(m.headerField(10))) == 0 {
+	if m.said(10) == nil {
 		f := contracts.Faultf(contracts.Malformed, CodeNoControlID, "MSH-10", "The message has no control id.")
 		f.ErrorCode = "101"
 		faults = append(faults, f)
@@ -81,7 +77,7 @@ func (h *Header) Event() string { return h.m.Event() }
 // Structure is MSH-9.3 as the sender wrote it, or empty.
 func (h *Header) Structure() string { return h.m.Structure() }
 
-// ControlID is MSH-10, decoded.
+// ControlID is MSH-10, decoded, as one text.
 func (h *Header) ControlID() string { return h.m.ControlID() }
 
 // ProcessingID is MSH-11.1: P, T or D.
