@@ -21,7 +21,7 @@ const (
 )
 
 // Enhanced says whether the sender asks for enhanced acknowledgements: MSH-15 or MSH-16 is filled.
-func (h *Header) Enhanced() bool { return h.Raw(15) != nil || h.Raw(16) != nil }
+func (h *Header) Enhanced() bool { return h.m.said(15) != nil || h.m.said(16) != nil }
 
 // AcceptDue says whether an accept acknowledgement (CA, CE, CR) is due for this outcome.
 func (h *Header) AcceptDue(o Outcome) bool { return h.Enhanced() && h.asked(15, o) }
@@ -33,7 +33,7 @@ func (h *Header) ApplicationDue(o Outcome) bool { return !h.Enhanced() || h.aske
 // asked reads table 0155 in MSH-15 or MSH-16. Empty beside a filled one asks for nothing; a value that isn't in the
 // table asks always, because a sender that waits for an answer in vain is worse off than one that gets it unasked.
 func (h *Header) asked(field int, o Outcome) bool {
-	switch h.m.headerText(field, 0) {
+	switch strings.TrimSpace(h.m.headerText(field, 0)) {
 	case "", "NE":
 		return false
 	case "ER":
@@ -58,8 +58,8 @@ func (h *Header) Reply(o Outcome) (code string, due bool) {
 	return "", false
 }
 
-// OutcomeOf gives the outcome that answers this fault: what MSH alone shows (error codes 101 at MSH-10, 200 to 205)
-// is Rejected, a fault in the content Failed, nil Accepted.
+// OutcomeOf gives the outcome that answers this fault: what MSH alone shows (error codes 101 at MSH-10, 200 to 203
+// and 205) is Rejected, a fault in the content Failed, nil Accepted.
 func OutcomeOf(err error) Outcome {
 	if err == nil {
 		return Accepted
@@ -94,7 +94,7 @@ type Answer struct {
 func Acknowledge(h *Header, a Answer) []byte {
 	d := h.m.delims
 	d.Truncation = 0
-	w := ackWriter{enc: encoder{delims: d, charset: h.m.charset, hex: true}, out: make([]byte, 0, 256)}
+	w := ackWriter{enc: encoder{delims: d, charset: h.m.charset}, out: make([]byte, 0, 256)}
 	w.header(h, a)
 	w.segment("MSA")
 	w.text(a.Code)
@@ -108,12 +108,13 @@ func Acknowledge(h *Header, a Answer) []byte {
 	if len(faults) == 0 && a.Text != "" && modern && !strings.HasSuffix(a.Code, string(Accepted)) {
 		faults = contracts.Faults{{Kind: contracts.Internal, ErrorCode: "207", Public: a.Text}}
 	}
-	for _, f := range faults {
-		if modern {
+	switch {
+	case modern:
+		for _, f := range faults {
 			w.fault(f)
-		} else {
-			w.oldFault(f)
 		}
+	case len(faults) > 0:
+		w.oldFaults(faults)
 	}
 	return w.out
 }
@@ -143,7 +144,17 @@ func (w *ackWriter) text(s string) {
 	w.add(s)
 }
 
-func (w *ackWriter) add(s string) { w.out, _ = w.enc.appendText(w.out, s) }
+// add writes a text for people. A character that the sender's set lacks becomes a question mark: as \X..\ its bytes
+// would be read in that set, as other letters.
+func (w *ackWriter) add(s string) {
+	known := strings.Map(func(r rune) rune {
+		if _, ok := w.enc.charset.appendRune(nil, r); !ok {
+			return '?'
+		}
+		return r
+	}, s)
+	w.out, _ = w.enc.appendText(w.out, known)
+}
 
 func (w *ackWriter) end() {
 	w.out = append(bytes.TrimRight(w.out, string(w.enc.delims.Field)), '\r')
@@ -200,17 +211,23 @@ func (w *ackWriter) fault(f *contracts.Fault) {
 	w.end()
 }
 
-// oldFault writes the ERR segment before version 2.5: ERR-1 holds place and code.
-func (w *ackWriter) oldFault(f *contracts.Fault) {
+// oldFaults writes the ERR segment before version 2.5, of which there is one: ERR-1 holds place and code, and repeats.
+func (w *ackWriter) oldFaults(faults contracts.Faults) {
 	c, sub := w.enc.delims.Component, w.enc.delims.Subcomponent
-	place := w.location(f.At, c)
-	parts := bytes.Split(place, []byte{c})
-	for len(parts) < 3 {
-		parts = append(parts, nil)
-	}
 	w.segment("ERR")
-	w.field(bytes.Join(parts[:3], []byte{c}))
-	w.out = append(append(w.out, c), w.errorCode(f, sub, "HL70357")...)
+	for i, f := range faults {
+		place := w.location(f.At, c)
+		parts := bytes.Split(place, []byte{c})
+		for len(parts) < 3 {
+			parts = append(parts, nil)
+		}
+		sep := w.enc.delims.Field
+		if i > 0 {
+			sep = w.enc.delims.Repetition
+		}
+		w.out = append(append(w.out, sep), bytes.Join(parts[:3], []byte{c})...)
+		w.out = append(append(w.out, c), w.errorCode(f, sub, "HL70357")...)
+	}
 	w.end()
 }
 
@@ -219,10 +236,11 @@ func (w *ackWriter) oldFault(f *contracts.Fault) {
 func (w *ackWriter) location(at string, sep byte) []byte {
 	p, err := CompilePath(at)
 	if err != nil {
-		if !IsSegmentID(at) {
+		// A fault of a whole segment names it without a field: OBX(3).
+		if p, err = CompilePath(at + "-1"); err != nil {
 			return nil
 		}
-		p = Path{Segment: at}
+		p.Field = 0
 	}
 	out := append([]byte(p.Segment), sep)
 	out = strconv.AppendInt(out, int64(max(p.Index, 1)), 10)

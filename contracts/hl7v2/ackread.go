@@ -8,9 +8,9 @@ import (
 
 // Acknowledgement is what an answer says, without any text, since a partner's text may hold a person's data.
 type Acknowledgement struct {
-	Code      string // MSA-1: AA, AE, AR, CA, CE or CR
-	ControlID string // MSA-2: the MSH-10 of the message that it answers
-	Errors    []AcknowledgedError
+	Code      string              // MSA-1: AA, AE, AR, CA, CE or CR
+	ControlID string              // MSA-2, as one text: the MSH-10 of the message that it answers
+	Errors    []AcknowledgedError // no more than can be of use: a hundred segments'
 }
 
 // AcknowledgedError is one error that an acknowledgement reports.
@@ -44,20 +44,23 @@ func ReadAcknowledgement(b []byte, opts ...Option) (Acknowledgement, error) {
 }
 
 func (h *Header) acknowledgement() (Acknowledgement, error) {
-	a := Acknowledgement{
-		Code:      h.Get(Path{Segment: "MSA", Field: 1}).Text(),
-		ControlID: h.Get(Path{Segment: "MSA", Field: 2}).Text(),
+	var a Acknowledgement
+	for i, s := range h.m.Segments() {
+		if i > 0 && s.Is("MSH") {
+			break // another message: what it says isn't about this one
+		}
+		switch {
+		case s.Is("MSA") && a.Code == "":
+			a.Code, a.ControlID = s.Field(1).Text(), h.m.wholeText(s.Field(2).Raw())
+		case s.Is("ERR") && len(a.Errors) < maxFaults:
+			a.Errors = append(a.Errors, s.acknowledgedErrors()...)
+		}
 	}
 	switch a.Code {
 	case "AA", "AE", "AR", "CA", "CE", "CR":
 	default:
 		return Acknowledgement{}, contracts.Faultf(contracts.Malformed, CodeNotAnAck, "MSA-1",
 			"The acknowledgement has no MSA, or MSA-1 isn't in table 0008.")
-	}
-	for _, s := range h.m.Segments() {
-		if s.Is("ERR") {
-			a.Errors = append(a.Errors, s.acknowledgedErrors()...)
-		}
 	}
 	return a, nil
 }
@@ -71,7 +74,7 @@ func (s Segment) acknowledgedErrors() (list []AcknowledgedError) {
 	}
 	for _, rep := range s.Field(1).All() {
 		e := AcknowledgedError{Code: knownCode(rep.At(4).Text()), Severity: "E"}
-		if e.Code != "" {
+		if e.Code != "" && len(list) < maxFaults {
 			e.At = readLocation(rep, 3)
 			list = append(list, e)
 		}
