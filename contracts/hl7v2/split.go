@@ -31,10 +31,11 @@ type splitter struct {
 
 	open     int // where the current message, or what isn't one, starts; -1 for none
 	cr       bool
-	inFile   bool // between FHS and FTS
-	inBatch  bool // between BHS and BTS
-	batches  int  // since FHS
-	messages int  // since BHS
+	inFile   bool   // between FHS and FTS
+	inBatch  bool   // between BHS and BTS
+	batches  int    // since FHS
+	messages int    // since BHS
+	trailers [2]int // BTS and FTS so far
 }
 
 func (s *splitter) run() {
@@ -51,7 +52,7 @@ func (s *splitter) run() {
 	}
 	s.close(len(s.file))
 	if s.inBatch || s.inFile {
-		s.fault(CodeBatchForm, len(s.file), "The batch isn't closed: BTS or FTS is missing.")
+		s.misplaced(len(s.file), "The batch isn't closed: BTS or FTS is missing.")
 	}
 }
 
@@ -123,37 +124,39 @@ func (s *splitter) segment(id string, line []byte, at int) {
 		s.messages++
 	case "FHS":
 		if s.inFile || s.inBatch {
-			s.fault(CodeBatchForm, at, "FHS stands inside another file or batch.")
+			s.misplaced(at, "FHS stands inside another file or batch.")
 		}
 		s.inFile, s.inBatch, s.batches, s.messages = true, false, 0, 0
 	case "BHS":
 		if s.inBatch {
-			s.fault(CodeBatchForm, at, "BHS stands inside another batch.")
+			s.misplaced(at, "BHS stands inside another batch.")
 		}
 		s.inBatch, s.messages = true, 0
 		s.batches++
 	case "BTS":
 		if !s.inBatch {
-			s.fault(CodeBatchForm, at, "BTS stands without BHS.")
+			s.misplaced(at, "BTS stands without BHS.")
 		}
-		s.count("BTS-1", line, "messages", s.messages)
+		s.trailers[0]++
+		s.count(segmentPath("BTS", s.trailers[0]), line, "messages", s.messages)
 		s.inBatch, s.messages = false, 0
 	case "FTS":
+		s.trailers[1]++
 		if !s.inFile || s.inBatch {
-			s.fault(CodeBatchForm, at, "FTS stands without FHS, or before the BTS of its batch.")
+			s.misplaced(at, "FTS stands without FHS, or before the BTS of its batch.")
 		}
 		if s.batches == 0 {
 			// A file without batches has none to count; some senders count its messages.
-			s.count("FTS-1", line, "batches", 0, s.messages)
+			s.count(segmentPath("FTS", s.trailers[1]), line, "batches", 0, s.messages)
 		} else {
-			s.count("FTS-1", line, "batches", s.batches)
+			s.count(segmentPath("FTS", s.trailers[1]), line, "batches", s.batches)
 		}
 		s.inFile, s.inBatch, s.batches = false, false, 0
 	}
 }
 
 // count compares the number in a trailer's first field with what came, any of which is right. An empty one says nothing.
-func (s *splitter) count(at string, line []byte, what string, came ...int) {
+func (s *splitter) count(at Path, line []byte, what string, came ...int) {
 	if len(line) < 5 {
 		return
 	}
@@ -162,11 +165,19 @@ func (s *splitter) count(at string, line []byte, what string, came ...int) {
 		return
 	}
 	if n, err := strconv.Atoi(string(said)); err != nil || !slices.Contains(came, n) {
-		s.faults = append(s.faults, contracts.Faultf(contracts.Malformed, CodeBatchCount, at,
-			"The count differs from the %d %s that came.", came[0], what))
+		at.Field = 1
+		s.fault(CodeBatchCount, at.String(), "The count differs from the %d %s that came.", came[0], what)
 	}
 }
 
-func (s *splitter) fault(code string, at int, text string) {
-	s.faults = append(s.faults, contracts.Faultf(contracts.Malformed, code, byteAt(at), "%s", text))
+func (s *splitter) misplaced(at int, text string) { s.fault(CodeBatchForm, byteAt(at), "%s", text) }
+
+func (s *splitter) fault(code, at, format string, args ...any) {
+	switch len(s.faults) {
+	case maxFaults:
+		s.faults = append(s.faults, moreFaults(contracts.Malformed))
+	case maxFaults + 1:
+	default:
+		s.faults = append(s.faults, contracts.Faultf(contracts.Malformed, code, at, format, args...))
+	}
 }
