@@ -2,10 +2,7 @@ package hl7v2
 
 import (
 	"bytes"
-	"encoding/json"
-	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -15,269 +12,480 @@ import (
 // names (ASCII if it names none). A field whose value is still what `raw` parses to is written as it stands in raw, a
 // changed one afresh; segments without raw are written afresh too. Segments end in CR.
 //
-// The faults: malformed HL7-040 (not JSON) and HL7-041 (another shape, at its place), HL7-004 (character set), and
-// invalid HL7-024 (a character that the set lacks, at its place).
+// The faults: malformed HL7-040 (not JSON, at its byte) and HL7-041 (another shape, at its place), HL7-004 (character
+// set), and invalid HL7-024 (a character that the set lacks, at its place). Those of one message are all reported, up to
+// a hundred.
 func EncodeJSON(object []byte) ([]byte, error) {
-	var j jsonMessage
-	if err := json.Unmarshal(object, &j); err != nil {
-		return nil, contracts.Faults{jsonFault(err)}
-	}
-	charset, ok := LookupCharset(j.Charset)
-	if !ok {
-		return nil, contracts.Faults{contracts.Faultf(contracts.Malformed, CodeCharset, "charset",
-			"The character set is unknown or can't be carried in ER7.")}
-	}
-	delims, fault := j.delimiters()
-	if fault != nil {
+	e := jsonEncoder{object: object}
+	if fault := e.open(); fault != nil {
 		return nil, contracts.Faults{fault}
 	}
-	enc := encoder{delims: delims, charset: charset}
-	old := j.rawMessage(&enc)
-	var faults contracts.Faults
-	var out []byte
-	counts := map[string]int{}
-	for i := range j.Segments {
-		s := &j.Segments[i]
-		counts[s.ID]++
-		if !IsSegmentID(s.ID) {
-			faults = append(faults, shapeFault("segments["+strconv.Itoa(i)+"].id", "This is no segment name."))
-			continue
-		}
-		if i > 0 && s.ID == "MSH" {
-			faults = append(faults, shapeFault("segments["+strconv.Itoa(i)+"].id", "A message has one MSH, its first."))
-			continue
-		}
-		var lacking []place
-		out, lacking = s.append(out, &enc, old, i)
-		for _, l := range lacking {
-			faults = append(faults, notInCharset(l.in(s.ID, counts[s.ID]), charset))
-		}
-		out = append(out, '\r')
+	if fault := e.readHeader(); fault != nil {
+		return nil, contracts.Faults{fault}
 	}
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	return out, nil
-}
-
-type jsonMessage struct {
-	Charset  string        `json:"charset"`
-	Segments []jsonSegment `json:"segments"`
-}
-
-type jsonSegment struct {
-	ID     string      `json:"id"`
-	Fields []jsonField `json:"fields"`
-	Raw    string      `json:"raw"`
-}
-
-// jsonField is a field: for MSH-1 and MSH-2 plain, else repetitions of components of subcomponents, nil for null.
-type jsonField struct {
-	plain *string
-	reps  [][][]*string
-}
-
-// UnmarshalJSON reads a list of lists of lists of texts, or a plain text.
-func (f *jsonField) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '"' {
-		return json.Unmarshal(b, &f.plain)
-	}
-	return json.Unmarshal(b, &f.reps)
-}
-
-func jsonFault(err error) *contracts.Fault {
-	var f *contracts.Fault
-	switch e := err.(type) {
-	case *json.SyntaxError:
-		f = contracts.Faultf(contracts.Malformed, CodeJSON, byteAt(int(e.Offset)), "The JSON can't be read here.")
-	case *json.UnmarshalTypeError:
-		f = shapeFault(e.Field, "This isn't a message as `silta hl7 parse` prints it.")
-		if e.Field == "" {
-			f.At = byteAt(int(e.Offset))
+	e.out = make([]byte, 0, len(object))
+	r := jsonReader{b: e.segments}
+	r.items(func(i int) {
+		if s := readJSONSegment(&r); len(e.faults) < maxFaults {
+			e.segment(s, i)
 		}
-	default:
-		f = contracts.Faultf(contracts.Malformed, CodeJSON, "", "The JSON can't be read.")
+	})
+	if len(e.faults) >= maxFaults {
+		e.faults = append(e.faults[:maxFaults], moreFaults(contracts.Malformed))
 	}
-	return f
+	if len(e.faults) > 0 {
+		return nil, e.faults
+	}
+	return e.out, nil
+}
+
+// jsonEncoder writes the segments one after the other. Its buffers are used again for each.
+type jsonEncoder struct {
+	object   []byte
+	charset  *Charset
+	segments []byte // the list
+	enc      encoder
+	useRaw   bool // the raw texts have the delimiters that MSH names
+	out      []byte
+	faults   contracts.Faults
+	reader   jsonReader // of fields and texts
+	raw      []byte     // a segment's raw text, in the character set
+	leaf     []byte     // a leaf of it, decoded
+}
+
+// jsonSegment is where a segment's parts stand in the JSON. What isn't there is nil.
+type jsonSegment struct{ id, fields, raw []byte }
+
+// open checks that the object is JSON and finds its parts.
+func (e *jsonEncoder) open() *contracts.Fault {
+	r := jsonReader{b: e.object}
+	var charset []byte
+	if r.peek() == '{' {
+		r.members(func(key string) {
+			switch value := r.skip(); key {
+			case "charset":
+				charset = value
+			case "segments":
+				e.segments = value
+			}
+		})
+	} else {
+		r.skip()
+	}
+	start := bytes.TrimLeft(e.object, " \t\r\n")
+	if r.peek(); r.bad || r.at < len(r.b) {
+		return contracts.Faultf(contracts.Malformed, CodeJSON, byteAt(r.at), "The JSON can't be read here.")
+	}
+	if start[0] != '{' {
+		return shapeFault(byteAt(len(e.object)-len(start)), "This isn't a message as `silta hl7 parse` prints it.")
+	}
+	name, ok := e.textOf(charset)
+	if !ok {
+		return shapeFault("charset", "The character set is no text.")
+	}
+	if e.charset, ok = LookupCharset(string(name)); !ok {
+		return contracts.Faultf(contracts.Malformed, CodeCharset, "charset",
+			"The character set is unknown or can't be carried in ER7.")
+	}
+	return nil
+}
+
+// textOf reads a text; what isn't there, or is null, is empty. The result holds good until the next one is read.
+func (e *jsonEncoder) textOf(value []byte) (text []byte, ok bool) {
+	if value == nil || string(value) == "null" {
+		return nil, true
+	}
+	e.reader.b, e.reader.at = value, 0
+	if value[0] != '"' {
+		return nil, false
+	}
+	e.reader.readText()
+	return e.reader.text, true
 }
 
 func shapeFault(at, text string) *contracts.Fault {
 	return contracts.Faultf(contracts.Malformed, CodeJSONShape, at, "%s", text)
 }
 
-// delimiters are those that MSH's first two fields say; the standard ones where they say nothing.
-func (j *jsonMessage) delimiters() (Delimiters, *contracts.Fault) {
-	if len(j.Segments) == 0 || j.Segments[0].ID != "MSH" {
-		return Delimiters{}, shapeFault("segments[0].id", "The first segment must be MSH.")
+// readHeader finds the delimiters that MSH's first two fields say; the standard ones where they say nothing.
+func (e *jsonEncoder) readHeader() *contracts.Fault {
+	r := jsonReader{b: e.segments}
+	var msh jsonSegment
+	found := false
+	if r.peek() == '[' {
+		r.items(func(i int) {
+			if s := readJSONSegment(&r); i == 0 {
+				msh, found = s, true
+			}
+		})
+	} else if e.segments != nil {
+		return shapeFault("segments", "The segments are no list.")
 	}
-	first, chars, ok := j.header()
+	if id, _ := e.textOf(msh.id); !found || string(id) != "MSH" {
+		return shapeFault("segments[0].id", "The first segment must be MSH.")
+	}
+	first, chars, ok := e.delimiterTexts(msh.fields)
 	if !ok {
-		return Delimiters{}, shapeFault("segments[0].fields", "MSH starts with two plain strings, MSH-1 and MSH-2.")
+		return shapeFault("segments[0].fields", "MSH starts with two plain strings, MSH-1 and MSH-2.")
 	}
 	d, _, ok := readDelimiters([]byte("MSH" + first + chars + first))
 	if !ok || len(first) != 1 {
-		return Delimiters{}, contracts.Faultf(contracts.Malformed, CodeDelimiters, "MSH-1",
+		return contracts.Faultf(contracts.Malformed, CodeDelimiters, "MSH-1",
 			"MSH-1 and MSH-2 don't name usable delimiters.")
 	}
-	return d, nil
+	e.enc = encoder{delims: d, charset: e.charset}
+	raw, _ := e.textOf(msh.raw)
+	rest, ok := bytes.CutPrefix(raw, []byte("MSH"+first+chars))
+	e.useRaw = ok && (len(rest) == 0 || rest[0] == d.Field)
+	return nil
 }
 
-// header is MSH-1 and MSH-2; the latter may be left out, as other trailing empties.
-func (j *jsonMessage) header() (first, chars string, ok bool) {
-	fields := j.Segments[0].Fields
-	if len(fields) == 0 || fields[0].plain == nil {
+// delimiterTexts are MSH-1 and MSH-2; the latter may be left out, as other trailing empties.
+func (e *jsonEncoder) delimiterTexts(fields []byte) (first, chars string, ok bool) {
+	r := jsonReader{b: fields}
+	if len(fields) == 0 || fields[0] != '[' {
 		return "", "", false
 	}
-	if len(fields) == 1 {
-		return *fields[0].plain, "", true
-	}
-	if fields[1].plain == nil {
-		return "", "", false
-	}
-	return *fields[0].plain, *fields[1].plain, true
-}
-
-// rawMessage is a message of the segments' raw texts, one segment for each; empty where raw can't be used: it isn't
-// there, holds what can't be written, or was written with other delimiters.
-func (j *jsonMessage) rawMessage(e *encoder) *Message {
-	m := &Message{delims: e.delims, charset: e.charset, segs: make([]span, len(j.Segments))}
-	first, chars, _ := j.header()
-	usable := strings.HasPrefix(j.Segments[0].Raw, "MSH"+first+chars)
-	for i := range j.Segments {
-		s := &j.Segments[i]
-		start := len(m.b)
-		if usable && strings.HasPrefix(s.Raw, s.ID) && !strings.Contains(s.Raw, "\r") {
-			var ok bool
-			if m.b, ok = e.charset.appendText(m.b, s.Raw); !ok {
-				m.b = m.b[:start]
+	r.items(func(i int) {
+		value := r.skip()
+		if i < 2 {
+			text, isText := e.textOf(value)
+			ok = isText && value[0] == '"' && (ok || i == 0)
+			if i == 0 {
+				first = string(text)
+			} else {
+				chars = string(text)
 			}
 		}
-		m.segs[i] = span{start: int32(start), end: int32(len(m.b))}
-	}
-	m.indexFields()
-	return m
+	})
+	return first, chars, ok
 }
 
-// appendText appends text in c without any escape; ok is false if c lacks a character of it.
-func (c *Charset) appendText(dst []byte, text string) (_ []byte, ok bool) {
-	for _, r := range text {
-		if r == utf8.RuneError && !strings.Contains(text, "\uFFFD") {
-			return dst, false
-		}
-		if dst, ok = c.appendRune(dst, r); !ok {
-			return dst, false
-		}
+// readJSONSegment reads an item of the list of segments. Another shape leaves id nil.
+func readJSONSegment(r *jsonReader) (s jsonSegment) {
+	if r.peek() != '{' {
+		r.skip()
+		return s
 	}
-	return dst, true
+	r.members(func(key string) {
+		switch value := r.skip(); key {
+		case "id":
+			s.id = value
+		case "fields":
+			s.fields = value
+		case "raw":
+			s.raw = value
+		}
+	})
+	return s
 }
 
-// append writes the segment: unchanged as a whole, unchanged fields, or afresh.
-func (s *jsonSegment) append(dst []byte, e *encoder, old *Message, i int) ([]byte, []place) {
-	was := Segment{old, i}
-	known := len(was.Raw()) > 0
-	if known && was.lastFilled() == s.lastFilled() && s.equalFields(was, s.lastFilled()) {
-		return append(dst, was.Raw()...), nil
+// segment writes the i-th segment: unchanged as a whole, with unchanged fields as they stand, or afresh.
+func (e *jsonEncoder) segment(s jsonSegment, i int) {
+	at := "segments[" + strconv.Itoa(i) + "]"
+	id, ok := e.textOf(s.id)
+	switch {
+	case !ok || !IsSegmentID(id):
+		e.fault(shapeFault(at+".id", "This is no segment name."))
+		return
+	case i > 0 && string(id) == "MSH":
+		e.fault(shapeFault(at+".id", "A message has one MSH, its first."))
+		return
+	case s.fields != nil && s.fields[0] != '[' && string(s.fields) != "null":
+		e.fault(shapeFault(at+".fields", "The fields are no list."))
+		return
 	}
-	fresh := NewSegment{id: s.ID, enc: e}
-	for n, f := range s.Fields {
-		if f.plain != nil && s.ID == "MSH" && n < 2 {
-			continue
-		}
-		if known && f.equal(was.Field(n+1)) {
-			fresh.SetRaw(n+1, 0, 0, 0, was.Field(n+1).Raw())
-			continue
-		}
-		f.write(&fresh, n+1)
+	w := jsonSegmentWriter{e: e, id: string(id), i: i, header: i == 0}
+	known := e.readRaw(s.raw, w.id)
+	if known && w.unchanged(s.fields) {
+		e.out = append(append(e.out, e.raw...), '\r')
+		return
 	}
-	return fresh.append(dst)
+	w.known = known
+	w.write(s.fields)
+	e.out = append(e.out, '\r')
 }
 
-func (s *jsonSegment) lastFilled() int {
-	n := len(s.Fields)
-	for n > 0 && s.Fields[n-1].isEmpty() {
-		n--
+func (e *jsonEncoder) fault(f *contracts.Fault) { e.faults = append(e.faults, f) }
+
+// readRaw sets e.raw; known is false where raw isn't there or can't be used: it isn't the segment's, holds what can't
+// be written, or was written with other delimiters.
+func (e *jsonEncoder) readRaw(value []byte, id string) (known bool) {
+	text, ok := e.textOf(value)
+	rest, named := bytes.CutPrefix(text, []byte(id))
+	if !ok || !e.useRaw || !named || len(rest) > 0 && rest[0] != e.enc.delims.Field || bytes.IndexByte(text, '\r') >= 0 {
+		return false
 	}
-	return n
-}
-
-func (f jsonField) isEmpty() bool { return bytes.Equal(f.canonical(nil), []byte("[]")) }
-
-func (s *jsonSegment) equalFields(was Segment, n int) bool {
-	for i := range n {
-		if !s.Fields[i].equal(was.Field(i + 1)) {
+	if cap(e.raw) < len(text) {
+		e.raw = make([]byte, 0, len(text))
+	}
+	e.raw = e.raw[:0]
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		if e.raw, ok = e.charset.appendRune(e.raw, r); !ok {
 			return false
 		}
+		text = text[n:]
 	}
 	return true
 }
 
-func (f jsonField) equal(v Value) bool {
-	return bytes.Equal(f.canonical(nil), v.appendFieldJSON(nil))
+// jsonSegmentWriter compares a segment's fields with those of its raw text, and writes them.
+type jsonSegmentWriter struct {
+	e      *jsonEncoder
+	id     string
+	i      int
+	header bool
+	known  bool // e.raw is the raw text
 }
 
-// canonical is the field's JSON as AppendJSON would write it, trailing empties left out.
-func (f jsonField) canonical(dst []byte) []byte {
-	if f.plain != nil {
-		return appendJSONString(dst, *f.plain)
+// rawFields walks over the fields of the raw text, from the first; in MSH from MSH-2.
+func (w *jsonSegmentWriter) rawFields() rawFields {
+	_, rest, more := bytes.Cut(w.e.raw, []byte{w.e.enc.delims.Field})
+	return rawFields{rest: rest, more: more, sep: w.e.enc.delims.Field}
+}
+
+type rawFields struct {
+	rest []byte
+	more bool
+	sep  byte
+}
+
+func (f *rawFields) next() (field []byte) {
+	if f.more {
+		field, f.rest, f.more = bytes.Cut(f.rest, []byte{f.sep})
 	}
-	return appendList(dst, f.reps, 0, nil, repIsEmpty, func(dst []byte, rep [][]*string) []byte {
-		return appendList(dst, rep, 1, nil, compIsEmpty, func(dst []byte, comp []*string) []byte {
-			return appendList(dst, comp, 1, new(string), subIsEmpty, appendSub)
-		})
+	return field
+}
+
+// unchanged says whether the fields are those of the raw text, trailing empties aside.
+func (w *jsonSegmentWriter) unchanged(fields []byte) bool {
+	raw, same := w.rawFields(), true
+	w.eachField(fields, func(n int, value []byte) {
+		if !w.header || n > 2 {
+			same = same && w.equal(value, raw.next())
+		} else if n == 2 {
+			raw.next()
+		}
+	})
+	for same && raw.more {
+		same = w.isBlank(raw.next())
+	}
+	return same
+}
+
+// isBlank says whether a raw field holds nothing but separators.
+func (w *jsonSegmentWriter) isBlank(raw []byte) bool {
+	c := leafCursor{d: &w.e.enc.delims, rest: raw, more: true}
+	return !c.next()
+}
+
+// eachField gives each field's number and its JSON.
+func (w *jsonSegmentWriter) eachField(fields []byte, visit func(n int, value []byte)) {
+	if len(fields) == 0 || fields[0] != '[' {
+		return
+	}
+	r := jsonReader{b: fields}
+	r.items(func(i int) { visit(i+1, r.skip()) })
+}
+
+// write writes the segment: fields that are as in the raw text as they stand there, the others afresh.
+func (w *jsonSegmentWriter) write(fields []byte) {
+	e, d := w.e, &w.e.enc.delims
+	e.out = append(e.out, w.id...)
+	idle := 0
+	if w.header {
+		e.out = append(append(e.out, d.Field), d.EncodingCharacters()...)
+	}
+	raw := w.rawFields()
+	w.eachField(fields, func(n int, value []byte) {
+		if w.header && n < 3 {
+			if n == 2 {
+				raw.next()
+			}
+			return
+		}
+		idle++
+		was := raw.next()
+		before := len(e.out)
+		e.reserve(idle + 3*len(value) + len(was))
+		for range idle {
+			e.out = append(e.out, d.Field)
+		}
+		start := len(e.out)
+		if w.known && w.equal(value, was) {
+			e.out = append(e.out, was...)
+		} else {
+			w.fresh(n, value)
+		}
+		if len(e.out) == start {
+			e.out = e.out[:before]
+		} else {
+			idle = 0
+		}
 	})
 }
 
-// appendList appends a JSON list of items up to the last that isn't empty, filled up with blanks to least.
-func appendList[T any](dst []byte, items []T, least int, blank T, empty func(T) bool, add func([]byte, T) []byte) []byte {
-	for len(items) > 0 && empty(items[len(items)-1]) {
-		items = items[:len(items)-1]
+// reserve makes room for n bytes more, at most once: no text grows to more than three times its JSON.
+func (e *jsonEncoder) reserve(n int) {
+	if cap(e.out)-len(e.out) < n {
+		e.out = append(make([]byte, 0, max(3*len(e.object)+64, len(e.out)+n)), e.out...)
 	}
-	dst = append(dst, '[')
-	for i := range max(len(items), least) {
-		if i > 0 {
-			dst = append(dst, ',')
+}
+
+// equal says whether a field's JSON has the leaves that its raw bytes have.
+func (w *jsonSegmentWriter) equal(value, raw []byte) bool {
+	e := w.e
+	c := leafCursor{d: &e.enc.delims, rest: raw, more: true}
+	same := true
+	ok := w.leaves(value, func(at leafAt, text []byte, isNull bool) {
+		switch {
+		case !same:
+		case !c.next() || c.at != at:
+			same = false
+		case isNull || string(c.leaf) == null:
+			same = isNull && string(c.leaf) == null
+		default:
+			same = e.leafIs(c.leaf, text)
 		}
-		item := blank
-		if i < len(items) {
-			item = items[i]
+	})
+	return ok && same && !c.next()
+}
+
+// leafIs says whether raw decodes to text.
+func (e *jsonEncoder) leafIs(raw, text []byte) bool {
+	if e.charset.table == nil && bytes.IndexByte(raw, e.enc.delims.Escape) < 0 {
+		return bytes.Equal(raw, text)
+	}
+	if need := 3 * len(raw); cap(e.leaf) < need {
+		e.leaf = make([]byte, 0, need)
+	}
+	m := Message{delims: e.enc.delims, charset: e.charset}
+	e.leaf = m.appendUnescaped(e.leaf[:0], raw)
+	return bytes.Equal(e.leaf, text)
+}
+
+// fresh writes a field's leaves, with the separators before each that holds something.
+func (w *jsonSegmentWriter) fresh(n int, value []byte) {
+	e, d := w.e, &w.e.enc.delims
+	now := leafAt{1, 1, 1}
+	ok := w.leaves(value, func(at leafAt, text []byte, isNull bool) {
+		for ; now.rep < at.rep; now = (leafAt{now.rep + 1, 1, 1}) {
+			e.out = append(e.out, d.Repetition)
 		}
-		dst = add(dst, item)
+		for ; now.comp < at.comp; now = (leafAt{now.rep, now.comp + 1, 1}) {
+			e.out = append(e.out, d.Component)
+		}
+		for ; now.sub < at.sub; now.sub++ {
+			e.out = append(e.out, d.Subcomponent)
+		}
+		if isNull {
+			e.out = append(e.out, null...)
+			return
+		}
+		var fits bool
+		if e.out, fits = e.enc.appendText(e.out, string(text)); !fits && len(e.faults) <= maxFaults {
+			e.fault(notInCharset(Path{Segment: w.id, Index: w.index(), Field: n, Rep: at.rep, Component: at.comp, Sub: at.sub},
+				e.charset))
+		}
+	})
+	if !ok && len(e.faults) <= maxFaults {
+		e.fault(shapeFault("segments["+strconv.Itoa(w.i)+"].fields["+strconv.Itoa(n-1)+"]",
+			"A field is a list of repetitions, each a list of components, each a list of texts."))
 	}
-	return append(dst, ']')
 }
 
-func repIsEmpty(rep [][]*string) bool {
-	return !slices.ContainsFunc(rep, func(c []*string) bool { return !compIsEmpty(c) })
+// index is the segment's number among those of its name as a path gives it.
+func (w *jsonSegmentWriter) index() int {
+	r, number := jsonReader{b: w.e.segments}, 0
+	var ids jsonReader
+	r.items(func(i int) {
+		s := readJSONSegment(&r)
+		if i > w.i || len(s.id) == 0 || s.id[0] != '"' {
+			return
+		}
+		ids.b, ids.at = s.id, 0
+		if ids.readText(); string(ids.text) == w.id {
+			number++
+		}
+	})
+	return segmentPath(w.id, number).Index
 }
 
-func compIsEmpty(comp []*string) bool {
-	return !slices.ContainsFunc(comp, func(s *string) bool { return !subIsEmpty(s) })
-}
+// leafAt is a leaf's repetition, component and subcomponent.
+type leafAt struct{ rep, comp, sub int }
 
-func subIsEmpty(sub *string) bool { return sub != nil && *sub == "" }
-
-func appendSub(dst []byte, sub *string) []byte {
-	if sub == nil {
-		return append(dst, "null"...)
+// leaves gives each leaf of a field's JSON that holds something; ok is false if the field has another shape. A plain
+// text is the first leaf.
+func (w *jsonSegmentWriter) leaves(value []byte, visit func(at leafAt, text []byte, isNull bool)) (ok bool) {
+	r := jsonReader{b: value, text: w.e.reader.text}
+	defer func() { w.e.reader.text = r.text }()
+	if value[0] == '"' {
+		if r.readText(); len(r.text) > 0 {
+			visit(leafAt{1, 1, 1}, r.text, false)
+		}
+		return true
 	}
-	return appendJSONString(dst, *sub)
-}
-
-func (f jsonField) write(s *NewSegment, field int) {
-	if f.plain != nil {
-		s.SetText(field, 1, 1, 1, *f.plain)
-		return
+	ok = true
+	list := func(visit func(i int)) {
+		if r.peek() != '[' {
+			ok = false
+			r.skip()
+			return
+		}
+		r.items(visit)
 	}
-	for r, rep := range f.reps {
-		for c, comp := range rep {
-			for u, text := range comp {
-				switch {
-				case text == nil:
-					s.SetNull(field, r+1, c+1, u+1)
-				case *text != "":
-					s.SetText(field, r+1, c+1, u+1, *text)
+	list(func(rep int) {
+		list(func(comp int) {
+			list(func(sub int) {
+				at := leafAt{rep + 1, comp + 1, sub + 1}
+				if r.peek() == '"' {
+					if r.readText(); len(r.text) > 0 && ok {
+						visit(at, r.text, false)
+					}
+				} else if word := r.skip(); string(word) != "null" {
+					ok = false
+				} else if ok {
+					visit(at, nil, true)
 				}
+			})
+		})
+	})
+	return ok
+}
+
+// leafCursor walks over the leaves of a raw field that hold something.
+type leafCursor struct {
+	d    *Delimiters
+	rest []byte
+	more bool
+	pos  leafAt // of rest, from 0
+
+	leaf []byte
+	at   leafAt // of leaf, from 1
+}
+
+func (c *leafCursor) next() bool {
+	for c.more {
+		i := 0
+		for i < len(c.rest) && c.rest[i] != c.d.Repetition && c.rest[i] != c.d.Component && c.rest[i] != c.d.Subcomponent {
+			i++
+		}
+		c.leaf, c.at = c.rest[:i], leafAt{c.pos.rep + 1, c.pos.comp + 1, c.pos.sub + 1}
+		if c.more = i < len(c.rest); c.more {
+			switch c.rest[i] {
+			case c.d.Repetition:
+				c.pos = leafAt{rep: c.pos.rep + 1}
+			case c.d.Component:
+				c.pos = leafAt{rep: c.pos.rep, comp: c.pos.comp + 1}
+			default:
+				c.pos.sub++
 			}
+			c.rest = c.rest[i+1:]
+		}
+		if len(c.leaf) > 0 {
+			return true
 		}
 	}
+	return false
 }
