@@ -114,7 +114,11 @@ func open(b []byte, opts []Option) (*Message, error) {
 	}
 	var odd, ok bool
 	if m.delims, odd, ok = readDelimiters(m.b); !ok {
-		return nil, contracts.Faults{contracts.Faultf(contracts.Malformed, CodeDelimiters, "MSH-1",
+		at := "MSH-1"
+		if len(m.b) > 3 && usable(m.b[3]) {
+			at = "MSH-2"
+		}
+		return nil, contracts.Faults{contracts.Faultf(contracts.Malformed, CodeDelimiters, at,
 			"MSH-1 and MSH-2 don't name usable delimiters.")}
 	}
 	if odd {

@@ -94,6 +94,7 @@ func TestParseRefusesAtAPlace(t *testing.T) {
 		{"other text", "PID|1\r", hl7v2.CodeNoMessage, "byte 0", ""},
 		{"header without separator", "MSH", hl7v2.CodeDelimiters, "MSH-1", ""},
 		{"letters as delimiters", `MSHA^~\&|`, hl7v2.CodeDelimiters, "MSH-1", ""},
+		{"a letter among the encoding characters", `MSH|^~\&X|A`, hl7v2.CodeDelimiters, "MSH-2", ""},
 		{"high byte in ASCII", head + "\rPID|1||\xe4", hl7v2.CodeBadByte, "byte 46", "102"},
 		{"half a UTF-8 character", head + "||||||UTF-8\rPID|1||\xc3", hl7v2.CodeBadByte, "byte 57", "102"},
 		{"UTF-16", head + "||||||UNICODE UTF-16\r", hl7v2.CodeCharset, "MSH-18", "103"},
