@@ -93,3 +93,12 @@ func TestEncodeIsTheInverseOfDecode(t *testing.T) {
 		}
 	}
 }
+
+// A truncation character means something only at the end, so only there it is escaped.
+func TestTruncationCharacterIsEscapedAtTheEnd(t *testing.T) {
+	d := hl7v2.Standard
+	d.Truncation = '#'
+	if got, want := d.EncodeText("avain #1 on #"), `avain #1 on \P\`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
