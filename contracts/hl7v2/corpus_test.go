@@ -43,16 +43,12 @@ func corpus(t testing.TB) map[string][]byte {
 func TestCorpusComesBackByteForByte(t *testing.T) {
 	good, refused := 0, 0
 	for name, file := range corpus(t) {
-		parts, faults := hl7v2.Split(file)
-		if len(faults) > 0 {
-			t.Logf("%s: %v", name, faults)
-		}
+		parts, _ := hl7v2.Split(file)
 		for _, part := range parts {
 			m, err := hl7v2.Parse(part.Bytes, hl7v2.WithDefaultCharset(hl7v2.UTF8))
 			if err != nil {
 				refused++
 				for _, f := range contracts.FaultsOf(err) {
-					t.Logf("%s: %v", name, f)
 					if f.At == "" || f.Kind != contracts.Malformed {
 						t.Errorf("%s: a fault without place or of another kind: %v", name, f)
 					}
