@@ -7,7 +7,7 @@ export CGO_ENABLED ?= 0
 export HOME ?= $(shell getent passwd $$(id -u) | cut -d: -f6)
 
 .DEFAULT_GOAL := build
-.PHONY: build check style test demo bench fuzz generate golden setup
+.PHONY: build check style test demo bench fuzz generate golden interop setup interop-setup
 
 build:                     ## bin/silta
 	@mkdir -p bin
@@ -20,7 +20,7 @@ style:
 	@folders=$$($(GO) list -f '{{.Dir}}' ./...) || exit 1; \
 	unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$folders) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -tags kafka ./...
+	$(GO) vet -tags kafka,interop ./...
 
 # Everything: the race detector, and real Kafka brokers. A later test that needs PostgreSQL or a browser adds them to
 # PACKAGES; none does yet, so they aren't installed.
@@ -53,12 +53,33 @@ generate:                  ## the dictionaries and schemas, from the standards' 
 golden: build              ## expected outputs, to be read as a diff
 	SILTA_GOLDEN=1 $(GO) test -count=1 ./...
 
+INTEROP = testfixtures/interop
+interop: $(INTEROP)/.venv/ready $(INTEROP)/hapi/target/ready  ## HAPI and hl7apy read what we read and write; HAPI's speed beside ours
+	$(GO) test -tags interop -count=1 -v ./$(INTEROP)
+
+$(INTEROP)/.venv/ready: $(INTEROP)/hl7apy/requirements.txt | interop-setup
+	python3 -m venv --clear $(INTEROP)/.venv
+	$(INTEROP)/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(INTEROP)/hapi/target/ready: $(INTEROP)/hapi/pom.xml $(wildcard $(INTEROP)/hapi/src/main/java/fi/silta/interop/*.java) | interop-setup
+	mvn -B -q -Dstyle.color=never -f $< compile dependency:copy-dependencies
+	@touch $@
+
+# install fetches Debian packages as root: $(1) is who needs them, $(2) which.
+install = as=; if [ "$$(id -u)" != 0 ]; then sudo -n true 2>/dev/null && as="sudo -n" || \
+	  { echo "$(1) need more packages. Type: sudo apt-get update && sudo apt-get install -y --no-install-recommends $(2)"; exit 1; }; fi; \
+	echo "installing $(2)"; \
+	$$as apt-get -qq update >/dev/null && \
+	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(2) >/dev/null
+
+# What the judges need beside Go: a Java compiler and Maven for HAPI, Python for hl7apy.
+interop-setup:
+	@command -v javac >/dev/null && command -v mvn >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null && exit 0; \
+	$(call install,The judges,default-jdk-headless maven python3-venv)
+
 # What the tests need beside Go, on Debian: a C compiler for the race detector, a Java runtime and Maven for the broker.
 PACKAGES = gcc libc6-dev default-jre-headless maven
 setup:
 	@command -v gcc >/dev/null && command -v java >/dev/null && command -v mvn >/dev/null && exit 0; \
-	as=; if [ "$$(id -u)" != 0 ]; then sudo -n true 2>/dev/null && as="sudo -n" || \
-	  { echo "The tests need more packages. Type: sudo apt-get update && sudo apt-get install -y --no-install-recommends $(PACKAGES)"; exit 1; }; fi; \
-	echo "installing $(PACKAGES)"; \
-	$$as apt-get -qq update >/dev/null && \
-	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(PACKAGES) >/dev/null
+	$(call install,The tests,$(PACKAGES))
