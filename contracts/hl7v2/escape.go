@@ -178,7 +178,7 @@ func (e *encoder) appendText(dst []byte, text string) (_ []byte, ok bool) {
 				continue
 			}
 		}
-		if c == e.delims.Truncation && i+1 < len(text) {
+		if c != 0 && c == e.delims.Truncation && i+1 < len(text) {
 			// It means something only as the last character, and readers that don't know \P\ spoil the text.
 			dst = append(dst, c)
 		} else {
