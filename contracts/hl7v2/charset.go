@@ -1,7 +1,6 @@
 package hl7v2
 
 import (
-	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 
@@ -54,6 +53,8 @@ var windows1252 = &Charset{name: "WINDOWS-1252", table: charmap.Windows1252}
 // standard takes for a message that doesn't say.
 func LookupCharset(name string) (*Charset, bool) {
 	switch name {
+	case "":
+		return ASCII, true
 	case "UNICODE UTF-8":
 		return UTF8, true
 	case "8859/1":
@@ -105,38 +106,12 @@ func (c *Charset) Name() string { return c.name }
 func (c *Charset) invalidAt(b []byte) int {
 	switch {
 	case c.utf8:
-		if utf8.Valid(b) {
-			return -1
-		}
-		for i := 0; i < len(b); {
-			r, n := utf8.DecodeRune(b[i:])
-			if r == utf8.RuneError && n < 2 {
-				return i
-			}
-			i += n
-		}
-		return -1
+		return invalidUTF8(b)
 	case c.table == nil:
 		return firstHigh(b)
 	}
 	for i := firstHigh(b); i >= 0 && i < len(b); i++ {
 		if b[i] >= 0x80 && c.table.DecodeByte(b[i]) == utf8.RuneError {
-			return i
-		}
-	}
-	return -1
-}
-
-// firstHigh gives the index of the first byte above ASCII, or -1. It looks at eight bytes at a time.
-func firstHigh(b []byte) int {
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		if binary.LittleEndian.Uint64(b[i:])&0x8080808080808080 != 0 {
-			break
-		}
-	}
-	for ; i < len(b); i++ {
-		if b[i] >= 0x80 {
 			return i
 		}
 	}

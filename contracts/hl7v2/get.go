@@ -1,71 +1,88 @@
 package hl7v2
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // Get reads the value at p. It is a field's repetition if p names no component, and absent if p leads nowhere.
 // It doesn't allocate.
 func (m *Message) Get(p Path) Value {
-	s, ok := m.Find(p)
+	s, ok := m.find(&p)
 	if !ok {
 		return Value{}
 	}
-	return s.Get(p)
+	return s.get(&p)
 }
 
 // Get reads the value at p in this segment, whatever segment p names.
-func (s Segment) Get(p Path) Value {
+func (s Segment) Get(p Path) Value { return s.get(&p) }
+
+func (s Segment) get(p *Path) Value {
 	if p.Field == 0 {
 		return Value{}
 	}
 	v := s.Field(p.Field)
 	if p.RepBy.Set {
-		v = v.Where(p.RepBy)
+		v = v.where(&p.RepBy)
 	} else {
 		v = v.At(max(p.Rep, 1))
 	}
-	if p.Component > 0 {
-		v = v.At(p.Component)
-	}
-	if p.Component > 0 && p.Sub > 0 {
-		v = v.At(p.Sub)
-	}
-	return v
+	return v.at(p.Component, p.Sub)
 }
 
 // Find gives the segment that p leads to.
-func (m *Message) Find(p Path) (Segment, bool) {
+func (m *Message) Find(p Path) (Segment, bool) { return m.find(&p) }
+
+func (m *Message) find(p *Path) (Segment, bool) {
+	if len(p.Segment) != 3 {
+		return Segment{}, false
+	}
+	a, b, c := p.Segment[0], p.Segment[1], p.Segment[2]
 	left := max(p.Index, 1)
 	for i := range m.segs {
-		s := Segment{m, i}
-		if !s.Is(p.Segment) {
+		at := m.segs[i].start
+		if raw := m.b[at:min(at+3, m.segs[i].end)]; len(raw) < 3 || raw[2] != c || raw[1] != b || raw[0] != a {
 			continue
 		}
 		if p.SegmentBy.Set {
-			if s.Matches(p.SegmentBy) {
+			if s := (Segment{m, i}); s.Field(p.SegmentBy.Field).where(&p.SegmentBy).there {
 				return s, true
 			}
 			continue
 		}
 		if left--; left == 0 {
-			return s, true
+			return Segment{m, i}, true
 		}
 	}
 	return Segment{}, false
 }
 
 // Matches says whether any repetition of the selector's field has the selector's value.
-func (s Segment) Matches(by Selector) bool {
-	return s.Field(by.Field).Where(by).State() != Absent
-}
+func (s Segment) Matches(by Selector) bool { return s.Field(by.Field).where(&by).there }
 
 // Where gives the first repetition of a field that the selector matches; absent if there is none.
-func (v Value) Where(by Selector) Value {
-	for _, rep := range v.All() {
-		if rep.At(max(by.Component, 1)).At(max(by.Sub, 1)).Equals(by.Value) {
-			return rep
-		}
+func (v Value) Where(by Selector) Value { return v.where(&by) }
+
+func (v Value) where(by *Selector) Value {
+	if !v.there || v.level != FieldLevel || v.fixed {
+		return Value{}
 	}
-	return Value{}
+	rest, sep := v.raw, v.m.delims.Repetition
+	for {
+		v.raw, v.level = rest, RepetitionLevel
+		i := bytes.IndexByte(rest, sep)
+		if i >= 0 {
+			v.raw = rest[:i:i]
+		}
+		if v.at(max(by.Component, 1), by.Sub).Equals(by.Value) {
+			return v
+		}
+		if i < 0 {
+			return Value{}
+		}
+		rest = rest[i+1:]
+	}
 }
 
 // breakLines turns the formatting escape that ends a line into a line break.

@@ -2,19 +2,17 @@ package hl7v2
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"iter"
-	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+	"sync/atomic"
 
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// Message is one HL7 v2 message: its bytes, and the offsets of its segments and fields. Reading doesn't change it, so
+// Message is one HL7 v2 message: its bytes, and the offsets of its segments. Reading doesn't change what it is, so
 // several goroutines may read one Message; Set and its like need it alone.
 type Message struct {
 	prefix   []byte // byte order mark and blanks before MSH
@@ -22,17 +20,15 @@ type Message struct {
 	delims   Delimiters
 	charset  *Charset
 	segs     []span
-	fields   []int32 // end offsets of the fields of all segments in a row; nil after Scan
-	literal  []Path  // see WithLiteral
-	hex      bool    // see WithEscapeUnknown
+	head     header                     // where MSH's fields end
+	fields   atomic.Pointer[fieldIndex] // made when a field is asked for that is far from its segment's start
+	literal  []Path                     // see WithLiteral
+	hex      bool                       // see WithEscapeUnknown
 	warnings contracts.Faults
 }
 
-// span is a segment: its bytes without the terminator, and where its field ends lie in Message.fields.
-type span struct {
-	start, end  int32
-	first, last int32
-}
+// span is a segment: its bytes without the terminator.
+type span struct{ start, end int32 }
 
 // Option changes how Parse and Scan read a message.
 type Option func(options) options
@@ -92,7 +88,6 @@ func Parse(b []byte, opts ...Option) (*Message, error) {
 	if faults := append(contracts.FaultsOf(err), m.checkSegments()...); len(faults) > 0 {
 		return nil, faults
 	}
-	m.indexFields()
 	m.findLiterals()
 	if m.said(10) == nil {
 		m.warn(CodeNoControlID, "MSH-10", "The message has no control id.")
@@ -125,6 +120,7 @@ func open(b []byte, opts []Option) (*Message, error) {
 		m.warn(CodeOddDelimiters, "MSH-2", "MSH-2 has too few or too many characters, or one twice; the usual ones were taken.")
 	}
 	m.indexSegments()
+	m.head.read(m.b[:m.segs[0].end], m.delims.Field)
 	m.noteSequence()
 	if fault := m.chooseCharset(o, bom); fault != nil {
 		return m, contracts.Faults{fault}
@@ -263,7 +259,7 @@ func (m *Message) checkBytes(fallback *Charset) *contracts.Fault {
 		f.ErrorCode = "102"
 		return f
 	}
-	if m.charset.table != nil && utf8.Valid(m.b) && firstHigh(m.b) >= 0 {
+	if m.charset.table != nil && firstHigh(m.b) >= 0 && invalidUTF8(m.b) < 0 {
 		m.warn(CodeLooksUTF8, "MSH-18", "The character set is "+m.charset.name+", but the bytes are valid UTF-8.")
 	}
 	return nil
@@ -296,41 +292,6 @@ func (m *Message) numberOf(i int) (number int) {
 		}
 	}
 	return number
-}
-
-// indexFields records where each field ends.
-func (m *Message) indexFields() {
-	sep := m.delims.Field
-	ends := make([]int32, 0, bytes.Count(m.b, []byte{sep})+len(m.segs))
-	for i := range m.segs {
-		s := &m.segs[i]
-		s.first = int32(len(ends))
-		ends = appendPlaces(ends, m.b[s.start:s.end], sep, s.start)
-		ends = append(ends, s.end)
-		s.last = int32(len(ends))
-	}
-	m.fields = ends
-}
-
-// appendPlaces appends base plus the index of each c in b. Fields are short, so it looks at eight bytes at a time and
-// takes all that it finds there, which is faster than a search for the next one over and over.
-func appendPlaces(dst []int32, b []byte, c byte, base int32) []int32 {
-	const ones, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
-	pattern := uint64(c) * ones
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:]) ^ pattern
-		// The high bit of each byte that is zero in x, and of no other.
-		for hits := ^((x&low + low) | x | low); hits != 0; hits &= hits - 1 {
-			dst = append(dst, base+int32(i+bits.TrailingZeros64(hits)>>3))
-		}
-	}
-	for ; i < len(b); i++ {
-		if b[i] == c {
-			dst = append(dst, base+int32(i))
-		}
-	}
-	return dst
 }
 
 // isLiteral says whether a field is one of text: see WithLiteral.
@@ -487,20 +448,16 @@ func (m *Message) Version() string { return m.headerText(12, 1) }
 
 // headerField gives the raw bytes of an MSH field from 3 on; nil if it is empty.
 func (m *Message) headerField(n int) []byte {
-	if len(m.segs) == 0 {
-		return nil
+	if raw := m.head.part(m.b, n-1); len(raw) > 0 {
+		return raw
 	}
-	raw := Segment{m, 0}.field(n)
-	if len(raw) == 0 {
-		return nil
-	}
-	return raw
+	return nil
 }
 
 // said is headerField without what says nothing: blanks, and the null.
 func (m *Message) said(n int) []byte {
 	raw := m.headerField(n)
-	if len(bytes.TrimSpace(raw)) == 0 || string(raw) == null {
+	if raw == nil || len(bytes.TrimSpace(raw)) == 0 || string(raw) == null {
 		return nil
 	}
 	return raw

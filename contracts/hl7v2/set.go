@@ -140,9 +140,8 @@ func (m *Message) replace(start, end int, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	next.hex = m.hex
-	next.prefix, next.warnings = m.prefix, m.warnings
-	*m = *next
+	m.b, m.segs, m.head, m.charset = next.b, next.segs, next.head, next.charset
+	m.fields.Store(next.fields.Load())
 	return nil
 }
 

@@ -75,12 +75,11 @@ func (s Segment) ER7() string { return s.m.text(s.Raw()) }
 
 // NumFields is the number of the last field that stands there, empty or not. For MSH it counts MSH-1.
 func (s Segment) NumFields() int {
-	sp := s.m.segs[s.i]
-	n := 0
-	if s.m.fields != nil {
-		n = int(sp.last-sp.first) - 1
+	var n int
+	if raw := s.Raw(); len(raw) > short {
+		n = len(s.m.index().of(s.i)) - 1
 	} else {
-		n = bytes.Count(s.Raw(), []byte{s.m.delims.Field})
+		n = bytes.Count(raw, []byte{s.m.delims.Field})
 	}
 	if s.isHeader() {
 		n++
@@ -103,19 +102,27 @@ func (s Segment) isHeader() bool { return s.i == 0 }
 // field gives the bytes of field n; nil if the segment ends before it.
 func (s Segment) field(n int) []byte {
 	if s.isHeader() {
-		if n == 1 {
+		switch {
+		case n == 1:
 			return s.m.b[3:4:4]
+		case n <= len(s.m.head.ends)-1:
+			return s.m.head.part(s.m.b, n-1)
 		}
 		n--
 	}
-	sp := s.m.segs[s.i]
-	if s.m.fields == nil {
-		return nthPart(s.m.b[sp.start:sp.end:sp.end], s.m.delims.Field, n)
+	x := s.m.fields.Load()
+	if x == nil {
+		raw := s.Raw()
+		if n <= near && len(raw) <= short {
+			return nthPart(raw, s.m.delims.Field, n)
+		}
+		x = s.m.index()
 	}
-	if sp.first+int32(n) >= sp.last {
+	ends := x.of(s.i)
+	if n >= len(ends) {
 		return nil
 	}
-	from, to := s.m.fields[sp.first+int32(n)-1]+1, s.m.fields[sp.first+int32(n)]
+	from, to := ends[n-1]+1, ends[n]
 	return s.m.b[from:to:to]
 }
 
@@ -253,10 +260,29 @@ func (v Value) Truncated() bool {
 
 // leaf is the first subcomponent.
 func (v Value) leaf() Value {
-	for v.there && v.level < SubcomponentLevel {
-		v = v.At(1)
+	if !v.there || v.level == SubcomponentLevel {
+		return v
 	}
+	d := &v.m.delims
+	if v.level == FieldLevel && !v.fixed {
+		v.raw = upTo(v.raw, d.Repetition)
+	}
+	if !v.fixed && !v.text {
+		if v.level <= RepetitionLevel {
+			v.raw = upTo(v.raw, d.Component)
+		}
+		v.raw = upTo(v.raw, d.Subcomponent)
+	}
+	v.level = SubcomponentLevel
 	return v
+}
+
+// upTo gives what stands before the first sep.
+func upTo(raw []byte, sep byte) []byte {
+	if i := bytes.IndexByte(raw, sep); i >= 0 {
+		return raw[:i:i]
+	}
+	return raw
 }
 
 // Raw is the value's bytes as they stand, in the message's character set. They must not be changed.
@@ -294,6 +320,9 @@ func (v Value) AppendText(dst []byte) []byte {
 // Equals says whether the text of the first subcomponent is text. It doesn't allocate unless there are escapes.
 func (v Value) Equals(text string) bool {
 	leaf := v.leaf()
+	if len(leaf.raw) < len(text) && leaf.there && leaf.m.charset.table == nil {
+		return false // reading makes no text longer
+	}
 	if leaf.State() != Filled {
 		return false
 	}
