@@ -86,10 +86,19 @@ func Versions() []string { return slices.Clone(dictionaryVersions) }
 
 var dictionaryVersions = []string{"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8"}
 
-var dictionaries [9]struct {
+// dictionarySet has a place for each of dictionaryVersions, filled when it is first asked for.
+type dictionarySet [9]struct {
 	once sync.Once
 	dict *Dict
 	err  error
+}
+
+var dictionaries dictionarySet
+
+func (s *dictionarySet) get(version int) (*Dict, error) {
+	d := &s[version]
+	d.once.Do(func() { d.dict, d.err = loadDictionary(version) })
+	return d.dict, d.err
 }
 
 // Dictionary gives the definitions of a version such as 2.5.1. Each is read once, when it is first asked for. A version
@@ -102,9 +111,7 @@ func Dictionary(version string) (*Dict, error) {
 		f.ErrorCode = "203"
 		return nil, f
 	}
-	d := &dictionaries[i]
-	d.once.Do(func() { d.dict, d.err = loadDictionary(i) })
-	return d.dict, d.err
+	return dictionaries.get(i)
 }
 
 // NearestVersion gives the version of a dictionary that fits best: the same, else the newest older one, else the
