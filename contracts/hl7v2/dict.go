@@ -13,8 +13,8 @@ import (
 // Dict holds the definitions of one version of HL7 v2: segments, data types, message structures, and the tables whose
 // values the standard itself fixes. It is shared, doesn't change, and may be used by several goroutines.
 //
-// What its source gets wrong, and what is done about it, is listed in gen/corrections.go and at the head of
-// data/dictionary.txt. Version 2.8 is 2.7.1 there: what 2.8 itself changed isn't known.
+// It is merged from several sources, since each is wrong somewhere; gen/corrections.go says where and why. What a version
+// withdrew isn't in it: PID-9 of 2.7 is no field, as PID-41 isn't.
 type Dict struct {
 	version    string
 	segments   map[string]*SegmentDef
@@ -32,7 +32,7 @@ type SegmentDef struct {
 
 // FieldDef is the definition of a field, or of a data type's component.
 type FieldDef struct {
-	Type   string // data type: CX; empty if the standard leaves the number out
+	Type   string // data type: CX; empty if the standard leaves the number out or withdrew it
 	Usage  Usage
 	Max    int    // repetitions; 0 is unbounded
 	Length int    // characters; 0 if the version gives none. It isn't enforced.
@@ -179,7 +179,8 @@ func (d *Dict) StructureOfMessage(m *Message) string {
 	return derived
 }
 
-// Table gives the codes of a table that the standard fixes, sorted; nil if it fixes none. The number has four digits.
+// Table gives the codes of a table that the standard fixes, those of all versions, sorted; nil if it fixes none or lets
+// the list grow. The number has four digits.
 func (d *Dict) Table(number string) []string { return d.tables[number] }
 
 // Field gives the definition of field n, from 1; nil if the segment has none.

@@ -121,7 +121,7 @@ func (f *FieldDef) set(column int, text string) (err error) {
 	case 3:
 		f.Length, err = strconv.Atoi(text)
 	case 4:
-		f.Table = strings.Repeat("0", max(0, 4-len(text))) + text
+		f.Table = text
 	}
 	return err
 }

@@ -8,7 +8,10 @@ import (
 // versions are those that the dictionary holds, in order.
 var versions = []string{"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8"}
 
-// source is what the two packages hold.
+// schemaVersions are those of them that the Python package has.
+var schemaVersions = []string{"2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"}
+
+// source is what the packages hold.
 type source struct {
 	List struct {
 		Definitions map[string]struct {
@@ -20,13 +23,47 @@ type source struct {
 			Values map[string]string `json:"values"`
 		} `json:"tables"`
 	} `json:"list"`
-	Named map[string]struct {
-		Segments map[string]composite `json:"segments"`
-		Types    map[string]composite `json:"types"`
-	} `json:"named"`
+	Named   map[string]catalog `json:"named"`
+	Schemas map[string]*schema `json:"-"`
 }
 
-// listNode is a segment or a group; max 0 is unbounded.
+// catalog holds the segments and data types of a version.
+type catalog struct {
+	Segments map[string]composite `json:"segments"`
+	Types    map[string]composite `json:"types"`
+}
+
+// npm gives the npm package's segments and types of a version. Its 2.8 is a copy of 2.7.1: only primitive types count.
+func (s *source) npm(version string) catalog {
+	c := s.Named[version]
+	if version != "2.8" {
+		return c
+	}
+	types := map[string]composite{}
+	for name, t := range c.Types {
+		if len(t.Fields) == 0 {
+			types[name] = t
+		}
+	}
+	return catalog{Types: types}
+}
+
+// schema is what the Python package holds of a version.
+type schema struct {
+	catalog
+	Structures map[string][]*listNode `json:"structures"`
+}
+
+// schema gives the Python package's definitions of a version. It has no 2.7.1, which changed a few fields of 2.7 and no
+// structure; corrections.go has those fields.
+func (s *source) schema(version string) *schema {
+	if version == "2.7.1" {
+		version = "2.7"
+	}
+	return s.Schemas[version]
+}
+
+// listNode is a segment or a group; max 0 is unbounded. Commas in a name make it a choice of segments.
 type listNode struct {
 	Name     string      `json:"name"`
 	Min      int         `json:"min"`
@@ -40,6 +77,7 @@ type composite struct {
 	Fields map[string]part `json:"fields"`
 }
 
+// part is a field or component; without a type it is one that the standard leaves out or withdrew.
 type part struct {
 	Type   string `json:"type"`
 	Usage  string `json:"opt"`
@@ -59,7 +97,7 @@ func (r *repeat) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*int)(r))
 }
 
-// parts gives the parts in order. A number that is left out becomes an empty part.
+// parts gives the parts in order. A number that is left out becomes an empty part; the last one isn't empty.
 func (c composite) parts() []part {
 	var list []part
 	for number, p := range c.Fields {
@@ -72,48 +110,21 @@ func (c composite) parts() []part {
 		}
 		list[n-1] = p
 	}
+	return trimParts(list)
+}
+
+func trimParts(list []part) []part {
+	for len(list) > 0 && list[len(list)-1].Type == "" {
+		list = list[:len(list)-1]
+	}
 	return list
 }
 
-// structures gives the message structures of a version.
-func (s *source) structures(version string) map[string]*listNode {
-	out := map[string]*listNode{}
-	from := version
-	if _, ok := s.List.Definitions[version]; !ok {
-		from = previous(version)
-	}
-	for name, m := range s.List.Definitions[from].Messages {
-		root := m.Segments
-		root.Children = copyNodes(root.Segments)
-		out[name] = &root
-	}
-	return out
-}
-
-func previous(version string) string {
-	for i, v := range versions {
-		if v == version && i > 0 {
-			return versions[i-1]
-		}
-	}
-	return ""
-}
-
-func next(version string) string {
-	for i, v := range versions {
-		if v == version && i+1 < len(versions) {
-			return versions[i+1]
-		}
-	}
-	return ""
-}
-
-func copyNodes(nodes []*listNode) []*listNode {
-	out := make([]*listNode, len(nodes))
-	for i, n := range nodes {
-		c := *n
-		c.Children = copyNodes(n.Children)
-		out[i] = &c
+// lists gives the message structures of a version in the npm package.
+func (s *source) lists(version string) map[string][]*listNode {
+	out := map[string][]*listNode{}
+	for name, m := range s.List.Definitions[version].Messages {
+		out[name] = m.Segments.Segments
 	}
 	return out
 }

@@ -12,41 +12,36 @@ import (
 // dictionary writes everything as lines of tab-separated columns: kind, name, versions, body.
 //
 //	S  a segment: its fields        T  a data type: its components
-//	M  a message structure          V  a table: its codes (for all versions)
-//	E  a message code, its events and their structure (for all versions)
+//	M  a message structure          V  a table: its codes, of all versions
+//	E  a message code, its events and their structure
 //
 // A field is type,usage,max,length,table with empty columns left out at the end: usage O and max 1 aren't written, max
 // 0 is unbounded. A structure is segment names and GROUP(…), CHOICE as (A|B), each followed by ? * + or {min,max}.
-// Equal bodies of several versions are one line.
+// Equal bodies of several versions are one line. A line without versions holds for all; of two E lines the later counts.
 func (s *source) dictionary() ([]byte, error) {
-	structures, notes := s.structuresByVersion()
 	w := &writer{bodies: map[string]map[string]*versionSet{}}
 	tables := tableUse{}
-	for i, v := range versions {
-		def, ok := s.Named[v]
-		if !ok || len(def.Segments) == 0 {
-			return nil, fmt.Errorf("version %s is missing from %s", v, namedPackage)
+	for i, d := range s.definitions() {
+		if len(d.segments) == 0 || len(d.structures) == 0 {
+			return nil, fmt.Errorf("the packages have no version %s", versions[i])
 		}
-		for name, seg := range def.Segments {
-			w.add("S\t"+name, fields(seg.parts(), tables), i)
+		for name, parts := range d.segments {
+			w.add("S\t"+name, fields(parts, tables), i)
 		}
-		for name, t := range def.Types {
-			w.add("T\t"+name, fields(t.parts(), tables), i)
+		for name, parts := range d.types {
+			w.add("T\t"+name, fields(parts, tables), i)
 		}
-		for name, root := range structures[v] {
-			if body := structure(root.Children); body != "" {
-				w.add("M\t"+name, body, i)
-			}
+		for name, nodes := range d.structures {
+			w.add("M\t"+name, structure(nodes), i)
 		}
 	}
 	var out bytes.Buffer
-	out.WriteString("# Made by go generate from " + listPackage + " and " + namedPackage + ". Don't edit.\n")
-	for _, n := range notes {
-		out.WriteString("# corrected: " + n + "\n")
-	}
+	out.WriteString("# Made by go generate from " + listPackage + ", " + namedPackage + " and " + pythonPackage + ". Don't edit.\n")
 	w.write(&out)
 	s.writeTables(&out, tables.fixed())
-	s.writeEvents(&out)
+	for _, e := range s.events() {
+		fmt.Fprintf(&out, "E\t%s\t%s\t%s=%s\n", e.code, e.versions, strings.Join(e.events, " "), e.structure)
+	}
 	return out.Bytes(), nil
 }
 
@@ -79,8 +74,8 @@ func fields(parts []part, tables tableUse) string {
 		if p.Table > 0 {
 			tables.add(p.Table, p.Type)
 		}
-		columns := []string{p.Type, p.Usage, strconv.Itoa(int(p.Repeat)), strconv.Itoa(p.Length), strconv.Itoa(p.Table)}
-		for j, usual := range [...]string{"", "O", "1", "0", "0"} {
+		columns := []string{p.Type, p.Usage, strconv.Itoa(int(p.Repeat)), strconv.Itoa(p.Length), fmt.Sprintf("%04d", p.Table)}
+		for j, usual := range [...]string{"", "O", "1", "0", "0000"} {
 			if columns[j] == usual {
 				columns[j] = ""
 			}
@@ -94,22 +89,16 @@ func fields(parts []part, tables tableUse) string {
 }
 
 func structure(nodes []*listNode) string {
-	var words []string
-	for _, n := range nodes {
-		body := n.Name
+	words := make([]string, len(nodes))
+	for i, n := range nodes {
+		words[i] = n.Name
 		switch {
 		case len(n.Children) > 0:
-			body += "(" + structure(n.Children) + ")"
+			words[i] += "(" + structure(n.Children) + ")"
 		case strings.Contains(n.Name, ","):
-			names := choice(n.Name)
-			if len(names) == 0 {
-				continue
-			}
-			body = "(" + strings.Join(names, "|") + ")"
-		case len(n.Name) != 3:
-			continue // "GenericSegment"
+			words[i] = "(" + strings.ReplaceAll(n.Name, ",", "|") + ")"
 		}
-		words = append(words, body+suffix(n.Min, n.Max))
+		words[i] += suffix(n.Min, n.Max)
 	}
 	return strings.Join(words, " ")
 }
@@ -180,7 +169,7 @@ func (w *writer) write(out *bytes.Buffer) {
 
 func (s *source) writeTables(out *bytes.Buffer, used []int) {
 	for _, n := range used {
-		var codes []string
+		codes := strings.Fields(laterCodes[n])
 		for code := range s.List.Tables[strconv.Itoa(n)].Values {
 			// Placeholders such as "..." or "Varies" say that the list is open.
 			if code == "" || strings.Contains(code, "...") || strings.Contains(code, "\t") {
@@ -193,18 +182,28 @@ func (s *source) writeTables(out *bytes.Buffer, used []int) {
 			continue
 		}
 		slices.Sort(codes)
-		fmt.Fprintf(out, "V\t%04d\t\t%s\n", n, strings.Join(codes, "\t"))
+		fmt.Fprintf(out, "V\t%04d\t\t%s\n", n, strings.Join(slices.Compact(codes), "\t"))
 	}
 }
 
-// writeEvents writes table 0354: REF<tab><tab>I12 I13 I14 I15=REF_I12.
-func (s *source) writeEvents(out *bytes.Buffer) {
+// event says which structure a message code's events have, in some versions.
+type event struct {
+	versions, code string
+	events         []string
+	structure      string
+}
+
+func (e event) holds(version string) bool { return holds(e.versions, version) }
+
+// events gives table 0354, corrected.
+func (s *source) events() (list []event) {
 	values := s.List.Tables["354"].Values
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		code, _, ok := strings.Cut(name, "_")
 		events := strings.FieldsFunc(values[name], func(r rune) bool { return r == ',' || r == '.' || r == ' ' })
 		if ok && len(events) > 0 {
-			fmt.Fprintf(out, "E\t%s\t\t%s=%s\n", code, strings.Join(events, " "), name)
+			list = append(list, event{code: code, events: events, structure: name})
 		}
 	}
+	return append(list, moreEvents...)
 }
