@@ -236,27 +236,15 @@ func (g *getter) moment(c cell, whole bool) (string, string) {
 // offset is the zone's for a local time, in minutes. In the hour that comes twice the first is taken, with a warning;
 // a time in the hour that doesn't come is refused.
 func (g *getter) offset(t hl7v2.DateTime, c cell) (int, string) {
-	local := time.Date(t.Year, time.Month(t.Month), t.Day, t.Hour, t.Minute, t.Second, 0, time.UTC)
-	zone := g.zone()
-	_, before := local.Add(-26 * time.Hour).In(zone).Zone()
-	_, after := local.Add(26 * time.Hour).In(zone).Zone()
-	if before == after {
-		return before / 60, ""
-	}
-	fits := func(offset int) bool {
-		_, there := local.Add(-time.Duration(offset) * time.Second).In(zone).Zone()
-		return there == offset
-	}
-	switch first, second := fits(before), fits(after); {
-	case first && second:
+	at, clock := t.Time(g.zone())
+	switch clock {
+	case hl7v2.Gap:
+		return 0, "This local time doesn't exist: it lies in the hour that is left out when summer time begins."
+	case hl7v2.Overlap:
 		g.run.warn(CodeOverlapHour, c.place(), "This local time comes twice in the night when summer time ends; the first was taken.")
-		return before / 60, ""
-	case first:
-		return before / 60, ""
-	case second:
-		return after / 60, ""
 	}
-	return 0, "This local time doesn't exist: it lies in the hour that is left out when summer time begins."
+	_, offset := at.Zone()
+	return offset / 60, ""
 }
 
 // compactDate turns 1980-01-31 into 19800131, also for a year or month.
