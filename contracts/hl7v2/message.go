@@ -339,14 +339,14 @@ func (m *Message) findLiterals() {
 
 // checkSegments finds segments without a proper name, and a second MSH.
 func (m *Message) checkSegments() (faults contracts.Faults) {
-	last := 0
+	from := 0 // where what wasn't looked at begins
 	for i := range m.segs {
 		s := m.segs[i]
 		raw := m.b[s.start:s.end]
-		last = int(s.end)
 		if len(faults) == maxFaults {
 			break
 		}
+		from = int(s.end)
 		switch {
 		case len(raw) < 3 || !IsSegmentID(raw[:3]) || len(raw) > 3 && raw[3] != m.delims.Field:
 			f := contracts.Faultf(contracts.Malformed, CodeSegmentName, byteAt(int(s.start)),
@@ -357,8 +357,9 @@ func (m *Message) checkSegments() (faults contracts.Faults) {
 			faults = append(faults, secondMessage(int(s.start)))
 		}
 	}
-	if len(bytes.TrimRight(m.b[last:], "\r\n")) > 0 {
-		faults = append(faults, moreFaults(contracts.Malformed))
+	rest := bytes.TrimLeft(m.b[from:], "\r\n")
+	if len(rest) > 0 {
+		faults = append(faults, moreFaults(contracts.Malformed, byteAt(len(m.b)-len(rest))))
 	}
 	return faults
 }
@@ -464,7 +465,9 @@ func (m *Message) said(n int) []byte {
 }
 
 // wholeText is raw as one leaf, whatever delimiters it holds.
-func (m *Message) wholeText(raw []byte) string { return string(m.appendUnescaped(nil, raw)) }
+func (m *Message) wholeText(raw []byte) string {
+	return Value{m: m, raw: raw, level: SubcomponentLevel, there: true}.Text()
+}
 
 func (m *Message) headerText(field, component int) string {
 	v := Segment{m, 0}.Field(field)
@@ -475,7 +478,12 @@ func (m *Message) headerText(field, component int) string {
 }
 
 // text is raw in Unicode, escapes untouched.
-func (m *Message) text(raw []byte) string { return string(m.charset.appendDecoded(nil, raw)) }
+func (m *Message) text(raw []byte) string {
+	if m.charset.table == nil {
+		return string(raw)
+	}
+	return string(m.charset.appendDecoded(make([]byte, 0, m.charset.decodedLen(raw)), raw))
+}
 
 func firstRepetition(field []byte, d Delimiters) []byte {
 	if i := bytes.IndexByte(field, d.Repetition); i >= 0 {
