@@ -123,22 +123,28 @@ func (a *Agreement) Check(m *Message) contracts.Faults {
 	if err != nil {
 		return contracts.FaultsOf(err)
 	}
-	c := checker{validator{m: m, d: d}}
-	places := m.places()
+	c := checker{validator{m: m, d: d, current: -1}}
 	for _, r := range a.rules {
 		if _, there := m.Find(Path{Segment: r.at.Segment}); r.applies(m) && r.at.Field == 0 && r.Usage == contracts.UsageRequired && !there {
-			c.fault(CodeAgreement, "101", r.at.Segment, "The contract requires this segment.")
+			c.fault(CodeAgreement, "101", Path{Segment: r.at.Segment}, "The contract requires this segment.")
 		}
 	}
 	for i, s := range m.Segments() {
+		c.current = i
 		for _, r := range a.rules {
 			if s.Is(r.at.Segment) && r.applies(m) {
-				c.rule(r, s, places[i])
+				c.rule(r, s)
 			}
 		}
-		if fields, described := a.segments[s.ID()]; described {
-			c.segment(fields, s, places[i])
+		if fields, described := a.segments[string(s.rawID())]; described {
+			c.segment(fields, s)
 		}
+		if c.full() {
+			break
+		}
+	}
+	if c.more != nil {
+		c.faults = append(c.faults, c.more)
 	}
 	return c.faults
 }
@@ -157,14 +163,15 @@ func (r *rule) applies(m *Message) bool {
 // checker gathers what breaks an agreement.
 type checker struct{ validator }
 
-func (c *checker) rule(r rule, s Segment, at Path) {
+func (c *checker) rule(r rule, s Segment) {
+	at := Path{Segment: r.at.Segment}
 	if r.at.Field == 0 {
 		if r.Usage == contracts.UsageForbidden {
-			c.fault(CodeForbidden, "100", at.String(), "The contract lets no such segment stand.")
+			c.fault(CodeForbidden, "100", at, "The contract lets no such segment stand.")
 		}
 		return
 	}
-	if r.at.Index > 0 && r.at.Index != max(at.Index, 1) || r.at.SegmentBy.Set && !s.Matches(r.at.SegmentBy) {
+	if r.at.Index > 0 && r.at.Index != c.m.numberOf(c.current) || r.at.SegmentBy.Set && !s.Matches(r.at.SegmentBy) {
 		return
 	}
 	at.Field = r.at.Field
@@ -183,7 +190,7 @@ func (c *checker) rule(r rule, s Segment, at Path) {
 	}
 	if said == 0 && r.Usage == contracts.UsageRequired {
 		at.Rep, at.Component, at.Sub = 0, 0, 0
-		c.fault(CodeAgreement, "101", at.String(), "The contract requires this field%s.", r.which())
+		c.fault(CodeAgreement, "101", at, "The contract requires this field%s.", r.which())
 	}
 }
 
@@ -199,36 +206,37 @@ func (r *rule) which() string {
 func (c *checker) demand(r contracts.FieldRule, v Value, at Path) {
 	switch state := v.State(); {
 	case r.Usage == contracts.UsageRequired && !v.isFilledSomewhere():
-		c.fault(CodeAgreement, "101", at.String(), "The contract requires this.")
+		c.fault(CodeAgreement, "101", at, "The contract requires this.")
 		return
 	case r.Usage == contracts.UsageForbidden && v.saysSomething():
-		c.fault(CodeForbidden, "207", at.String(), "The contract lets nothing stand here.")
+		c.fault(CodeForbidden, "207", at, "The contract lets nothing stand here.")
 		return
 	case state != Filled:
 		return
 	}
 	if n := v.length(); r.MaxLength > 0 && n > r.MaxLength {
-		c.fault(CodeTooLong, "102", at.String(), "The contract lets this have %d characters, and it has %d.", r.MaxLength, n)
+		c.fault(CodeTooLong, "102", at, "The contract lets this have %d characters, and it has %d.", r.MaxLength, n)
 	}
 	if len(r.Codes) > 0 && !slices.Contains(r.Codes, v.Text()) {
-		c.fault(CodeAgreedCode, "103", at.String(), "This isn't one of the values that the contract lists.")
+		c.fault(CodeAgreedCode, "103", at, "This isn't one of the values that the contract lists.")
 	}
 }
 
 // segment compares a segment of the partner's own with its description.
-func (c *checker) segment(fields []contracts.SegmentField, s Segment, at Path) {
+func (c *checker) segment(fields []contracts.SegmentField, s Segment) {
+	at := Path{Segment: s.ID()}
 	for i, f := range fields {
 		at.Field, at.Rep, at.Component, at.Sub = i+1, 0, 0, 0
 		v := s.Field(at.Field)
 		switch {
 		case f.Usage == contracts.UsageRequired && !v.isFilledSomewhere():
-			c.fault(CodeAgreement, "101", at.String(), "The contract requires this field.")
+			c.fault(CodeAgreement, "101", at, "The contract requires this field.")
 		case f.Usage == contracts.UsageForbidden && v.saysSomething():
-			c.fault(CodeForbidden, "207", at.String(), "The contract lets nothing stand here.")
+			c.fault(CodeForbidden, "207", at, "The contract lets nothing stand here.")
 			continue
 		}
 		if most := max(f.Max, 1); f.Max >= 0 && v.Len() > most {
-			c.fault(CodeRepeats, "102", at.String(), "This field may have %d repetitions and has %d.", most, v.Len())
+			c.fault(CodeRepeats, "102", at, "This field may have %d repetitions and has %d.", most, v.Len())
 		}
 		for n, rep := range v.All() {
 			at.Rep = n
@@ -239,8 +247,7 @@ func (c *checker) segment(fields []contracts.SegmentField, s Segment, at Path) {
 	for n := len(fields) + 1; n <= s.NumFields(); n++ {
 		at.Field, at.Rep = n, 0
 		if s.Field(n).saysSomething() {
-			f := c.fault(CodeUndefinedField, "102", at.String(), "The contract doesn't describe this field.")
-			f.Grade = contracts.GradeWarning
+			c.warn(CodeUndefinedField, "102", at, "The contract doesn't describe this field of %s.", at.Segment)
 		}
 	}
 }

@@ -118,6 +118,20 @@ func (c *Charset) invalidAt(b []byte) int {
 	return -1
 }
 
+// decodedLen is the length of b's text in UTF-8, or somewhat more.
+func (c *Charset) decodedLen(b []byte) int {
+	if c.table == nil {
+		return len(b)
+	}
+	n := len(b)
+	for _, x := range b {
+		if x >= 0x80 {
+			n += 2
+		}
+	}
+	return n
+}
+
 // appendDecoded appends the text of b, which invalidAt found good.
 func (c *Charset) appendDecoded(dst, b []byte) []byte {
 	if c.table == nil {

@@ -11,9 +11,10 @@ import (
 //
 // The faults are of kind invalid, with a place and a code of table 0357 each, in the order of the segments. Z-segments
 // may stand anywhere. Fields and components that the version doesn't have, and values after the standard's last
-// component, are warnings.
+// component, are warnings. Two hundred faults and as many warnings are listed; HL7-019 says that there are others, and is
+// a fault itself where one of those would be.
 func Validate(m *Message, d *Dict) contracts.Faults {
-	v := &validator{m: m, d: d}
+	v := &validator{m: m, d: d, current: -1}
 	if d == nil {
 		var err error
 		if v.d, err = Dictionary(m.Version()); err != nil {
@@ -24,10 +25,14 @@ func Validate(m *Message, d *Dict) contracts.Faults {
 		}
 	}
 	v.structure()
-	counts := map[string]int{}
 	for _, s := range m.Segments() {
-		counts[s.ID()]++
-		v.segment(s, counts[s.ID()])
+		if v.full() {
+			break
+		}
+		v.segment(s)
+	}
+	if v.more != nil {
+		v.faults = append(v.faults, v.more)
 	}
 	return v.faults
 }
@@ -36,23 +41,77 @@ type validator struct {
 	m      *Message
 	d      *Dict
 	faults contracts.Faults
+
+	errors, warnings int // found so far; those behind maxFaults aren't listed
+	more             *contracts.Fault
+	current          int // the segment that is checked, from 0; -1 for none
 }
 
-func (v *validator) fault(code, errorCode, at, format string, args ...any) *contracts.Fault {
-	f := contracts.Faultf(contracts.Invalid, code, at, format, args...)
+// full says whether faults were found that aren't listed. Then looking further changes nothing.
+func (v *validator) full() bool { return v.errors > maxFaults }
+
+// fault reports a fault at a place in the current segment.
+func (v *validator) fault(code, errorCode string, at Path, format string, args ...any) {
+	switch v.errors++; {
+	case !v.full():
+		v.add(code, errorCode, at, format, args...)
+	case v.errors == maxFaults+1:
+		v.more = moreFaults(contracts.Invalid, v.place(at))
+	}
+}
+
+func (v *validator) add(code, errorCode string, at Path, format string, args ...any) *contracts.Fault {
+	f := contracts.Faultf(contracts.Invalid, code, v.place(at), format, args...)
 	f.ErrorCode = errorCode
 	v.faults = append(v.faults, f)
 	return f
 }
 
+// warn reports a warning. Its argument is no list, so that a warning that isn't listed costs nothing.
+func (v *validator) warn(code, errorCode string, at Path, format, arg string) {
+	switch v.warnings++; {
+	case v.warnings <= maxFaults:
+		v.add(code, errorCode, at, format, arg).Grade = contracts.GradeWarning
+	case v.more == nil:
+		v.more = moreFaults(contracts.Invalid, v.place(at))
+		v.more.Grade = contracts.GradeWarning
+	}
+}
+
+// place gives at with the current segment's number among its like.
+func (v *validator) place(at Path) string {
+	if v.current >= 0 {
+		at.Index = segmentPath(at.Segment, v.m.numberOf(v.current)).Index
+	}
+	return at.String()
+}
+
 // structure puts the segments into the message's structure.
 func (v *validator) structure() {
 	s := v.d.Structure(v.d.StructureOfMessage(v.m))
-	if s == nil {
-		v.fault(CodeStructure, "200", "MSH-9", "Version %s has no structure for this message type.", v.d.version)
+	switch {
+	case s == nil:
+		v.fault(CodeStructure, "200", Path{Segment: "MSH", Field: 9}, "Version %s has no structure for this message type.", v.d.version)
+		return
+	case len(v.m.segs) > fewSegments && len(v.m.segs)*leastSegment > len(v.m.b):
+		v.fault(CodeStructure, "100", Path{Segment: "MSH"}, "There are %d segments with hardly anything in them; they weren't compared with the structure.", len(v.m.segs))
 		return
 	}
 	// A segment that the version doesn't have at all is told as such, with its fields.
 	_, faults := v.m.group(s, func(id string) bool { return v.d.Segment(id) == nil })
-	v.faults = append(v.faults, faults...)
+	for _, f := range faults {
+		switch v.errors++; {
+		case !v.full():
+			v.faults = append(v.faults, f)
+		case v.more == nil:
+			v.more = moreFaults(contracts.Invalid, f.At)
+		}
+	}
 }
+
+// What is larger than fewSegments and has less than leastSegment bytes a segment is nothing that anybody meant; its
+// groups would take many times the memory of the message.
+const (
+	fewSegments  = 1000
+	leastSegment = 24
+)

@@ -3,21 +3,20 @@ package hl7v2
 import (
 	"slices"
 	"strings"
-
-	"github.com/hoitosilta/silta/contracts"
 )
 
-// segment checks a segment's fields; number counts it among its like.
-func (v *validator) segment(s Segment, number int) {
-	at := segmentPath(s.ID(), number)
-	def := v.d.Segment(at.Segment)
+// segment checks a segment's fields.
+func (v *validator) segment(s Segment) {
+	v.current = s.Index()
+	def := v.d.segments[string(s.rawID())]
 	if def == nil {
-		if at.Segment[0] != 'Z' {
-			v.fault(CodeUnknownSegment, "100", at.String(), "Version %s doesn't have this segment.", v.d.version)
+		if s.rawID()[0] != 'Z' {
+			v.fault(CodeUnknownSegment, "100", Path{Segment: s.ID()}, "Version %s doesn't have this segment.", v.d.version)
 		}
 		return
 	}
-	for n := 1; n <= max(len(def.Fields), s.NumFields()); n++ {
+	at := Path{Segment: def.ID}
+	for n := 1; n <= max(len(def.Fields), s.NumFields()) && !v.full(); n++ {
 		at.Field = n
 		v.field(s.Field(n), def.Field(n), s, at)
 	}
@@ -34,11 +33,11 @@ func (v *validator) field(f Value, def *FieldDef, s Segment, at Path) {
 		return
 	case len(f.Raw()) == 0:
 		if def.IsRequired() {
-			v.fault(CodeRequired, "101", at.String(), "This field is required and empty.")
+			v.fault(CodeRequired, "101", at, "This field is required and empty.")
 		}
 		return
 	case def.Max > 0 && f.Len() > def.Max:
-		v.fault(CodeRepeats, "102", at.String(), "This field may have %d repetitions and has %d.", def.Max, f.Len())
+		v.fault(CodeRepeats, "102", at, "This field may have %d repetitions and has %d.", def.Max, f.Len())
 	}
 	dataType := def.Type
 	if at.Segment == "OBX" && at.Field == 5 || dataType == "VARIES" || dataType == "var" {
@@ -48,14 +47,16 @@ func (v *validator) field(f Value, def *FieldDef, s Segment, at Path) {
 		}
 	}
 	for n, rep := range f.All() {
+		if v.full() {
+			break
+		}
 		at.Rep = n
 		v.value(rep, dataType, def.Table, at)
 	}
 }
 
 func (v *validator) undefined(at Path) {
-	f := v.fault(CodeUndefinedField, "102", at.String(), "Version %s doesn't define this place.", v.d.version)
-	f.Grade = contracts.GradeWarning
+	v.warn(CodeUndefinedField, "102", at, "Version %s doesn't define this place.", v.d.version)
 }
 
 // value checks a repetition, or a component of one, against its data type.
@@ -77,59 +78,74 @@ func (v *validator) value(value Value, dataType, table string, at Path) {
 	if at.Component > 0 {
 		level = &at.Sub
 	}
-	for n := 1; n <= max(len(def.Components), value.Len()); n++ {
+	last := 0
+	for n, part := range value.All() {
+		last, *level = n, n
+		v.part(part, def.Component(n), at)
+	}
+	for n := last + 1; n <= len(def.Components); n++ {
 		*level = n
-		part, partDef := value.At(n), def.Component(n)
-		switch {
-		case partDef == nil:
-			if part.State() == Filled {
-				v.undefined(at)
-			}
-		case len(part.Raw()) == 0:
-			if partDef.IsRequired() {
-				v.fault(CodeRequired, "101", at.String(), "This component is required and empty.")
-			}
-		default:
-			v.value(part, partDef.Type, partDef.Table, at)
+		v.part(Value{}, def.Component(n), at)
+	}
+}
+
+// part checks a component or subcomponent, which may be absent.
+func (v *validator) part(part Value, def *FieldDef, at Path) {
+	switch {
+	case v.full():
+	case def == nil:
+		if part.State() == Filled {
+			v.undefined(at)
+		}
+	case len(part.Raw()) == 0:
+		if def.IsRequired() {
+			v.fault(CodeRequired, "101", at, "This component is required and empty.")
+		}
+	default:
+		v.value(part, def.Type, def.Table, at)
+	}
+}
+
+// longestForm is more than any date, number or code has; a longer value isn't read to see that it is none.
+const longestForm = 1000
+
+// primitive checks a leaf's form, and its value where the standard fixes the table.
+func (v *validator) primitive(leaf Value, dataType, table string, at Path) {
+	leaf = leaf.leaf()
+	if leaf.Truncated() {
+		v.warn(CodeTruncated, "102", at, "The sender cut this value short by %s.", "the truncation character")
+		return
+	}
+	long := len(leaf.Raw()) > longestForm
+	switch dataType {
+	case "ID":
+		codes := v.d.Table(table)
+		if codes != nil && leaf.IsFilled() && (long || !slices.ContainsFunc(codes, leaf.Equals)) {
+			v.fault(CodeTableValue, "103", at, "This value isn't in table %s.", table)
+		}
+	case "DT", "DTM", "TM", "NM", "SI":
+		if leaf.IsFilled() && (long || !hasForm(leaf.Text(), dataType)) {
+			v.fault(CodeDataType, "102", at, "This doesn't have the form of data type %s.", dataType)
 		}
 	}
 }
 
-// primitive checks a leaf's form, and its value where the standard fixes the table.
-func (v *validator) primitive(leaf Value, dataType, table string, at Path) {
-	text := leaf.Text()
-	if text == "" {
-		return
-	}
-	if leaf.Truncated() {
-		v.fault(CodeTruncated, "102", at.String(), "The sender cut this value short.").Grade = contracts.GradeWarning
-		return
-	}
-	ok := true
+func hasForm(text, dataType string) bool {
+	var err error
 	switch dataType {
 	case "DT":
-		_, err := ParseDate(text)
-		ok = err == nil
+		_, err = ParseDate(text)
 	case "DTM":
-		_, err := ParseDateTime(text)
-		ok = err == nil
+		_, err = ParseDateTime(text)
 	case "TM":
-		_, err := ParseTime(text)
-		ok = err == nil
+		_, err = ParseTime(text)
 	case "NM":
-		ok = isNumber(text)
+		return isNumber(text)
 	case "SI":
 		_, rest, digits := cutDigits(text, len(text))
-		ok = digits && rest == "" && len(text) <= 9
-	case "ID":
-		codes := v.d.Table(table)
-		if codes != nil && !slices.Contains(codes, text) {
-			v.fault(CodeTableValue, "103", at.String(), "This value isn't in table %s.", table)
-		}
+		return digits && rest == "" && len(text) <= 9
 	}
-	if !ok {
-		v.fault(CodeDataType, "102", at.String(), "This doesn't have the form of data type %s.", dataType)
-	}
+	return err == nil
 }
 
 // isNumber says whether s is an NM: an optional sign, digits, and an optional point with digits.

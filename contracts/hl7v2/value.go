@@ -297,7 +297,13 @@ func (v Value) Text() string {
 	case leaf.isPlain():
 		return string(leaf.raw)
 	}
-	return string(leaf.AppendText(nil))
+	// A buffer that grows would cost several times the text.
+	var small [64]byte
+	dst := small[:0]
+	if n := leaf.m.charset.decodedLen(leaf.raw); n > len(small) {
+		dst = make([]byte, 0, n)
+	}
+	return string(leaf.AppendText(dst))
 }
 
 // isPlain says whether the raw bytes are the text: UTF-8 or ASCII without escapes.
