@@ -22,6 +22,9 @@ func (d Delimiters) EncodingCharacters() string {
 	return string(b)
 }
 
+// longestMSH2 is how many characters may stand in MSH-2 for it to be taken for one, five of which mean something.
+const longestMSH2 = 20
+
 // readDelimiters reads MSH-1 and MSH-2 from a segment that starts with MSH. Odd reports that MSH-2 had fewer than four
 // or more than five characters, or one twice: partners do send ^~~& and ^&, and such a message can still be read once the characters
 // that are missing get their usual value. ok is false when MSH-1 can't separate anything.
@@ -34,18 +37,19 @@ func readDelimiters(msh []byte) (d Delimiters, odd, ok bool) {
 	}
 	d.Field = msh[3]
 	var chars []byte
-	for _, c := range msh[4:] {
+	for i, c := range msh[4:] {
 		if c == d.Field || c == '\r' || c == '\n' {
-			break
-		}
-		if len(chars) == 5 {
-			odd = true
 			break
 		}
 		if !usable(c) {
 			return d, false, false
 		}
-		chars = append(chars, c)
+		if i == longestMSH2 {
+			return d, false, false
+		}
+		if odd = len(chars) == 5; !odd {
+			chars = append(chars, c)
+		}
 	}
 	roles := [5]*byte{&d.Component, &d.Repetition, &d.Escape, &d.Subcomponent, &d.Truncation}
 	if len(chars) >= 4 {

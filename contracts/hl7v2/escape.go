@@ -80,6 +80,9 @@ func (d *Delimiters) meaning(letter byte) (byte, bool) {
 func (m *Message) appendHex(dst, digits []byte) (_ []byte, ok bool) {
 	var small [64]byte
 	raw := small[:0]
+	if n := len(digits) / 2; n > len(small) {
+		raw = make([]byte, 0, n)
+	}
 	for i := 0; i+1 < len(digits); i += 2 {
 		hi, lo := unhex(digits[i]), unhex(digits[i+1])
 		if hi < 0 || lo < 0 {
