@@ -10,7 +10,7 @@ import (
 type Acknowledgement struct {
 	Code      string              // MSA-1: AA, AE, AR, CA, CE or CR
 	ControlID string              // MSA-2, as one text: the MSH-10 of the message that it answers
-	Errors    []AcknowledgedError // no more than can be of use: a hundred segments'
+	Errors    []AcknowledgedError // no more than can be of use: those of two hundred ERR
 }
 
 // AcknowledgedError is one error that an acknowledgement reports.

@@ -83,22 +83,30 @@ func (v Value) appendFieldJSON(dst []byte) []byte {
 // appendParts appends v's parts as a list, with at least this many.
 func (v Value) appendParts(dst []byte, least int) []byte {
 	dst = append(dst, '[')
-	for n := range max(v.trimmedLen(), least) {
-		if n > 0 {
+	last := v.trimmedLen()
+	for n, part := range v.All() {
+		if n > last {
+			break
+		}
+		if n > 1 {
 			dst = append(dst, ',')
 		}
-		part := v.At(n + 1)
-		switch {
-		case v.level < ComponentLevel:
-			part.level = v.level + 1
-			dst = part.appendParts(dst, 1)
-		case part.State() == Null:
-			dst = append(dst, "null"...)
-		default:
-			dst = appendJSONString(dst, part.Text())
-		}
+		dst = part.appendPart(dst)
+	}
+	if last == 0 && least > 0 {
+		dst = Value{level: v.level + 1}.appendPart(dst)
 	}
 	return append(dst, ']')
+}
+
+func (v Value) appendPart(dst []byte) []byte {
+	switch {
+	case v.level < SubcomponentLevel:
+		return v.appendParts(dst, 1)
+	case v.State() == Null:
+		return append(dst, "null"...)
+	}
+	return appendJSONString(dst, v.Text())
 }
 
 // appendJSONString appends s quoted. Only what JSON demands is escaped, so that texts stay readable.

@@ -14,7 +14,7 @@ import (
 //
 // The faults: malformed HL7-040 (not JSON, at its byte) and HL7-041 (another shape, at its place), HL7-004 (character
 // set), and invalid HL7-024 (a character that the set lacks, at its place). Those of one message are all reported, up to
-// a hundred.
+// two hundred.
 func EncodeJSON(object []byte) ([]byte, error) {
 	e := jsonEncoder{object: object}
 	if fault := e.open(); fault != nil {
@@ -26,12 +26,12 @@ func EncodeJSON(object []byte) ([]byte, error) {
 	e.out = make([]byte, 0, len(object))
 	r := jsonReader{b: e.segments}
 	r.items(func(i int) {
-		if s := readJSONSegment(&r); len(e.faults) < maxFaults {
+		if s := readJSONSegment(&r); len(e.faults) <= maxFaults {
 			e.segment(s, i)
 		}
 	})
-	if len(e.faults) >= maxFaults {
-		e.faults = append(e.faults[:maxFaults], moreFaults(contracts.Malformed))
+	if len(e.faults) > maxFaults {
+		e.faults = append(e.faults[:maxFaults], moreFaults(contracts.Malformed, e.faults[maxFaults].At))
 	}
 	if len(e.faults) > 0 {
 		return nil, e.faults
@@ -237,6 +237,7 @@ type jsonSegmentWriter struct {
 	i      int
 	header bool
 	known  bool // e.raw is the raw text
+	number int  // index's, once it is known
 }
 
 // rawFields walks over the fields of the raw text, from the first; in MSH from MSH-2.
@@ -293,10 +294,10 @@ func (w *jsonSegmentWriter) eachField(fields []byte, visit func(n int, value []b
 func (w *jsonSegmentWriter) write(fields []byte) {
 	e, d := w.e, &w.e.enc.delims
 	e.out = append(e.out, w.id...)
-	idle := 0
 	if w.header {
 		e.out = append(append(e.out, d.Field), d.EncodingCharacters()...)
 	}
+	end := len(e.out) // of the last field that holds something
 	raw := w.rawFields()
 	w.eachField(fields, func(n int, value []byte) {
 		if w.header && n < 3 {
@@ -305,25 +306,25 @@ func (w *jsonSegmentWriter) write(fields []byte) {
 			}
 			return
 		}
-		idle++
 		was := raw.next()
-		before := len(e.out)
-		e.reserve(idle + 3*len(value) + len(was))
-		for range idle {
-			e.out = append(e.out, d.Field)
+		same := w.known && w.equal(value, was)
+		if same {
+			e.reserve(1 + len(was))
+		} else {
+			e.reserve(1 + 3*len(value))
 		}
+		e.out = append(e.out, d.Field)
 		start := len(e.out)
-		if w.known && w.equal(value, was) {
+		if same {
 			e.out = append(e.out, was...)
 		} else {
 			w.fresh(n, value)
 		}
-		if len(e.out) == start {
-			e.out = e.out[:before]
-		} else {
-			idle = 0
+		if len(e.out) > start {
+			end = len(e.out)
 		}
 	})
+	e.out = e.out[:end]
 }
 
 // reserve makes room for n bytes more, at most once: no text grows to more than three times its JSON.
@@ -397,8 +398,10 @@ func (w *jsonSegmentWriter) fresh(n int, value []byte) {
 
 // index is the segment's number among those of its name as a path gives it.
 func (w *jsonSegmentWriter) index() int {
-	r, number := jsonReader{b: w.e.segments}, 0
-	var ids jsonReader
+	if w.number > 0 {
+		return segmentPath(w.id, w.number).Index
+	}
+	r, ids := jsonReader{b: w.e.segments}, jsonReader{}
 	r.items(func(i int) {
 		s := readJSONSegment(&r)
 		if i > w.i || len(s.id) == 0 || s.id[0] != '"' {
@@ -406,10 +409,10 @@ func (w *jsonSegmentWriter) index() int {
 		}
 		ids.b, ids.at = s.id, 0
 		if ids.readText(); string(ids.text) == w.id {
-			number++
+			w.number++
 		}
 	})
-	return segmentPath(w.id, number).Index
+	return segmentPath(w.id, w.number).Index
 }
 
 // leafAt is a leaf's repetition, component and subcomponent.

@@ -15,6 +15,8 @@ type jsonReader struct {
 	at   int
 	bad  bool
 	text []byte // the last text read, decoded; the next one is written over it
+
+	checking bool // texts are checked and not kept
 }
 
 // maxNesting bounds lists in lists. A message has five levels.
@@ -108,7 +110,7 @@ func (r *jsonReader) skipNested(depth int) []byte {
 	case c == '[':
 		r.items(func(int) { r.skipNested(depth + 1) })
 	case c == '"':
-		r.readText()
+		r.checkText()
 	default:
 		r.skipWord()
 	}
@@ -128,6 +130,19 @@ func (r *jsonReader) skipWord() {
 	r.at += n
 }
 
+// checkText passes over a text. It leaves r.text alone.
+func (r *jsonReader) checkText() {
+	r.checking = true
+	r.readText()
+	r.checking = false
+}
+
+func (r *jsonReader) keep(text []byte) {
+	if !r.checking {
+		r.text = append(r.text, text...)
+	}
+}
+
 // readText reads a text into r.text.
 func (r *jsonReader) readText() {
 	if r.at == len(r.b) || r.b[r.at] != '"' {
@@ -137,10 +152,12 @@ func (r *jsonReader) readText() {
 		return
 	}
 	r.at++
-	if n := r.textLength(); cap(r.text) < n {
-		r.text = make([]byte, 0, n)
+	if !r.checking {
+		if n := r.textLength(); cap(r.text) < n {
+			r.text = make([]byte, 0, n)
+		}
+		r.text = r.text[:0]
 	}
-	r.text = r.text[:0]
 	for r.at < len(r.b) {
 		switch c := r.b[r.at]; {
 		case c == '"':
@@ -156,7 +173,7 @@ func (r *jsonReader) readText() {
 				r.bad = true
 				break
 			}
-			r.text = append(r.text, r.b[r.at:r.at+n]...)
+			r.keep(r.b[r.at : r.at+n])
 			r.at += n
 		}
 		if r.bad {
@@ -183,7 +200,7 @@ func (r *jsonReader) readEscape() {
 	const letters, meanings = `"\/bfnrt`, "\"\\/\b\f\n\r\t"
 	if r.at+1 < len(r.b) {
 		if i := bytes.IndexByte([]byte(letters), r.b[r.at+1]); i >= 0 {
-			r.text = append(r.text, meanings[i])
+			r.keep([]byte(meanings[i : i+1]))
 			r.at += 2
 			return
 		}
@@ -200,7 +217,7 @@ func (r *jsonReader) readEscape() {
 		r.bad = true
 		return
 	}
-	r.text = utf8.AppendRune(r.text, c)
+	r.keep(utf8.AppendRune(nil, c))
 	r.at += n
 }
 

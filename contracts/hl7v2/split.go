@@ -19,7 +19,13 @@ type Part struct {
 // Bytes before or between messages that are none become a Part, which Parse will refuse. MLLP's frame bytes around
 // messages are taken off. An empty file has no parts.
 func Split(file []byte) ([]Part, contracts.Faults) {
+	// The parts are counted first, since a list that grows costs several times what it holds.
+	count := splitter{file: file, open: -1, count: true}
+	count.run()
 	s := splitter{file: file, open: -1}
+	if count.found > 0 {
+		s.parts = make([]Part, 0, count.found)
+	}
 	s.run()
 	return s.parts, s.faults
 }
@@ -28,6 +34,8 @@ type splitter struct {
 	file   []byte
 	parts  []Part
 	faults contracts.Faults
+	count  bool // only count the parts
+	found  int  // how many there are
 
 	open     int // where the current message, or what isn't one, starts; -1 for none
 	cr       bool
@@ -106,6 +114,9 @@ func envelopeID(line []byte) string {
 // close ends the part that is open at byte end.
 func (s *splitter) close(end int) {
 	if s.open >= 0 {
+		s.found++
+	}
+	if s.open >= 0 && !s.count {
 		b := s.file[s.open:end]
 		trimmed := bytes.TrimLeft(b, "\x0b")
 		offset := s.open + len(b) - len(trimmed)
@@ -138,7 +149,7 @@ func (s *splitter) segment(id string, line []byte, at int) {
 			s.misplaced(at, "BTS stands without BHS.")
 		}
 		s.trailers[0]++
-		s.count(segmentPath("BTS", s.trailers[0]), line, "messages", s.messages)
+		s.compare(segmentPath("BTS", s.trailers[0]), line, "messages", s.messages)
 		s.inBatch, s.messages = false, 0
 	case "FTS":
 		s.trailers[1]++
@@ -147,17 +158,17 @@ func (s *splitter) segment(id string, line []byte, at int) {
 		}
 		if s.batches == 0 {
 			// A file without batches has none to count; some senders count its messages.
-			s.count(segmentPath("FTS", s.trailers[1]), line, "batches", 0, s.messages)
+			s.compare(segmentPath("FTS", s.trailers[1]), line, "batches", 0, s.messages)
 		} else {
-			s.count(segmentPath("FTS", s.trailers[1]), line, "batches", s.batches)
+			s.compare(segmentPath("FTS", s.trailers[1]), line, "batches", s.batches)
 		}
 		s.inFile, s.inBatch, s.batches = false, false, 0
 	}
 }
 
-// count compares the number in a trailer's first field with what came, any of which is right. An empty one says nothing.
-func (s *splitter) count(at Path, line []byte, what string, came ...int) {
-	if len(line) < 5 {
+// compare compares the number in a trailer's first field with what came, any of which is right. An empty one says nothing.
+func (s *splitter) compare(at Path, line []byte, what string, came ...int) {
+	if len(line) < 5 || s.full() {
 		return
 	}
 	said := bytes.TrimSpace(nthPart(line, line[3], 1))
@@ -170,14 +181,19 @@ func (s *splitter) count(at Path, line []byte, what string, came ...int) {
 	}
 }
 
-func (s *splitter) misplaced(at int, text string) { s.fault(CodeBatchForm, byteAt(at), "%s", text) }
+func (s *splitter) misplaced(at int, text string) {
+	if !s.full() {
+		s.fault(CodeBatchForm, byteAt(at), "%s", text)
+	}
+}
+
+// full says whether no fault is added any more.
+func (s *splitter) full() bool { return s.count || len(s.faults) > maxFaults }
 
 func (s *splitter) fault(code, at, format string, args ...any) {
-	switch len(s.faults) {
-	case maxFaults:
-		s.faults = append(s.faults, moreFaults(contracts.Malformed))
-	case maxFaults + 1:
-	default:
-		s.faults = append(s.faults, contracts.Faultf(contracts.Malformed, code, at, format, args...))
+	if len(s.faults) == maxFaults {
+		s.faults = append(s.faults, moreFaults(contracts.Malformed, at))
+		return
 	}
+	s.faults = append(s.faults, contracts.Faultf(contracts.Malformed, code, at, format, args...))
 }
