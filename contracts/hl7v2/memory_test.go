@@ -19,7 +19,7 @@ const (
 )
 
 // adversarialSize is large enough that the constant doesn't hide a factor.
-const adversarialSize = 256 << 10
+const adversarialSize = 128 << 10
 
 // adversarial are inputs made of what costs most, by name.
 func adversarial() map[string]string {
