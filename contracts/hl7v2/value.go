@@ -204,7 +204,9 @@ func (v Value) At(n int) Value {
 		if n > 1 {
 			return Value{}
 		}
-		v.level = SubcomponentLevel
+		if v.level++; v.fixed || v.level > SubcomponentLevel {
+			v.level = SubcomponentLevel
+		}
 		return v
 	}
 	raw := nthPart(v.raw, v.separator(), n-1)
