@@ -2,7 +2,9 @@ package hl7v2
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
+	"math/bits"
 )
 
 // null is HL7's explicit null: delete what you have.
@@ -126,8 +128,22 @@ func (s Segment) field(n int) []byte {
 	return s.m.b[from:to:to]
 }
 
-// nthPart gives part n, from 0, of raw cut at sep; nil if there are fewer.
+// nthPart gives part n, from 0, of raw cut at sep; nil if there are fewer. It counts separators eight bytes at a time:
+// the parts are short, so a search for each would cost more.
 func nthPart(raw []byte, sep byte, n int) []byte {
+	pattern := uint64(sep) * ones
+	for n > 1 && len(raw) >= 8 {
+		x := binary.LittleEndian.Uint64(raw) ^ pattern
+		hits := ^((x&low + low) | x) & high
+		if count := bits.OnesCount64(hits); count < n {
+			raw, n = raw[8:], n-count
+			continue
+		}
+		for ; n > 1; n-- {
+			hits &= hits - 1
+		}
+		raw, n = raw[bits.TrailingZeros64(hits)>>3+1:], 0
+	}
 	for ; n > 0; n-- {
 		i := bytes.IndexByte(raw, sep)
 		if i < 0 {
