@@ -85,16 +85,42 @@ type Answer struct {
 	Faults    contracts.Faults // one ERR segment each; place, error code of table 0357, and text
 }
 
+// timeStamp is how acknowledgements write a time: to the second, with its zone.
+const timeStamp = "20060102150405-0700"
+
+// ReadHeader reads MSH alone: as much of a message as its acknowledgement depends on. It is nil where there is nothing
+// to answer, as with Scan, whose Header has the same MSH; Segments and Get see only MSH. b is kept and must not change.
+func ReadHeader(b []byte) *Header {
+	start := len(b) - len(bytes.TrimLeft(bytes.TrimPrefix(b, byteOrderMark), " \t\r\n"))
+	end := bytes.IndexByte(b[start:], '\r')
+	if end < 0 {
+		end = bytes.IndexByte(b[start:], '\n')
+	}
+	if end++; end > 0 { // with its terminator, which says what ends the others
+		b = b[: start+end : start+end]
+	}
+	m, _ := open(b, nil) // whether MSH is at fault, Scan says
+	if m == nil {
+		return nil
+	}
+	return &Header{m}
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // Acknowledge makes the acknowledgement of the message that h heads. Equal arguments give equal bytes.
 //
 // MSH-3 and 4 are swapped with 5 and 6 as raw fields, MSH-11, 12, 18 and 21 echoed, MSH-9 is ACK with the message's
 // event, and MSA-2 is MSH-10 byte for byte. From version 2.5 faults stand in ERR-2, 3, 4, 7 and 8, before that in ERR-1.
 // Delimiters and character set are the message's own, but for a truncation character, which some receivers can't read.
 // Source: HL7 version 2.5.1, chapter 2, sections 2.9.2, 2.9.3, 2.15.5 and 2.15.8.
-func Acknowledge(h *Header, a Answer) []byte {
+func Acknowledge(h *Header, a Answer) []byte { return AppendAcknowledge(make([]byte, 0, 256), h, a) }
+
+// AppendAcknowledge appends what Acknowledge gives to dst.
+func AppendAcknowledge(dst []byte, h *Header, a Answer) []byte {
 	d := h.m.delims
 	d.Truncation = 0
-	w := ackWriter{enc: encoder{delims: d, charset: h.m.charset}, out: make([]byte, 0, 256)}
+	w := ackWriter{enc: encoder{delims: d, charset: h.m.charset}, out: dst}
 	w.header(h, a)
 	w.segment("MSA")
 	w.text(a.Code)
@@ -167,7 +193,7 @@ func (w *ackWriter) header(h *Header, a Answer) {
 	for _, n := range [...]int{5, 6, 3, 4} {
 		w.field(h.Raw(n))
 	}
-	w.text(a.Time.Format("20060102150405-0700"))
+	w.text(a.Time.Format(timeStamp))
 	w.field(nil)
 	w.text("ACK")
 	if event := h.Get(Path{Segment: "MSH", Field: 9, Component: 2}).Raw(); len(event) > 0 {
