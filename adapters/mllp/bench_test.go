@@ -43,7 +43,10 @@ func BenchmarkExchange(b *testing.B) {
 		b.Fatal(err)
 	}
 	serve(b, d)
-	c := NewCourier(contracts.MLLPCourier{To: d.Addr().String()}, time.Now, quiet())
+	c, err := NewCourier(contracts.MLLPCourier{To: d.Addr().String()}, time.Now, quiet())
+	if err != nil {
+		b.Fatal(err)
+	}
 	defer c.Close()
 	p := parcel("P1")
 	p.Body = contracts.NewBody([]byte(message("P1") + strings.Repeat("ZZ1|abcdef\r", 250)))

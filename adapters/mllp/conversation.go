@@ -2,6 +2,7 @@ package mllp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,48 +15,65 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
 // conversation is one connection at a door: frames one after another, each answered before the next is read.
 type conversation struct {
 	door   *Door
-	conn   net.Conn
+	raw    net.Conn
+	conn   net.Conn // raw, or TLS over it
 	frames *Reader
-	log    logrus.FieldLogger
+	out    []byte // what was written last, for its capacity
+	log    *logrus.Entry
 
 	mu        sync.Mutex
 	deadlines deadlines
-	phase     phase
-	due       time.Time // when the next byte must have come, were there no hurry
+	silent    time.Time // since when no frame has begun; zero while one is under way
 	hurried   bool
 	until     time.Time // with hurried: when this conversation must have ended
 }
 
-func newConversation(d *Door, conn net.Conn) *conversation {
+func newConversation(d *Door, raw net.Conn) *conversation {
 	c := &conversation{
-		door: d, conn: conn, log: d.log.WithField("remote", conn.RemoteAddr().String()),
+		door: d, raw: raw, conn: raw, log: d.log.WithField("remote", raw.RemoteAddr().String()),
 		deadlines: deadlines{idle: d.settings.Idle, read: d.settings.Read},
+		silent:    time.Now(),
 	}
-	c.frames = NewReader(conn, Limits{Bytes: d.settings.MaxBytes, Junk: d.options.junk})
-	c.frames.enter = c.enter
+	if d.tls != nil {
+		c.conn = tls.Server(raw, d.tls)
+	}
+	c.frames = newReader(c.conn, Limits{Bytes: d.settings.MaxBytes, Junk: d.options.junk}, c)
 	return c
 }
 
-// enter sets the deadline of the next read. A door that stops waits for no new frame.
+// enter begins a phase of reading a frame.
 func (c *conversation) enter(p phase) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.phase, c.due = p, c.deadlines.at(p)
+	c.silent = time.Time{}
+	return c.deadlines.enter(p)
+}
+
+// await sets the deadline of the next read. A door that stops waits for no new frame.
+func (c *conversation) await() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, fresh := c.deadlines.due(); !fresh {
+		return
+	}
+	if c.deadlines.phase == waiting {
+		c.silent = time.Now()
+	}
 	c.arm()
-	return c.deadlines.over(p)
 }
 
 func (c *conversation) arm() {
-	t := c.due
+	t := c.deadlines.next
 	switch {
-	case c.hurried && c.phase == waiting:
+	case c.hurried && c.deadlines.phase == waiting:
 		t = time.Unix(1, 0)
-	case c.hurried && c.phase != trailing: // whose end would be taken for a frame's
+	case c.hurried && c.deadlines.phase != trailing: // whose end would be taken for a frame's
 		t = earliest(t, c.until)
 	}
 	_ = c.conn.SetReadDeadline(t) // a dead connection shows itself by the read
@@ -66,7 +84,9 @@ func (c *conversation) hurry(until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hurried, c.until = true, until
-	c.arm()
+	if !c.deadlines.stale { // else the next await will
+		c.arm()
+	}
 }
 
 func (c *conversation) isHurried() bool {
@@ -75,11 +95,45 @@ func (c *conversation) isHurried() bool {
 	return c.hurried
 }
 
+// silence is how long no frame has begun.
+func (c *conversation) silence() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.silent.IsZero() {
+		return 0
+	}
+	return time.Since(c.silent)
+}
+
 func (c *conversation) run(ctx context.Context) {
 	defer func() { _ = c.conn.Close() }()
+	if !c.handshake(ctx) {
+		return
+	}
 	c.log.Debug("A connection is open.")
 	for c.next(ctx) {
 	}
+}
+
+// handshake agrees on TLS, where the door speaks it.
+func (c *conversation) handshake(ctx context.Context) bool {
+	secured, ok := c.conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeWithin)
+	defer cancel()
+	defer context.AfterFunc(c.door.stopping, cancel)() // nothing was begun that a door that stops would finish
+	err := secured.HandshakeContext(ctx)
+	switch {
+	case err == nil:
+		return true
+	case c.isHurried(), c.door.stopping.Err() != nil:
+		c.log.Debug("The connection is closed.")
+	default:
+		c.log.WithField("reason", reason(err)).Warn("TLS with a client failed; its connection is closed, and nothing was read from it.")
+	}
+	return false
 }
 
 // next takes one frame and says whether to go on.
@@ -96,9 +150,10 @@ func (c *conversation) next(ctx context.Context) bool {
 		c.ended(err)
 		return false
 	}
-	if _, is := f.commit(); is && c.door.options.release == Release2 {
+	if _, is := f.commit(); is && c.door.settings.Release == release2 {
 		return true // it answers an acknowledgement of ours, and there is nothing that we would do about it
 	}
+	c.waitForTurn()
 	if !c.take(ctx, f.Body, nil) {
 		return false
 	}
@@ -107,6 +162,14 @@ func (c *conversation) next(ctx context.Context) bool {
 		return false
 	}
 	return true
+}
+
+// waitForTurn holds a frame that is ahead of the door's rate. When the door stops, the frames that came have their turn
+// at once: there is at most one a connection.
+func (c *conversation) waitForTurn() {
+	if c.door.pace != nil {
+		_ = c.door.pace.Wait(c.door.stopping) // the one error is that the door stops
+	}
 }
 
 func (c *conversation) tooLarge() *contracts.Fault {
@@ -127,10 +190,13 @@ func (c *conversation) report(f Frame) {
 
 // ended logs why there will be no further frame.
 func (c *conversation) ended(err error) {
+	between := c.deadlines.phase == waiting
 	switch {
 	case errors.Is(err, io.EOF), c.isHurried(), errors.Is(err, net.ErrClosed):
 		c.log.Debug("The connection is closed.")
-	case errors.Is(err, os.ErrDeadlineExceeded) && c.phase == waiting:
+	case errors.Is(err, io.ErrUnexpectedEOF) && between: // TLS without its farewell
+		c.log.Debug("The connection is closed.")
+	case errors.Is(err, os.ErrDeadlineExceeded) && between:
 		c.log.Info("The connection was silent for too long and is closed.")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.log.Warn("A frame didn't end in time; it is dropped without an answer, and the connection is closed.")
@@ -144,7 +210,7 @@ func (c *conversation) ended(err error) {
 }
 
 // take hands a frame to the receiver and answers it. It says whether the connection is still good; it isn't when
-// there is trouble of our own, and then nothing was answered. A panic costs one connection and no message.
+// there is trouble of our own, and then nothing more was answered. A panic costs one connection and no message.
 func (c *conversation) take(ctx context.Context, body []byte, fault *contracts.Fault) (good bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -152,23 +218,57 @@ func (c *conversation) take(ctx context.Context, body []byte, fault *contracts.F
 			good = false
 		}
 	}()
-	receipt, err := c.receive(ctx, contracts.Arrival{
+	if fault != nil {
+		return c.takeWhole(ctx, body, hl7v2.ReadHeader(body), fault)
+	}
+	batch, err := hl7v2.ReadBatch(body, c.door.settings.MaxMessages)
+	if batch == nil {
+		return c.takeWhole(ctx, body, hl7v2.ReadHeader(body), nil)
+	}
+	return c.takeBatch(ctx, body, batch, err)
+}
+
+// takeWhole takes a frame as one message. head is the header that the acknowledgement answers, nil for none.
+func (c *conversation) takeWhole(ctx context.Context, body []byte, head *hl7v2.Header, fault *contracts.Fault) bool {
+	frame, receipt, err := c.receive(ctx, append(c.out[:0], startBlock), body, head, fault)
+	if err != nil {
+		return c.trouble(err, len(body))
+	}
+	if cap(frame) <= kept {
+		c.out = frame
+	}
+	return c.commit() && (len(frame) == 1 || c.write(append(frame, endBlock, carriageReturn), receipt.ID))
+}
+
+// receive offers an acknowledgement to who waits for one, gives anything else to the receiver, and appends to dst what
+// is to be answered, which may be nothing.
+func (c *conversation) receive(ctx context.Context, dst, body []byte, head *hl7v2.Header, fault *contracts.Fault) ([]byte, contracts.Receipt, error) {
+	if fault == nil && head != nil && c.door.options.offer != nil && head.IsAcknowledgement() {
+		if ack, err := hl7v2.ReadAcknowledgement(body); err == nil && c.door.options.offer(ack) {
+			return acceptAcknowledgement(dst, c.door.partner, head, c.door.now()), contracts.Receipt{}, nil
+		}
+	}
+	receipt, err := c.ask(ctx, contracts.Arrival{
 		Partner: c.door.partner, Format: contracts.FormatV2, Body: contracts.NewBody(body), Fault: fault,
 	})
 	if err != nil {
-		c.log.WithError(err).WithField("bytes", len(body)).Error("A message can't be kept; it gets no answer and the connection is closed, so that its sender keeps it.")
-		return false
+		return dst, receipt, err
 	}
-	return c.answer(body, receipt)
+	if receipt.At.IsZero() {
+		receipt.At = c.door.now()
+	}
+	return acknowledge(dst, c.door.partner, head, receipt), receipt, nil
 }
 
-// receive asks the receiver for its word.
-func (c *conversation) receive(ctx context.Context, a contracts.Arrival) (contracts.Receipt, error) {
+// ask gets the receiver's word.
+func (c *conversation) ask(ctx context.Context, a contracts.Arrival) (contracts.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, receiveWithin)
 	defer cancel()
 	begun := c.door.now()
 	r, err := c.door.receiver.Receive(ctx, a)
-	c.log.WithFields(logrus.Fields{"message": r.ID, "bytes": a.Body.Len(), "ms": c.door.now().Sub(begun).Milliseconds()}).Debug("A message came.")
+	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
+		c.log.WithFields(logrus.Fields{"message": r.ID, "bytes": a.Body.Len(), "ms": c.door.now().Sub(begun).Milliseconds()}).Debug("A message came.")
+	}
 	if err != nil {
 		return r, err
 	}
@@ -178,25 +278,22 @@ func (c *conversation) receive(ctx context.Context, a contracts.Arrival) (contra
 	return r, nil
 }
 
-// answer writes what the receipt calls for. In release 2 the commit acknowledgement goes first: the bytes are kept,
-// refused or not.
-func (c *conversation) answer(body []byte, receipt contracts.Receipt) bool {
-	_ = c.conn.SetWriteDeadline(time.Now().Add(c.door.options.write)) // a dead connection shows itself by the write
-	if c.door.options.release == Release2 {
-		if _, err := WriteFrame(c.conn, []byte{commitAck}); err != nil {
-			c.log.WithError(err).Warn("A commit acknowledgement couldn't be written; the message is kept.")
-			return false
-		}
-	}
-	if receipt.At.IsZero() {
-		receipt.At = c.door.now()
-	}
-	ack := acknowledge(c.door.partner, body, receipt)
-	if ack == nil {
-		return true
-	}
-	if _, err := WriteFrame(c.conn, ack); err != nil {
-		c.log.WithError(err).WithField("message", receipt.ID).Warn("An acknowledgement couldn't be written; the message is kept, and a repeat of it gets the same one.")
+// trouble is our own: the sender gets no answer, keeps what wasn't answered and sends it again.
+func (c *conversation) trouble(err error, bytes int) (good bool) {
+	c.log.WithError(err).WithField("bytes", bytes).Error("A message can't be kept; it gets no answer and the connection is closed, so that its sender keeps it.")
+	return false
+}
+
+// commit writes release 2's commit acknowledgement, which goes first: the bytes are kept, refused or not.
+func (c *conversation) commit() bool {
+	return c.door.settings.Release != release2 || c.write([]byte{startBlock, commitAck, endBlock, carriageReturn}, "")
+}
+
+// write writes a frame. What it answers is kept, whether the sender hears of it or not.
+func (c *conversation) write(frame []byte, id contracts.ID) bool {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(writeWithin)) // a dead connection shows itself by the write
+	if _, err := writeFrame(c.conn, frame); err != nil {
+		c.log.WithError(err).WithField("message", id).Warn("An acknowledgement couldn't be written; the message is kept, and a repeat of it gets the same one.")
 		return false
 	}
 	return true

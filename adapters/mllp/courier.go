@@ -3,11 +3,11 @@ package mllp
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/sirupsen/logrus"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -15,199 +15,259 @@ import (
 )
 
 // Courier takes messages to one partner's listener over connections that it keeps open. Several goroutines may call
-// Deliver; each connection has one message in flight, because some servers answer pipelined ones out of order.
+// Deliver. Each connection has one message in flight, because some servers answer pipelined ones out of order or
+// confuse them; where the contract's pipeline allows more, they may be answered in any order.
 type Courier struct {
 	settings contracts.MLLPCourier
 	now      func() time.Time
-	log      logrus.FieldLogger
-	options  options
+	log      *logrus.Entry
 	dial     func(ctx context.Context, address string) (net.Conn, error)
+	tls      *credentials // nil without TLS
 
-	lines chan *line // the free places for a connection; nil in one means that it has to be made
-	life  context.Context
-	end   context.CancelFunc // ends life: the courier is closed
-	once  sync.Once
+	free   chan *place // a place stands in it once for each message that it can take
+	places []*place
+	life   context.Context
+	end    context.CancelFunc // ends life: the courier is closed
+	once   sync.Once
+
+	mu     sync.Mutex
+	pauses backoff.ExponentialBackOff
+	down   bool               // the last connect failed
+	onward map[string]*flight // whose application's acknowledgement decides, by control id
+}
+
+// place is where a connection can be.
+type place struct {
+	turn chan struct{} // its one token is with whoever looks at line or changes it
+	line *line
 }
 
 // NewCourier makes a courier; it connects when the first message leaves. Zero settings get the defaults of
-// contracts.MLLPCourier. Answer bounds the writing of a message, and again the wait for its acknowledgement.
-func NewCourier(settings contracts.MLLPCourier, now func() time.Time, log logrus.FieldLogger, opts ...Option) *Courier {
-	if settings.Connect == 0 {
-		settings.Connect = 10 * time.Second
-	}
-	if settings.Answer == 0 {
-		settings.Answer = 30 * time.Second
+// contracts.MLLPCourier. Answer bounds the writing of a message, and again the wait for each acknowledgement. In
+// release 2, which is synchronous, one message is in flight on a connection, whatever pipeline says. Contracts.Faults
+// say what is wrong with the files of TLS.
+func NewCourier(settings contracts.MLLPCourier, now func() time.Time, log logrus.FieldLogger) (*Courier, error) {
+	settings.Defaults()
+	if settings.Release == release2 {
+		settings.Pipeline = 1
 	}
 	c := &Courier{
 		settings: settings, now: now, log: log.WithFields(logrus.Fields{"courier": "mllp", "to": settings.To}),
-		options: newOptions(1, opts),
+		free:   make(chan *place, settings.Connections*settings.Pipeline),
+		pauses: reconnecting(),
+		onward: map[string]*flight{},
+	}
+	var err error
+	if c.tls, err = courierTLS(settings.TLS, settings.To, c.log); err != nil {
+		return nil, err
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.dial = func(ctx context.Context, address string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	}
-	c.lines = make(chan *line, c.options.connections)
-	for range c.options.connections {
-		c.lines <- nil
+	for range settings.Connections {
+		p := &place{turn: make(chan struct{}, 1)}
+		p.turn <- struct{}{}
+		c.places = append(c.places, p)
 	}
-	return c
+	for range settings.Pipeline {
+		for _, p := range c.places {
+			c.free <- p
+		}
+	}
+	return c, nil
 }
 
 // Deliver writes the parcel as one frame and waits for its acknowledgement. It tries once.
 //
 // AA and CA mean delivered. AE, AR, CE and CR are a fault of kind refused; with error code 205, AR and CR mean
 // delivered if the parcel is a repeat, else conflict. No connection, no answer, or an answer that isn't the parcel's
-// is unavailable, and Answer.Unknown says whether a byte may have left. In enhanced mode the accept acknowledgement
-// decides: the application acknowledgement is another message, which comes through the door.
+// is unavailable, and Answer.Unknown says whether a byte may have left. What goes wrong on a connection ends all that
+// is in flight on it, so that a late acknowledgement meets nobody.
+//
+// Where a message asks for both acknowledgements of enhanced mode, CA decides, and the application's is logged at most;
+// or, if the contract says so, the application's decides: then CA begins a new wait for it, on the same connection or
+// by Offer.
 func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (answer contracts.Answer, err error) {
-	if fault := check(p); fault != nil {
-		return contracts.Answer{}, fault
+	f, err := c.prepare(p)
+	if err != nil {
+		return contracts.Answer{}, err
 	}
-	l, err := c.take(ctx)
+	at, l, err := c.take(ctx)
 	if err != nil {
 		return contracts.Answer{}, err
 	}
 	good := false
 	defer func() { // whatever happened, a panic too: the place is free again
 		if !good {
-			l.close()
-			l = nil
+			l.close(unavailable(CodeNoAnswer, "The connection was closed because another message on it got no answer.", nil))
 		}
-		c.lines <- l
+		c.free <- at
 	}()
 	begun := c.now()
-	answer, good, err = c.exchange(ctx, l, p)
-	c.log.WithFields(logrus.Fields{"message": p.ID, "attempt": p.Attempt, "answer": answer.Code, "kind": contracts.KindOf(err),
-		"bytes": p.Body.Len(), "ms": c.now().Sub(begun).Milliseconds()}).Debug("A message was offered.")
+	answer, good, err = c.exchange(ctx, l, f, p)
+	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
+		c.log.WithFields(logrus.Fields{"message": p.ID, "attempt": p.Attempt, "answer": answer.Code, "kind": contracts.KindOf(err),
+			"bytes": p.Body.Len(), "ms": c.now().Sub(begun).Milliseconds()}).Debug("A message was offered.")
+	}
 	return answer, err
 }
 
-// check finds what makes a delivery senseless before anything leaves: a message that isn't the parcel's, or one whose
-// acknowledgement will never come.
-func check(p contracts.Parcel) error {
-	header, err := hl7v2.Scan(p.Body.Bytes())
+// prepare finds what makes a delivery senseless before anything leaves, a message that isn't the parcel's, or one whose
+// acknowledgement will never come; and which acknowledgements are due.
+func (c *Courier) prepare(p contracts.Parcel) (*flight, error) {
+	header := hl7v2.ReadHeader(p.Body.Bytes())
 	if header == nil {
-		return err
-	}
-	if header.ControlID() != p.Control {
-		return contracts.Faultf(contracts.Internal, "", "MSH-10", "The message carries another control id than its parcel.")
-	}
-	if !header.AcceptDue(hl7v2.Accepted) && !header.ApplicationDue(hl7v2.Accepted) {
-		return contracts.Faultf(contracts.Invalid, CodeNotAsked, "MSH-15", "The message asks for no acknowledgement, so its delivery can't be known. Correct MSH-15 and MSH-16 in the map.")
-	}
-	return nil
-}
-
-// take gives a connection that is free and sound, and makes one if there is none.
-func (c *Courier) take(ctx context.Context) (*line, error) {
-	var l *line
-	select {
-	case l = <-c.lines:
-	case <-ctx.Done():
-		return nil, unavailable(CodeClosed, "The message didn't leave: no connection came free in time.", ctx.Err())
-	case <-c.life.Done():
-		return nil, unavailable(CodeClosed, "The courier is closed.", nil)
-	}
-	if l != nil && l.sound() {
-		return l, nil
-	}
-	if l != nil {
-		c.log.Debug("The partner closed the connection, or sent what nobody asked for; a new one is made.")
-		l.close()
-	}
-	l, err := c.connect(ctx)
-	if err != nil {
-		c.lines <- nil
+		_, err := hl7v2.Scan(p.Body.Bytes())
 		return nil, err
 	}
-	return l, nil
-}
-
-func (c *Courier) connect(ctx context.Context) (*line, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.settings.Connect)
-	defer cancel()
-	defer context.AfterFunc(c.life, cancel)()
-	conn, err := c.dial(ctx, c.settings.To)
-	if err != nil {
-		return nil, unavailable(CodeNoConnection, "The partner's listener can't be reached; nothing was sent. Check its address, and whether it runs.", err)
+	if header.ControlID() != p.Control {
+		return nil, contracts.Faultf(contracts.Internal, "", "MSH-10", "The message carries another control id than its parcel.")
 	}
-	return newLine(conn), nil
+	f := &flight{control: p.Control, accepts: header.AcceptDue(hl7v2.Accepted), applies: header.ApplicationDue(hl7v2.Accepted)}
+	if !f.accepts && !f.applies {
+		return nil, contracts.Faultf(contracts.Invalid, CodeNotAsked, "MSH-15", "The message asks for no acknowledgement, so its delivery can't be known. Correct MSH-15 and MSH-16 in the map.")
+	}
+	f.onward = f.applies && header.Enhanced() && c.settings.Acknowledgement == contracts.AckApplication
+	return f, nil
 }
 
-// exchange writes the parcel and reads until its acknowledgement. good says whether the connection can be used again.
-func (c *Courier) exchange(ctx context.Context, l *line, p contracts.Parcel) (answer contracts.Answer, good bool, err error) {
+// take gives a connection that is sound, at a place that can take one more message.
+func (c *Courier) take(ctx context.Context) (*place, *line, error) {
+	var at *place
+	select {
+	case at = <-c.free:
+	case <-ctx.Done():
+		return nil, nil, unavailable(CodeClosed, "The message didn't leave: no connection came free in time.", ctx.Err())
+	case <-c.life.Done():
+		return nil, nil, unavailable(CodeClosed, "The courier is closed.", nil)
+	}
+	l, err := c.lineAt(ctx, at)
+	if err != nil {
+		c.free <- at
+		return nil, nil, err
+	}
+	return at, l, nil
+}
+
+// lineAt gives the connection of a place, and makes one if there is none that is sound.
+func (c *Courier) lineAt(ctx context.Context, at *place) (*line, error) {
+	select {
+	case <-at.turn:
+		defer func() { at.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, unavailable(CodeClosed, "The message didn't leave: no connection came free in time.", ctx.Err())
+	}
+	if c.life.Err() != nil {
+		return nil, unavailable(CodeClosed, "The courier is closed.", nil)
+	}
+	if at.line != nil && at.line.sound() {
+		return at.line, nil
+	}
+	if at.line != nil {
+		c.log.Debug("The partner closed the connection, or sent what nobody asked for; a new one is made.")
+		at.line.close(unavailable(CodeClosed, "The connection is replaced.", nil))
+		at.line = nil
+	}
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at.line = newLine(conn, c.settings, c.now, c.log)
+	return at.line, nil
+}
+
+// exchange writes the parcel and waits for what decides. good says whether the connection can be used again.
+func (c *Courier) exchange(ctx context.Context, l *line, f *flight, p contracts.Parcel) (answer contracts.Answer, good bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	stop := context.AfterFunc(ctx, l.interrupt)
-	defer func() { good = stop() && good }()                       // an interrupted line could interrupt the next message
-	_ = l.conn.SetWriteDeadline(time.Now().Add(c.settings.Answer)) // a dead connection shows itself by the write
-	n, err := WriteFrame(l.conn, p.Body.Bytes())
+	if why := l.launch(f); why != nil && why.Code == CodeNoTrust {
+		return answer, false, why // in TLS 1.3 a partner refuses our certificate when we hold the connection for made
+	} else if why != nil {
+		return answer, false, unavailable(CodeNotWritten, "The partner closed the connection before the message was written.", why)
+	}
+	defer l.leave(f)
+	defer c.await(f)()
+	n, err := l.write(ctx, p.Body.Bytes())
 	if fault := (*contracts.Fault)(nil); errors.As(err, &fault) {
-		return contracts.Answer{}, true, fault
+		return answer, true, fault
 	}
 	if err != nil {
 		return contracts.Answer{Unknown: n > 0}, false, unavailable(CodeNotWritten, "The connection broke while the message was being written.", err)
 	}
+	return c.decide(ctx, f, p)
+}
+
+// decide waits for the acknowledgement that says what became of a message.
+func (c *Courier) decide(ctx context.Context, f *flight, p contracts.Parcel) (answer contracts.Answer, good bool, err error) {
 	limit := time.NewTimer(c.settings.Answer)
 	defer limit.Stop()
+	accepted := false
 	for {
 		select {
-		case f, open := <-l.frames:
-			if !open {
-				return unknown(CodeNoAnswer, "The partner closed the connection without an acknowledgement."+hint(p), l.err)
-			}
-			if done, answer, good, err := c.read(l, f, p); done {
-				return answer, good, err
+		case n := <-f.news:
+			switch {
+			case n.nack:
+				return contracts.Answer{Code: "NAK"}, true, unavailable(CodeNack, "The partner could not store the message.", nil)
+			case n.end != nil && accepted: // the application's acknowledgement may still come by another way
+			case n.end != nil:
+				return unknown(n.end, p)
+			case n.ack.Code == "CA" && f.onward:
+				accepted = true
+				limit.Reset(c.settings.Answer)
+			default:
+				answer, err = judge(n.ack, p)
+				return answer, true, err
 			}
 		case <-limit.C:
-			return unknown(CodeNoAnswer, "No acknowledgement came in time."+hint(p), nil)
+			if accepted {
+				return contracts.Answer{Code: "CA", Unknown: true}, false, unavailable(CodeNotApplied,
+					"The partner has the message (CA), but its application hasn't answered in time.", nil)
+			}
+			return unknown(unavailable(CodeNoAnswer, "No acknowledgement came in time.", nil), p)
 		case <-ctx.Done():
-			return unknown(CodeClosed, "The hub stopped waiting for the acknowledgement.", ctx.Err())
+			return unknown(unavailable(CodeClosed, "The hub stopped waiting for the acknowledgement.", ctx.Err()), p)
 		}
 	}
 }
 
-// read takes one frame that came back. done is false for one that doesn't decide: a commit acknowledgement, or the
-// application acknowledgement of an earlier message in enhanced mode.
-func (c *Courier) read(l *line, f Frame, p contracts.Parcel) (done bool, answer contracts.Answer, good bool, err error) {
-	if stored, is := f.commit(); is && c.options.release == Release2 {
-		if stored {
-			return false, answer, true, nil
+// await lets Offer find a flight whose application's acknowledgement decides, until done is called.
+func (c *Courier) await(f *flight) (done func()) {
+	if !f.onward {
+		return func() {}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onward[f.control] = f
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.onward[f.control] == f {
+			delete(c.onward, f.control)
 		}
-		return true, contracts.Answer{Code: "NAK"}, true, unavailable(CodeNack, "The partner could not store the message.", nil)
 	}
-	ack, err := hl7v2.ReadAcknowledgement(f.Body)
-	if err != nil {
-		answer, good, err = unknown(CodeUnreadable, "What came back is no acknowledgement.", nil) // its own fault's kind would hide this one
-		return true, answer, good, err
-	}
-	if ack.ControlID != p.Control {
-		if l.accepted(ack) {
-			c.log.WithField("answer", ack.Code).Info("An application acknowledgement came for a message that was accepted before.")
-			return false, answer, true, nil
-		}
-		answer, good, err = unknown(CodeForeign, "An acknowledgement came that names another message; it was not taken.", nil)
-		return true, answer, good, err
-	}
-	if c.options.release == Release2 {
-		_, err := WriteFrame(l.conn, []byte{commitAck})
-		good = err == nil // the message's own fate is known all the same
-	} else {
-		good = true
-	}
-	l.remember(ack)
-	answer, err = judge(ack, p)
-	return true, answer, good, err
+}
+
+// Offer gives the courier an acknowledgement that came by another way, such as the partner's door. It is taken if it is
+// the application's acknowledgement for which a delivery waits.
+func (c *Courier) Offer(ack hl7v2.Acknowledgement) (taken bool) {
+	c.mu.Lock()
+	f := c.onward[ack.ControlID]
+	c.mu.Unlock()
+	return f != nil && ack.Code != "" && ack.Code[0] == 'A' && f.line.settle(f, ack)
 }
 
 // Close closes the connections. Deliveries under way end with an unknown outcome; later ones get no connection.
 func (c *Courier) Close() error {
 	c.once.Do(func() {
 		c.end()
-		for range cap(c.lines) {
-			if l := <-c.lines; l != nil {
-				l.close()
+		for range cap(c.free) {
+			<-c.free
+		}
+		for _, at := range c.places {
+			if at.line != nil {
+				at.line.close(unavailable(CodeClosed, "The courier is closed.", nil))
 			}
 		}
 	})
@@ -220,9 +280,10 @@ func unavailable(code, text string, cause error) *contracts.Fault {
 
 // unknown is the end of an exchange whose message may have arrived. Its connection is not used again, so that a late
 // acknowledgement meets nobody.
-func unknown(code, text string, cause error) (contracts.Answer, bool, error) {
-	if errors.Is(cause, io.EOF) {
-		cause = io.ErrUnexpectedEOF
+func unknown(why *contracts.Fault, p contracts.Parcel) (contracts.Answer, bool, error) {
+	fault := *why // a line's end is told to all that are in flight
+	if fault.Code == CodeNoAnswer {
+		fault.Public += hint(p)
 	}
-	return contracts.Answer{Unknown: true}, false, unavailable(code, text, cause)
+	return contracts.Answer{Unknown: true}, false, &fault
 }

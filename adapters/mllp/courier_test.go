@@ -84,7 +84,14 @@ func TestAnAnswerDecides(t *testing.T) {
 // byPipe is a courier in a test's own time, whose connections are pipes that talk serves, the n-th with number n. done
 // closes the courier and waits for all.
 func byPipe(talk func(n int, c net.Conn)) (c *Courier, done func()) {
-	c = NewCourier(contracts.MLLPCourier{To: "partner", Answer: 30 * time.Second}, time.Now, quiet())
+	return byPipeWith(contracts.MLLPCourier{To: "partner", Answer: 30 * time.Second}, talk)
+}
+
+func byPipeWith(settings contracts.MLLPCourier, talk func(n int, c net.Conn)) (c *Courier, done func()) {
+	c, err := NewCourier(settings, time.Now, quiet())
+	if err != nil {
+		panic(err)
+	}
 	var talks sync.WaitGroup
 	n := 0
 	c.dial = func(context.Context, string) (net.Conn, error) {
@@ -184,10 +191,7 @@ func TestAConnectionThatClosedIsReplaced(t *testing.T) {
 	if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "AA delivered" {
 		t.Fatalf("the first: %s", got)
 	}
-	l := <-c.lines
-	for range l.frames { // until its end was noticed
-	}
-	c.lines <- l
+	<-c.places[0].line.ended // until its end was noticed
 	if got := became(c.Deliver(t.Context(), parcel("P2"))); got != "AA delivered" {
 		t.Errorf("the second: %s", got)
 	}
@@ -249,7 +253,7 @@ func TestReleaseTwoWaitsBehindTheCommit(t *testing.T) {
 		},
 		silence, // our commit acknowledgement
 		send(framed("\x15")))
-	c := courier(t, p.listener.Addr().String(), WithRelease(Release2))
+	c := courier(t, p.listener.Addr().String(), func(s *contracts.MLLPCourier) { s.Release = 2 })
 	if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "AA delivered" {
 		t.Errorf("the first: %s", got)
 	}
@@ -288,7 +292,7 @@ func TestWhatCantBeDeliveredDoesNotLeave(t *testing.T) {
 func TestLanesShareConnections(t *testing.T) {
 	for _, connections := range []int{1, 3} {
 		p := newPartner(t)
-		c := courier(t, p.listener.Addr().String(), WithConnections(connections))
+		c := courier(t, p.listener.Addr().String(), func(s *contracts.MLLPCourier) { s.Connections = connections })
 		var lanes sync.WaitGroup
 		for n := range 20 {
 			lanes.Go(func() {
@@ -361,10 +365,10 @@ func TestAPartnerThatDoesNotRead(t *testing.T) {
 
 // The courier and the door understand each other.
 func TestACourierMeetsADoor(t *testing.T) {
-	for _, release := range []Release{Release1, Release2} {
+	for _, release := range []int{1, 2} {
 		r := &desk{}
-		d := open(t, r, contracts.MLLPDoor{}, WithRelease(release))
-		c := courier(t, d.Addr().String(), WithRelease(release))
+		d := open(t, r, contracts.MLLPDoor{Release: release})
+		c := courier(t, d.Addr().String(), func(s *contracts.MLLPCourier) { s.Release = release })
 		for _, id := range []string{"P1", "P2"} {
 			if got := became(c.Deliver(t.Context(), parcel(id))); got != "AA delivered" {
 				t.Errorf("release %d: %s: %s", release, id, got)

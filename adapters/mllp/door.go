@@ -2,6 +2,7 @@ package mllp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -19,20 +21,31 @@ type Receiver interface {
 	Receive(ctx context.Context, a contracts.Arrival) (contracts.Receipt, error)
 }
 
-// Door listens for one partner's messages. Its port says who the sender is.
+// Door listens for one partner's messages. Its port says who the sender is, and with TLS its certificate, too.
+//
+// A connection counts against the contract's limit from its first moment, before TLS is agreed on. When the door is
+// full, a new one takes the place of the one that has been silent longest between two frames, if that is five seconds
+// or more; else the new one is closed. So connections that were left behind lock nobody out, and one on which a frame
+// is under way is never closed for another: idle and read bound how long such a connection can last without a message.
+//
+// The contract's rate bounds the frames of all connections together. A frame that is ahead of it waits before the
+// Receiver has it, in the order in which frames came, and its connection is read no further meanwhile.
 type Door struct {
 	listener net.Listener
 	partner  string
 	settings contracts.MLLPDoor
 	receiver Receiver
 	now      func() time.Time
-	log      logrus.FieldLogger
+	log      *logrus.Entry
 	options  options
+	tls      *tls.Config   // nil without TLS
+	pace     *rate.Limiter // nil without a limit
+	stopping context.Context
+	stop     context.CancelFunc // ends stopping: nothing waits for its turn any more
 
 	mu       sync.Mutex
 	talks    map[*conversation]struct{}
 	draining bool
-	until    time.Time // when draining must have ended
 	running  sync.WaitGroup
 }
 
@@ -43,26 +56,34 @@ func Listen(addr, partner string, settings contracts.MLLPDoor, receiver Receiver
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s on %s: %w", partner, addr, err)
 	}
-	return NewDoor(listener, partner, settings, receiver, now, log, opts...), nil
+	d, err := NewDoor(listener, partner, settings, receiver, now, log, opts...)
+	if err != nil {
+		_ = listener.Close() // what matters is err
+		return nil, err
+	}
+	return d, nil
 }
 
-// NewDoor makes a door of a listener that is open already, such as one that speaks TLS. The door closes it.
-func NewDoor(listener net.Listener, partner string, settings contracts.MLLPDoor, receiver Receiver, now func() time.Time, log logrus.FieldLogger, opts ...Option) *Door {
-	if settings.MaxBytes == 0 {
-		settings.MaxBytes = 32 << 20
-	}
-	if settings.Idle == 0 {
-		settings.Idle = 10 * time.Minute
-	}
-	if settings.Read == 0 {
-		settings.Read = time.Minute
-	}
-	return &Door{
+// NewDoor makes a door of a listener that is open already, which the door closes. Where the settings name TLS the door
+// speaks it itself. The paths of its files must be such that the process can open them; contracts.Faults say what is
+// wrong with the files.
+func NewDoor(listener net.Listener, partner string, settings contracts.MLLPDoor, receiver Receiver, now func() time.Time, log logrus.FieldLogger, opts ...Option) (*Door, error) {
+	settings.Defaults()
+	d := &Door{
 		listener: listener, partner: partner, settings: settings, receiver: receiver, now: now,
 		log:     log.WithFields(logrus.Fields{"door": "mllp", "partner": partner}),
-		options: newOptions(200, opts),
+		options: newOptions(opts),
 		talks:   map[*conversation]struct{}{},
 	}
+	var err error
+	if d.tls, err = doorTLS(settings.TLS, d.log); err != nil {
+		return nil, err
+	}
+	if settings.Rate > 0 {
+		d.pace = rate.NewLimiter(rate.Limit(settings.Rate), max(settings.Rate/10, 1)) // a tenth of a second's frames may come at once
+	}
+	d.stopping, d.stop = context.WithCancel(context.Background())
+	return d, nil
 }
 
 // Addr is where the door listens: the port that the system chose, if the address said 0.
@@ -113,23 +134,43 @@ func (d *Door) accept(ctx, work context.Context) error {
 func (d *Door) open(work context.Context, conn net.Conn) {
 	c := newConversation(d, conn)
 	d.mu.Lock()
-	crowded := len(d.talks) >= d.options.connections
-	if !crowded && !d.draining {
+	admitted := !d.draining && (len(d.talks) < d.settings.Connections || d.makeRoom())
+	if admitted {
 		d.talks[c] = struct{}{}
 		d.running.Add(1)
-		d.mu.Unlock()
-		go func() {
-			defer d.running.Done()
-			defer d.forget(c)
-			c.run(work)
-		}()
+	}
+	draining := d.draining
+	d.mu.Unlock()
+	if !admitted {
+		if !draining {
+			c.log.WithField("connections", d.settings.Connections).Warn("Too many connections; this one is closed. Raise the limit or have the sender keep one connection.")
+		}
+		_ = conn.Close()
 		return
 	}
-	d.mu.Unlock()
-	if crowded {
-		c.log.WithField("connections", d.options.connections).Warn("Too many connections; this one is closed. Raise the limit or have the sender keep one connection.")
+	go func() {
+		defer d.running.Done()
+		defer d.forget(c)
+		c.run(work)
+	}()
+}
+
+// makeRoom ends the conversation that has been silent longest between frames. d.mu is held.
+func (d *Door) makeRoom() bool {
+	var longest *conversation
+	var silence time.Duration
+	for c := range d.talks {
+		if s := c.silence(); s >= silentEnough && s > silence {
+			longest, silence = c, s
+		}
 	}
-	_ = conn.Close()
+	if longest == nil {
+		return false
+	}
+	longest.log.WithField("connections", d.settings.Connections).Warn("Too many connections; this one was silent longest and is closed to make room. Raise the limit or have the sender keep one connection.")
+	longest.hurry(time.Now().Add(d.settings.Read)) // should a frame begin at this very moment, it is finished
+	delete(d.talks, longest)
+	return true
 }
 
 func (d *Door) forget(c *conversation) {
@@ -141,11 +182,13 @@ func (d *Door) forget(c *conversation) {
 // drain lets the conversations end, and cuts those off that last longer than the bound.
 func (d *Door) drain(cut func()) {
 	d.mu.Lock()
-	d.draining, d.until = true, time.Now().Add(d.options.drain)
+	d.draining = true
+	until := time.Now().Add(d.options.drain)
 	for c := range d.talks {
-		c.hurry(d.until)
+		c.hurry(until)
 	}
 	d.mu.Unlock()
+	d.stop()
 	done := make(chan struct{})
 	go func() { d.running.Wait(); close(done) }()
 	bound := time.NewTimer(d.options.drain)
@@ -159,7 +202,7 @@ func (d *Door) drain(cut func()) {
 	d.mu.Lock()
 	for c := range d.talks {
 		c.log.Warn("A frame was cut off because the door stops; its sender keeps it.")
-		_ = c.conn.Close()
+		_ = c.raw.Close() // without TLS's farewell, for which a dead connection would have to be waited
 	}
 	d.mu.Unlock()
 	<-done

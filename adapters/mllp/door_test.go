@@ -159,7 +159,7 @@ func TestReleaseTwoCommitsFirst(t *testing.T) {
 		}
 		return accepted(a), nil
 	}}
-	d := open(t, r, contracts.MLLPDoor{}, WithRelease(Release2))
+	d := open(t, r, contracts.MLLPDoor{Release: 2})
 	back := exchange(t, d, framed(message("A1"), "\x06", message("A2")))
 	rest, ok := strings.CutPrefix(back, framed("\x06"))
 	if diff := cmp.Diff([]string{"AA A1"}, answers(t, rest)); diff != "" || !ok {
@@ -172,7 +172,7 @@ func TestReleaseTwoCommitsFirst(t *testing.T) {
 
 // A sender that stops reading or writing, or comes too often, takes nothing from the others.
 func TestConnectionsAreLimited(t *testing.T) {
-	d := open(t, &desk{}, contracts.MLLPDoor{}, WithConnections(1))
+	d := open(t, &desk{}, contracts.MLLPDoor{Connections: 1})
 	first := call(t, d)
 	if _, err := io.WriteString(first, framed(message("A1"))); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package mllp
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -53,60 +52,102 @@ const (
 	resumed               // content again: the end block was none
 )
 
+// timekeeper bounds how long a Reader waits.
+type timekeeper interface {
+	enter(phase) error // a phase begins; an error if there is no time left for it
+	await()            // what comes next is a read that may block
+}
+
 // Reader takes frames off a connection.
 //
 // It is lenient where a sender's meaning is plain: bytes before a start block are skipped, a start block within a
 // frame begins the frame anew, and the final carriage return may be missing. It is strict where leniency could cut a
 // message short: an end block counts only if a carriage return, a start block, the end of the stream or a silence of a
 // quarter of a second follows; otherwise it is content.
+//
+// A Reader holds at most its limit of bytes for a frame, and 64 KB beside it while a frame comes.
 type Reader struct {
-	src    *bufio.Reader
+	in     input
 	limits Limits
-	enter  func(phase) error // sets the deadline of the next byte; an error if it is over
-	owed   bool              // the last frame's carriage return may still come
+	clock  timekeeper
+	owed   bool // the last frame's carriage return may still come
 }
 
 // NewReader reads from src. Idle and Read of limits, and the grace for a missing carriage return, need a src that has
 // SetReadDeadline, as every net.Conn has; the Reader then sets its read deadline.
 func NewReader(src io.Reader, limits Limits) *Reader {
-	r := &Reader{src: bufio.NewReaderSize(src, 16<<10), limits: limits, enter: func(phase) error { return nil }}
 	if conn, ok := src.(readDeadliner); ok {
-		d := deadlines{idle: limits.Idle, read: limits.Read}
-		r.enter = func(p phase) error {
-			_ = conn.SetReadDeadline(d.at(p)) // a dead connection shows itself by the read
-			return d.over(p)
-		}
+		return newReader(src, limits, &connectionTime{conn: conn, deadlines: deadlines{idle: limits.Idle, read: limits.Read}})
 	}
-	return r
+	return newReader(src, limits, noTime{})
+}
+
+func newReader(src io.Reader, limits Limits, clock timekeeper) *Reader {
+	return &Reader{in: input{src: src, await: clock.await}, limits: limits, clock: clock}
 }
 
 type readDeadliner interface{ SetReadDeadline(time.Time) error }
 
-// deadlines turns a Reader's phase into the time when its next byte must have come.
+type noTime struct{}
+
+func (noTime) enter(phase) error { return nil }
+func (noTime) await()            {}
+
+// connectionTime sets a connection's read deadline.
+type connectionTime struct {
+	conn readDeadliner
+	deadlines
+}
+
+func (t *connectionTime) await() {
+	if due, fresh := t.due(); fresh {
+		_ = t.conn.SetReadDeadline(due) // a dead connection shows itself by the read
+	}
+}
+
+// deadlines turns a Reader's phase into the time when its next byte must have come. It asks for the time only when a
+// read may block: a frame that lies in the buffer costs none.
 type deadlines struct {
 	idle, read time.Duration
-	frame      time.Time // when the frame that is being read must have ended
+	phase      phase
+	stale      bool      // next isn't that of the phase yet
+	next       time.Time // when the next byte must have come
+	frame      time.Time // when the frame that is being read must have ended; zero until a read for it may block
 }
 
-func (d *deadlines) at(p phase) time.Time {
+// enter begins a phase. It says whether a frame that goes on has had its time: its next byte may lie there already, so
+// that no read would find out.
+func (d *deadlines) enter(p phase) error {
+	d.phase, d.stale = p, true
 	switch p {
-	case waiting:
-		return after(d.idle)
-	case reading:
-		d.frame = after(d.read)
-	case trailing:
-		return after(trailingGrace) // a frame's deadline is no silence: it must not end what goes on
-	}
-	return d.frame
-}
-
-// over says whether a frame that goes on has had its time. Its next byte may lie there already, so that no read would
-// find out.
-func (d *deadlines) over(p phase) error {
-	if p == resumed && !d.frame.IsZero() && time.Now().After(d.frame) {
-		return os.ErrDeadlineExceeded
+	case waiting, reading:
+		d.frame = time.Time{}
+	case resumed:
+		if !d.frame.IsZero() && time.Now().After(d.frame) {
+			return os.ErrDeadlineExceeded
+		}
 	}
 	return nil
+}
+
+// due gives the time when the next byte must have come, and whether it is another than before.
+func (d *deadlines) due() (t time.Time, fresh bool) {
+	if !d.stale {
+		return d.next, false
+	}
+	d.stale = false
+	switch d.phase {
+	case waiting:
+		d.next = after(d.idle)
+	case trailing:
+		d.next = after(trailingGrace) // a frame's deadline is no silence: it must not end what goes on
+	default:
+		if d.frame.IsZero() {
+			d.frame = after(d.read)
+		}
+		d.next = d.frame
+	}
+	return d.next, true
 }
 
 // after gives the time in d from now; the zero time, which is no deadline, for zero. Deadlines of connections are
@@ -129,20 +170,21 @@ func earliest(a, b time.Time) time.Time {
 // Next gives the next frame.
 //
 // The error is io.EOF when the stream ends between frames, io.ErrUnexpectedEOF when it ends within one, ErrTooLarge
-// with the first 64 KB of the content in the frame (less if the limit is less), ErrJunk, or the connection's own. After an error the stream is at
-// no known place and can't be read on. The frame's counts hold with an error too.
+// with the first 64 KB of the content in the frame (less if the limit is less), ErrJunk, or the connection's own. After
+// an error the stream is at no known place and can't be read on. The frame's counts hold with an error too.
 func (r *Reader) Next() (f Frame, err error) {
-	if err := r.enter(waiting); err != nil {
+	r.in.rest()
+	if err := r.clock.enter(waiting); err != nil {
 		return f, err
 	}
 	if err := r.skip(&f); err != nil {
 		return f, err
 	}
-	if err := r.enter(reading); err != nil {
+	if err := r.clock.enter(reading); err != nil {
 		return f, err
 	}
 	for {
-		chunk, err := r.fill()
+		chunk, err := r.in.fill()
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
@@ -158,11 +200,11 @@ func (r *Reader) Next() (f Frame, err error) {
 			return f, err
 		}
 		closed := end < len(chunk)
-		r.discard(end)
+		r.in.take(end)
 		if !closed {
 			continue
 		}
-		r.discard(1)
+		r.in.take(1)
 		if done, err := r.ends(&f); done {
 			return f, nil
 		} else if err != nil {
@@ -175,26 +217,15 @@ func (r *Reader) Next() (f Frame, err error) {
 	}
 }
 
-// fill waits for at least one byte and gives all that is buffered, without taking it.
-func (r *Reader) fill() ([]byte, error) {
-	if _, err := r.src.Peek(1); err != nil {
-		return nil, err
-	}
-	return r.src.Peek(r.src.Buffered())
-}
-
-// discard takes n bytes that fill showed.
-func (r *Reader) discard(n int) { _, _ = r.src.Discard(n) }
-
 // skip takes everything up to and with the next start block.
 func (r *Reader) skip(f *Frame) error {
 	for {
-		chunk, err := r.fill()
+		chunk, err := r.in.fill()
 		if err != nil {
 			return err
 		}
 		if r.owed && chunk[0] == carriageReturn {
-			r.discard(1)
+			r.in.take(1)
 			r.owed = false
 			continue
 		}
@@ -208,9 +239,9 @@ func (r *Reader) skip(f *Frame) error {
 		if r.limits.Junk > 0 && f.Junk > r.limits.Junk {
 			return ErrJunk
 		}
-		r.discard(len(junk))
+		r.in.take(len(junk))
 		if start >= 0 {
-			r.discard(1)
+			r.in.take(1)
 			return nil
 		}
 	}
@@ -240,7 +271,11 @@ func (r *Reader) append(f *Frame, part []byte) error {
 		return ErrTooLarge
 	}
 	if cap(f.Body)-len(f.Body) < len(part) && len(f.Body) > kept {
-		f.Body = slices.Grow(f.Body, max(len(part), len(f.Body))) // an attachment: double, since append grows by a quarter
+		more := max(len(part), len(f.Body)) // an attachment: double, since append grows by a quarter
+		if r.limits.Bytes > 0 {
+			more = min(more, r.limits.Bytes-len(f.Body))
+		}
+		f.Body = slices.Grow(f.Body, more)
 	}
 	f.Body = append(f.Body, part...)
 	return nil
@@ -248,28 +283,28 @@ func (r *Reader) append(f *Frame, part []byte) error {
 
 // ends looks behind an end block and says whether it ends the frame.
 func (r *Reader) ends(f *Frame) (bool, error) {
-	silent := r.src.Buffered() == 0
+	silent := len(r.in.ready) == 0
 	if silent {
-		if err := r.enter(trailing); err != nil {
+		if err := r.clock.enter(trailing); err != nil {
 			return false, err
 		}
 	}
-	next, err := r.src.Peek(1)
+	next, err := r.in.fill()
 	switch {
 	case err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded): // nothing more, or not soon
 		f.NoCR, r.owed = true, true
 	case err != nil:
 		return false, err
 	case next[0] == carriageReturn:
-		r.discard(1)
+		r.in.take(1)
 	case next[0] == startBlock:
 		f.NoCR = true
 	case next[0] == '\n': // some senders end their frames as they end their lines
-		r.discard(1)
+		r.in.take(1)
 		f.NoCR = true
 	case silent:
 		f.Strays++
-		return false, r.enter(resumed)
+		return false, r.clock.enter(resumed)
 	default:
 		f.Strays++
 		return false, nil
@@ -282,13 +317,21 @@ func (r *Reader) ends(f *Frame) (bool, error) {
 // It is a fault of kind invalid, and nothing is written, if body holds a byte that framing uses. n counts the bytes
 // that were written.
 func WriteFrame(w io.Writer, body []byte) (n int, err error) {
-	if at := bytes.IndexAny(body, "\x0b\x1c"); at >= 0 {
+	frame := make([]byte, 0, len(body)+3)
+	frame = append(append(append(frame, startBlock), body...), endBlock, carriageReturn)
+	return writeFrame(w, frame)
+}
+
+// writeFrame is WriteFrame for a body that has its frame around it already.
+func writeFrame(w io.Writer, frame []byte) (n int, err error) {
+	body := frame[1 : len(frame)-2]
+	at := bytes.IndexByte(body, endBlock)
+	if start := bytes.IndexByte(body, startBlock); start >= 0 && (at < 0 || start < at) {
+		at = start
+	}
+	if at >= 0 {
 		return 0, contracts.Faultf(contracts.Invalid, CodeFraming, "",
 			"Byte %d is one that MLLP uses for framing; it must be escaped.", at)
 	}
-	frame := make([]byte, 0, len(body)+3)
-	frame = append(frame, startBlock)
-	frame = append(frame, body...)
-	frame = append(frame, endBlock, carriageReturn)
 	return w.Write(frame)
 }

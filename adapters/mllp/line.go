@@ -1,89 +1,280 @@
 package mllp
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
+	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
-// line is one connection to a partner. Its reader runs all the time, so that a connection which the partner closed
-// while nothing was in flight is noticed before a message is written to it, not after.
+// line is one connection to a partner, and the messages in flight on it. Its reader runs all the time: it gives each
+// acknowledgement to the message that it names, and notices a connection which the partner closed while nothing was in
+// flight before a message is written to it, not after.
+//
+// Whatever comes that is due to nobody ends the line, and with it every message in flight, since it can't be known any
+// more what the partner means by what it says.
 type line struct {
-	conn   net.Conn
-	frames chan Frame    // what came; closed when no more will
-	err    error         // why no more will; valid once frames is closed
-	done   chan struct{} // closed by close
-	past   []string      // control ids that an accept acknowledgement answered, latest last
+	conn    net.Conn
+	release int
+	within  time.Duration // for a write
+	now     func() time.Time
+	log     *logrus.Entry
+	writing sync.Mutex
+	ended   chan struct{} // closed when the reader has returned
+
+	mu      sync.Mutex
+	flights []*flight        // in the order in which they left
+	past    []due            // what may still come for messages that have landed, latest last
+	most    int              // of past
+	dead    *contracts.Fault // why the line has ended; nil while it is sound
 }
 
-// remembered is how many of them a line keeps. Their application acknowledgements come soon, or by another way.
+// flight is a message on its way: written or about to be, and not decided yet.
+type flight struct {
+	line    *line
+	control string
+	accepts bool // an accept acknowledgement is due
+	applies bool // an application acknowledgement is due
+	onward  bool // the accept acknowledgement doesn't decide; the application's does
+	// What the line knows of it, under its mutex.
+	accepted bool
+	landed   bool
+	news     chan news
+}
+
+// news is what a flight hears: an acknowledgement, a negative commit acknowledgement, or why the line ended.
+type news struct {
+	ack  hl7v2.Acknowledgement
+	nack bool
+	end  *contracts.Fault
+}
+
+// due is an acknowledgement that may follow the one that decided: the application's behind an accept acknowledgement,
+// or the other way round where the two overtake each other.
+type due struct {
+	control string
+	kind    byte // A or C, as MSA-1 begins
+}
+
+// remembered is how many of them a line keeps, at least. They come soon, or by another way.
 const remembered = 64
 
-func newLine(conn net.Conn) *line {
-	l := &line{conn: conn, frames: make(chan Frame), done: make(chan struct{})}
+func newLine(conn net.Conn, s contracts.MLLPCourier, now func() time.Time, log *logrus.Entry) *line {
+	l := &line{conn: conn, release: s.Release, within: s.Answer, now: now, log: log, ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
 	go l.listen()
 	return l
 }
 
 func (l *line) listen() {
-	defer close(l.frames)
+	defer close(l.ended)
 	r := NewReader(l.conn, Limits{Bytes: maxAnswer, Junk: maxAnswer})
 	for {
 		f, err := r.Next()
 		if err != nil {
-			l.err = err
+			l.fail(broken(err))
 			return
 		}
-		select {
-		case l.frames <- f:
-		case <-l.done:
+		if fault := l.hear(f); fault != nil {
+			l.fail(fault)
 			return
 		}
 	}
 }
 
-// sound says whether the line can carry a message: it is open, and nothing lies there that nobody asked for.
-func (l *line) sound() bool {
-	for {
-		select {
-		case f, open := <-l.frames:
-			if !open {
-				return false
-			}
-			if ack, err := hl7v2.ReadAcknowledgement(f.Body); err != nil || !l.accepted(ack) {
-				return false
-			}
-		default:
-			return true
-		}
+// broken says why no more can come.
+func broken(err error) *contracts.Fault {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
+	if alert := (*net.OpError)(nil); errors.As(err, &alert) && alert.Op == "remote error" {
+		return unavailable(CodeNoTrust, "TLS failed: "+reason(err)+".", err)
+	}
+	return unavailable(CodeNoAnswer, "The partner closed the connection without an acknowledgement.", err)
 }
 
-// remember keeps the control id of an accepted message, whose application acknowledgement may follow.
-func (l *line) remember(ack hl7v2.Acknowledgement) {
-	if ack.Code != "CA" {
-		return
+// hear takes what came, answers it where that is due, and tells whom it is for. A fault ends the line.
+func (l *line) hear(f Frame) *contracts.Fault {
+	if stored, is := f.commit(); is && l.release == release2 {
+		return l.hearCommit(stored)
 	}
-	l.past = append(l.past, ack.ControlID)
-	if len(l.past) > remembered {
+	ack, err := hl7v2.ReadAcknowledgement(f.Body)
+	if err != nil {
+		return unavailable(CodeUnreadable, "What came back is no acknowledgement.", nil) // its own fault's kind would hide this one
+	}
+	to, known := l.addressee(ack)
+	if !known {
+		return unavailable(CodeForeign, "An acknowledgement came that names another message; it was not taken.", nil)
+	}
+	answered := l.answer(f.Body, ack)
+	if to != nil {
+		l.settle(to, ack)
+	} else {
+		l.late(ack)
+	}
+	return answered // the message's own fate is known all the same
+}
+
+// hearCommit takes a commit acknowledgement of release 2, in which one message is in flight.
+func (l *line) hearCommit(stored bool) *contracts.Fault {
+	if stored {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.flights) == 0 {
+		return unavailable(CodeForeign, "A negative commit acknowledgement came though nothing was in flight.", nil)
+	}
+	f := l.flights[0]
+	l.remove(f)
+	f.news <- news{nack: true}
+	return nil
+}
+
+// addressee finds the flight that an acknowledgement is for. known without one means that it is due to a message that
+// has landed.
+func (l *line) addressee(ack hl7v2.Acknowledgement) (to *flight, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.flights {
+		if f.control == ack.ControlID {
+			return f, true
+		}
+	}
+	return nil, slices.Contains(l.past, due{ack.ControlID, ack.Code[0]})
+}
+
+// answer writes what an acknowledgement itself calls for: a commit acknowledgement in release 2, and an accept
+// acknowledgement if it is an application's that asks for one.
+func (l *line) answer(body []byte, ack hl7v2.Acknowledgement) *contracts.Fault {
+	var out [][]byte
+	if l.release == release2 {
+		out = append(out, []byte{commitAck})
+	}
+	if header := hl7v2.ReadHeader(body); ack.Code[0] == 'A' && header != nil {
+		if accept := acceptAcknowledgement(nil, "courier", header, l.now()); len(accept) > 0 {
+			out = append(out, accept)
+		}
+	}
+	for _, b := range out {
+		if _, err := l.write(context.Background(), b); err != nil {
+			return unavailable(CodeNoAnswer, "The connection broke while an acknowledgement was being answered.", err)
+		}
+	}
+	return nil
+}
+
+// settle tells a flight of its acknowledgement. It lands, unless its application's acknowledgement is to follow. False
+// says that it has landed before.
+func (l *line) settle(f *flight, ack hl7v2.Acknowledgement) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case f.landed, ack.Code == "CA" && f.accepted:
+		return false
+	case ack.Code == "CA" && f.onward:
+		f.accepted = true
+	case ack.Code == "CA" && f.applies:
+		l.expect(due{f.control, 'A'})
+		l.remove(f)
+	case ack.Code[0] == 'A' && f.accepts && !f.accepted:
+		l.expect(due{f.control, 'C'})
+		l.remove(f)
+	default:
+		l.remove(f)
+	}
+	f.news <- news{ack: ack}
+	return true
+}
+
+// expect keeps in mind what may follow. l.mu is held.
+func (l *line) expect(d due) {
+	if l.past = append(l.past, d); len(l.past) > l.most {
 		l.past = slices.Delete(l.past, 0, 1)
 	}
 }
 
-// accepted says whether ack is the application acknowledgement of a message that was accepted on this line.
-func (l *line) accepted(ack hl7v2.Acknowledgement) bool {
-	return ack.Code[0] == 'A' && slices.Contains(l.past, ack.ControlID)
+// remove takes a flight off the line. l.mu is held.
+func (l *line) remove(f *flight) {
+	f.landed = true
+	if i := slices.Index(l.flights, f); i >= 0 {
+		l.flights = slices.Delete(l.flights, i, i+1)
+	}
 }
 
-// interrupt ends a write that is under way.
-func (l *line) interrupt() { _ = l.conn.SetWriteDeadline(time.Unix(1, 0)) } // the write reports it
-
-// close ends the connection and waits for its reader.
-func (l *line) close() {
-	close(l.done)
-	_ = l.conn.Close() // nothing is in flight that anybody still counts on
-	for range l.frames {
+// late takes the other acknowledgement of a message that the first one decided. It decides nothing any more; a refusal
+// is worth a person's look.
+func (l *line) late(ack hl7v2.Acknowledgement) {
+	log := l.log.WithFields(logrus.Fields{"answer": ack.Code, "control": ack.ControlID})
+	if ack.Accepted() {
+		log.Debug("The other acknowledgement of a message came, which was delivered by the first.")
+		return
 	}
+	log.Warn("The partner refused a message after all that counts as delivered by its first acknowledgement" + objections(ack) + ". Ask the partner, or let the application's acknowledgement decide.")
+}
+
+// launch puts a message in flight, before its first byte is written. It gives why the line has ended, if it has.
+func (l *line) launch(f *flight) *contracts.Fault {
+	f.line, f.news = l, make(chan news, 4) // what a flight can hear at most, so that nobody waits to tell it
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead == nil {
+		l.flights = append(l.flights, f)
+	}
+	return l.dead
+}
+
+// leave takes a flight off that nobody waits for any more.
+func (l *line) leave(f *flight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remove(f)
+}
+
+// sound says whether the line can carry a message.
+func (l *line) sound() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dead == nil
+}
+
+// write writes a frame. It ends early when ctx does; the line is of no use then.
+func (l *line) write(ctx context.Context, body []byte) (int, error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	_ = l.conn.SetWriteDeadline(time.Now().Add(l.within)) // a dead connection shows itself by the write
+	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	return WriteFrame(l.conn, body)
+}
+
+// fail ends the line and all that is in flight on it. The first reason holds.
+func (l *line) fail(why *contracts.Fault) {
+	l.mu.Lock()
+	first := l.dead == nil
+	if first {
+		l.dead = why
+	}
+	for _, f := range l.flights {
+		f.landed = !f.accepted // the application's acknowledgement may still come by another way
+		f.news <- news{end: why}
+	}
+	l.flights = nil
+	l.mu.Unlock()
+	if first {
+		_ = l.conn.Close() // nothing is in flight that anybody still counts on
+	}
+}
+
+// close ends the line and waits for its reader.
+func (l *line) close(why *contracts.Fault) {
+	l.fail(why)
+	<-l.ended
 }

@@ -30,11 +30,14 @@ func newPartner(t *testing.T, script ...func(net.Conn, string) bool) *partner {
 	p := &partner{listener: listener, script: script}
 	p.running.Add(1)
 	go p.accept()
-	t.Cleanup(func() {
-		listener.Close()
-		p.running.Wait()
-	})
+	t.Cleanup(p.close)
 	return p
+}
+
+// close takes no more connections, and waits until those that there are have ended.
+func (p *partner) close() {
+	p.listener.Close()
+	p.running.Wait()
 }
 
 func (p *partner) accept() {
@@ -117,8 +120,16 @@ func reset(c net.Conn, _ string) bool {
 	return false
 }
 
-func courier(t *testing.T, to string, opts ...Option) *Courier {
-	c := NewCourier(contracts.MLLPCourier{To: to, Connect: 5 * time.Second, Answer: 5 * time.Second}, time.Now, quiet(), opts...)
+func courier(t *testing.T, to string, change ...func(*contracts.MLLPCourier)) *Courier {
+	t.Helper()
+	settings := contracts.MLLPCourier{To: to, Connect: 5 * time.Second, Answer: 5 * time.Second}
+	for _, c := range change {
+		c(&settings)
+	}
+	c, err := NewCourier(settings, time.Now, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { c.Close() })
 	return c
 }

@@ -52,11 +52,20 @@ func (p *pipes) call() net.Conn {
 	return near
 }
 
+func newDoor(t *testing.T, l net.Listener, r Receiver, settings contracts.MLLPDoor, opts ...Option) *Door {
+	t.Helper()
+	d, err := NewDoor(l, "lab", settings, r, time.Now, quiet(), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // inTime runs a door on pipes in a test's own time.
 func inTime(t *testing.T, r Receiver, settings contracts.MLLPDoor, test func(t *testing.T, call func() net.Conn, stop func() error), opts ...Option) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
-		d := NewDoor(p, "lab", settings, r, time.Now, quiet(), opts...)
+		d := newDoor(t, p, r, settings, opts...)
 		stop := serve(t, d)
 		test(t, p.call, stop)
 	})
@@ -166,7 +175,7 @@ func TestAMessageInHandIsAnsweredWhenTheDoorStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release = make(chan struct{})
 		p := newPipes()
-		stop := serve(t, NewDoor(p, "lab", contracts.MLLPDoor{}, r, time.Now, quiet()))
+		stop := serve(t, newDoor(t, p, r, contracts.MLLPDoor{}))
 		c := p.call()
 		go func() { _, _ = io.WriteString(c, framed(message("A1"), message("A2"))) }()
 		synctest.Wait()
@@ -254,7 +263,7 @@ func TestAPassingShortageDoesNotEndTheDoor(t *testing.T) {
 		for range 3 {
 			p.errs <- errors.New("too many open files")
 		}
-		serve(t, NewDoor(p, "lab", contracts.MLLPDoor{}, &desk{}, time.Now, quiet()))
+		serve(t, newDoor(t, p, &desk{}, contracts.MLLPDoor{}))
 		c := p.call()
 		go func() { _, _ = io.WriteString(c, framed(message("A1"))) }()
 		f, err := NewReader(c, Limits{}).Next()
@@ -268,7 +277,7 @@ func TestAPassingShortageDoesNotEndTheDoor(t *testing.T) {
 // A listener that closes by itself is an error, not a quiet end.
 func TestALostListenerIsAnError(t *testing.T) {
 	p := newPipes()
-	d := NewDoor(p, "lab", contracts.MLLPDoor{}, &desk{}, time.Now, quiet())
+	d := newDoor(t, p, &desk{}, contracts.MLLPDoor{})
 	p.Close()
 	if err := d.Serve(context.Background()); err == nil {
 		t.Error("serving ended without an error")

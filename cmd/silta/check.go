@@ -23,7 +23,7 @@ func newCheck(t *terminal) *cobra.Command {
 				return err
 			}
 			agreed, disagreed := s.readAgreements()
-			if err := join(err, disagreed, s.checkSecrets(agreed.partners)); err != nil {
+			if err := join(err, disagreed, s.checkSecrets(agreed.partners), s.checkTLS(agreed.partners)); err != nil {
 				return err
 			}
 			if t.json() {

@@ -33,6 +33,12 @@ func newHL7Listen(t *terminal) *cobra.Command {
 			if r.code != "AA" && r.code != "AE" && r.code != "AR" {
 				return usagef("--code is AA, AE or AR")
 			}
+			if r.release != 1 && r.release != 2 {
+				return usagef("--release is 1 or 2")
+			}
+			if (r.tls.CertFile == "") != (r.tls.KeyFile == "") || r.tls.CertFile == "" && r.tls.ClientCAFile != "" {
+				return usagef("--tls-cert and --tls-key go together, and --client-ca goes with them")
+			}
 			if r.out != "" {
 				if err := os.MkdirAll(r.out, 0o700); err != nil {
 					return err
@@ -46,6 +52,10 @@ func newHL7Listen(t *terminal) *cobra.Command {
 	c.Flags().DurationVar(&r.delay, "delay", 0, "wait so long before an answer")
 	c.Flags().IntVar(&r.drop, "drop-every", 0, "give every so-manieth message no answer and close its connection")
 	c.Flags().StringVar(&r.out, "out", "", "keep each message as DIR/000001.hl7 …")
+	c.Flags().IntVar(&r.release, "release", 1, "of MLLP: 1 or 2")
+	c.Flags().StringVar(&r.tls.CertFile, "tls-cert", "", "speak TLS with this certificate, PEM")
+	c.Flags().StringVar(&r.tls.KeyFile, "tls-key", "", "its key, PEM, readable by its owner alone")
+	c.Flags().StringVar(&r.tls.ClientCAFile, "client-ca", "", "whose certificates a sender must show, PEM; without it none is asked for")
 	return c
 }
 
@@ -57,6 +67,9 @@ type testReceiver struct {
 	drop  int
 	out   string
 
+	release int
+	tls     contracts.TLSDoor
+
 	mu sync.Mutex
 	n  int
 }
@@ -64,7 +77,14 @@ type testReceiver struct {
 func (r *testReceiver) run(ctx context.Context, port int) error {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	door, err := mllp.Listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "test", contracts.MLLPDoor{}, r, time.Now, log)
+	settings := contracts.MLLPDoor{Release: r.release}
+	if r.tls.CertFile != "" {
+		settings.TLS = &r.tls
+	}
+	door, err := mllp.Listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "test", settings, r, time.Now, log)
+	if contracts.KindOf(err) == contracts.Invalid {
+		return configuration{err}
+	}
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,38 @@ type sending struct {
 	count       int
 	rate        float64
 	connections int
+	pipeline    int
 	release     int
 	answer      time.Duration
+	secured     bool
+	tls         contracts.TLSCourier
+}
+
+func (s sending) check() error {
+	if s.to == "" || s.connections < 1 || s.pipeline < 1 || s.rate < 0 || s.release < 1 || s.release > 2 {
+		return usagef("--to HOST:PORT is needed, --connections and --pipeline are at least 1, --release 1 or 2")
+	}
+	if !s.secured && s.tls != (contracts.TLSCourier{}) {
+		return usagef("--ca, --cert, --key and --server-name go with --tls")
+	}
+	if (s.tls.CertFile == "") != (s.tls.KeyFile == "") {
+		return usagef("--cert and --key go together")
+	}
+	return nil
+}
+
+func (s sending) courier() (*mllp.Courier, error) {
+	log := logrus.New()
+	log.SetOutput(io.Discard) // what matters is in the answers
+	settings := contracts.MLLPCourier{To: s.to, Answer: s.answer, Connections: s.connections, Pipeline: s.pipeline, Release: s.release}
+	if s.secured {
+		settings.TLS = &s.tls
+	}
+	courier, err := mllp.NewCourier(settings, time.Now, log)
+	if err != nil {
+		return nil, configuration{err}
+	}
+	return courier, nil
 }
 
 func newHL7Send(t *terminal) *cobra.Command {
@@ -35,12 +65,13 @@ func newHL7Send(t *terminal) *cobra.Command {
 		Short: "Send messages over MLLP and show the answers",
 		Long: "Sends messages and prints a line each: control id, MSA-1, milliseconds; then a summary. With --count the messages go\n" +
 			"round and round until so many are sent, from the second round on under new control ids (ID-2, ID-3 …). The exit code\n" +
-			"is 1 if a message wasn't accepted, and 3 if there was no answer at all.",
+			"is 1 if a message wasn't accepted, and 3 if there was no answer at all. With --pipeline so many messages are in flight\n" +
+			"on each connection, whose answers may come in any order.",
 		Example: "  silta hl7 send --to 127.0.0.1:2575 referral.hl7 --count 1000 --connections 4",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			if s.to == "" || s.connections < 1 || s.rate < 0 || s.release < 1 || s.release > 2 {
-				return usagef("--to HOST:PORT is needed, --connections is at least 1, --release 1 or 2")
+			if err := s.check(); err != nil {
+				return err
 			}
 			messages, err := t.toSend(files, s.count)
 			if err != nil || len(messages) == 0 {
@@ -53,7 +84,13 @@ func newHL7Send(t *terminal) *cobra.Command {
 	c.Flags().IntVar(&s.count, "count", 0, "how many messages to send; without it each once")
 	c.Flags().Float64Var(&s.rate, "rate", 0, "messages a second; as fast as answers come without it")
 	c.Flags().IntVar(&s.connections, "connections", 1, "connections at once")
+	c.Flags().IntVar(&s.pipeline, "pipeline", 1, "messages in flight on each connection; one in release 2")
 	c.Flags().IntVar(&s.release, "release", 1, "of MLLP: 1 or 2")
+	c.Flags().BoolVar(&s.secured, "tls", false, "speak TLS, 1.2 at least")
+	c.Flags().StringVar(&s.tls.CAFile, "ca", "", "who may have signed the receiver's certificate, PEM; the system's roots without it")
+	c.Flags().StringVar(&s.tls.CertFile, "cert", "", "our certificate, where the receiver asks for one, PEM")
+	c.Flags().StringVar(&s.tls.KeyFile, "key", "", "its key, PEM, readable by its owner alone")
+	c.Flags().StringVar(&s.tls.ServerName, "server-name", "", "the name in the receiver's certificate; the host of --to without it")
 	c.Flags().DurationVar(&s.answer, "answer", 30*time.Second, "how long to wait for an answer")
 	return c
 }
@@ -92,10 +129,10 @@ func (t *terminal) toSend(files []string, count int) ([]contracts.Parcel, error)
 
 // send sends the parcels over so many connections at once.
 func (t *terminal) send(ctx context.Context, s sending, parcels []contracts.Parcel) error {
-	log := logrus.New()
-	log.SetOutput(io.Discard) // what matters is in the answers
-	courier := mllp.NewCourier(contracts.MLLPCourier{To: s.to, Answer: s.answer}, time.Now, log,
-		mllp.WithConnections(s.connections), mllp.WithRelease(mllp.Release(s.release)))
+	courier, err := s.courier()
+	if err != nil {
+		return err
+	}
 	queue := make(chan contracts.Parcel)
 	sum := summary{codes: map[string]int{}}
 	g, ctx := errgroup.WithContext(ctx)
@@ -103,7 +140,7 @@ func (t *terminal) send(ctx context.Context, s sending, parcels []contracts.Parc
 		defer close(queue)
 		return feed(ctx, queue, parcels, s.rate)
 	})
-	for range s.connections {
+	for range s.connections * s.pipeline {
 		g.Go(func() error {
 			for p := range queue {
 				begun := time.Now()
@@ -115,7 +152,7 @@ func (t *terminal) send(ctx context.Context, s sending, parcels []contracts.Parc
 			return nil
 		})
 	}
-	err := errors.Join(g.Wait(), courier.Close())
+	err = errors.Join(g.Wait(), courier.Close())
 	if err == nil {
 		err = t.summarise(&sum)
 	}

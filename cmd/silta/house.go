@@ -31,8 +31,9 @@ type house struct {
 	hub     *hub.Hub
 	bus     *embedded.Bus
 	ledger  *ledger.Ledger
-	doors   map[string]*mllp.Door // by partner id
-	fhir    net.Listener          // of all FHIR doors; nil if no contract has one
+	doors   map[string]*mllp.Door    // by partner id
+	senders map[string]*mllp.Courier // the couriers of partners that speak MLLP, by partner id
+	fhir    net.Listener             // of all FHIR doors; nil if no contract has one
 	console net.Listener
 	serve   []func(context.Context) error // each takes until its context ends, and finishes what it has begun
 	opened  []func() error                // gives back what was opened, to be called from the last to the first
@@ -49,7 +50,7 @@ const drain = 10 * time.Second
 // openHouse opens everything that the settings and agreements name. Doors have their addresses then, and take
 // messages when run is called. watch is told of every step; it may be nil and must not block.
 func openHouse(ctx context.Context, s settings, a agreements, log logrus.FieldLogger, watch func(contracts.Step)) (h *house, err error) {
-	h = &house{doors: map[string]*mllp.Door{}, dir: s.path(s.Dir), agreed: a}
+	h = &house{doors: map[string]*mllp.Door{}, senders: map[string]*mllp.Courier{}, dir: s.path(s.Dir), agreed: a}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close())
@@ -125,10 +126,8 @@ func (h *house) openHub(ctx context.Context, s settings, log logrus.FieldLogger,
 // openCourier gives the contract's courier, or nil if it has none.
 func (h *house) openCourier(s settings, p *contracts.Partner, log logrus.FieldLogger) (hub.Courier, error) {
 	log = log.WithField("partner", p.ID)
-	if c := p.Courier.MLLP; c != nil {
-		courier := mllp.NewCourier(*c, time.Now, log)
-		h.opened = append(h.opened, courier.Close)
-		return courier, nil
+	if p.Courier.MLLP != nil {
+		return h.openMLLPCourier(s, p, log)
 	}
 	c := p.Courier.FHIR
 	if c == nil {
@@ -149,17 +148,46 @@ func (h *house) openCourier(s settings, p *contracts.Partner, log logrus.FieldLo
 	return courier, nil
 }
 
+func (h *house) openMLLPCourier(s settings, p *contracts.Partner, log logrus.FieldLogger) (hub.Courier, error) {
+	c := *p.Courier.MLLP
+	c.TLS = s.courierTLS(c.TLS)
+	courier, err := mllp.NewCourier(c, time.Now, log)
+	if err != nil {
+		return nil, configuration{err}
+	}
+	h.senders[p.ID] = courier
+	h.opened = append(h.opened, courier.Close)
+	return courier, nil
+}
+
+// openMLLPDoor opens a partner's door. Acknowledgements that come in there may be those for which its courier waits.
+func (h *house) openMLLPDoor(s settings, p *contracts.Partner, log logrus.FieldLogger) error {
+	d := *p.Door.MLLP
+	d.TLS = s.doorTLS(d.TLS)
+	var opts []mllp.Option
+	if courier := h.senders[p.ID]; courier != nil {
+		opts = append(opts, mllp.WithAcknowledgements(courier.Offer))
+	}
+	door, err := mllp.Listen(d.Listen, p.ID, d, h.hub, time.Now, log, opts...)
+	if contracts.KindOf(err) == contracts.Invalid {
+		return configuration{err}
+	}
+	if err != nil {
+		return err
+	}
+	h.doors[p.ID] = door
+	h.serve = append(h.serve, door.Serve)
+	h.opened = append(h.opened, func() error { return stopDoor(door) })
+	return nil
+}
+
 func (h *house) openDoors(s settings, log logrus.FieldLogger) error {
 	var senders []fhirrest.Sender
 	for _, p := range h.agreed.partners {
-		if d := p.Door.MLLP; d != nil {
-			door, err := mllp.Listen(d.Listen, p.ID, *d, h.hub, time.Now, log)
-			if err != nil {
+		if p.Door.MLLP != nil {
+			if err := h.openMLLPDoor(s, p, log); err != nil {
 				return err
 			}
-			h.doors[p.ID] = door
-			h.serve = append(h.serve, door.Serve)
-			h.opened = append(h.opened, func() error { return stopDoor(door) })
 		}
 		if d := p.Door.FHIR; d != nil {
 			token, err := s.secret(d.TokenFile)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/hoitosilta/silta/adapters/mllp"
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/hub"
 	"github.com/hoitosilta/silta/mappings"
@@ -176,6 +177,55 @@ func (s *settings) secret(path string) ([]byte, error) {
 		return nil, configuration{&contracts.Fault{Kind: contracts.Invalid, Code: "CFG-043", File: path, Public: "This secret is shorter than 32 characters."}}
 	}
 	return b, nil
+}
+
+// doorTLS is a contract's TLS with paths as the process can open them, nil for nil.
+func (s *settings) doorTLS(t *contracts.TLSDoor) *contracts.TLSDoor {
+	if t == nil {
+		return nil
+	}
+	opened := *t
+	s.open(&opened.CertFile, &opened.KeyFile, &opened.ClientCAFile)
+	return &opened
+}
+
+// courierTLS is doorTLS for a courier.
+func (s *settings) courierTLS(t *contracts.TLSCourier) *contracts.TLSCourier {
+	if t == nil {
+		return nil
+	}
+	opened := *t
+	s.open(&opened.CAFile, &opened.CertFile, &opened.KeyFile)
+	return &opened
+}
+
+// open makes paths such that the process can open them. An empty one names no file.
+func (s *settings) open(paths ...*string) {
+	for _, p := range paths {
+		if *p != "" {
+			*p = s.path(*p)
+		}
+	}
+}
+
+// checkTLS reads every certificate and key that the contracts name.
+func (s *settings) checkTLS(partners []*contracts.Partner) error {
+	var faults contracts.Faults
+	for _, p := range partners {
+		var door *contracts.TLSDoor
+		var courier *contracts.TLSCourier
+		if p.Door.MLLP != nil {
+			door = s.doorTLS(p.Door.MLLP.TLS)
+		}
+		if p.Courier.MLLP != nil {
+			courier = s.courierTLS(p.Courier.MLLP.TLS)
+		}
+		faults = append(faults, mllp.CheckTLS(door, courier)...)
+	}
+	if err := faults.Err(); err != nil {
+		return configuration{err}
+	}
+	return nil
 }
 
 // checkSecrets reads every secret that the configuration and the contracts name.
