@@ -1,13 +1,18 @@
 package mllp
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
 // BenchmarkReader reads frames of a usual size, and one with an attachment.
@@ -56,4 +61,45 @@ func BenchmarkExchange(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkDoor is a small message at a door with nothing behind it and its acknowledgement, from a sender that does as
+// little as it can; 8 in flight.
+func BenchmarkDoor(b *testing.B) {
+	log := quiet().(*logrus.Logger)
+	log.Level = logrus.InfoLevel
+	d, err := Listen("127.0.0.1:0", "lab", contracts.MLLPDoor{}, scanAll{}, time.Now, log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	serve(b, d)
+	conn, err := net.Dial("tcp", d.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	frames := []byte(strings.Repeat(framed(message("P1")+strings.Repeat("ZZ1|abcdef|ghi|klm|opq\r", 12)), 8))
+	back := bufio.NewReader(conn)
+	b.ReportAllocs()
+	for n := 0; n < b.N; n += 8 {
+		if _, err := conn.Write(frames); err != nil {
+			b.Fatal(err)
+		}
+		for range 8 {
+			if _, err := back.ReadSlice(endBlock); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// scanAll is a Receiver that reads what the hub reads and keeps nothing.
+type scanAll struct{}
+
+func (scanAll) Receive(_ context.Context, a contracts.Arrival) (contracts.Receipt, error) {
+	head, err := hl7v2.Scan(a.Body.Bytes())
+	if err != nil {
+		return contracts.Receipt{}, err
+	}
+	return contracts.Receipt{ID: "6f2c1a0e-9b1d-5c37-8f43-5a1d0c9e7b21", At: firstSeen, Control: head.ControlID()}, nil
 }

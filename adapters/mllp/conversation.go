@@ -27,6 +27,8 @@ type conversation struct {
 	out    []byte // what was written last, for its capacity
 	log    *logrus.Entry
 
+	patience patience
+
 	mu        sync.Mutex
 	deadlines deadlines
 	silent    time.Time // since when no frame has begun; zero while one is under way
@@ -107,6 +109,7 @@ func (c *conversation) silence() time.Duration {
 
 func (c *conversation) run(ctx context.Context) {
 	defer func() { _ = c.conn.Close() }()
+	defer c.patience.end()
 	if !c.handshake(ctx) {
 		return
 	}
@@ -262,12 +265,12 @@ func (c *conversation) receive(ctx context.Context, dst, body []byte, head *hl7v
 
 // ask gets the receiver's word.
 func (c *conversation) ask(ctx context.Context, a contracts.Arrival) (contracts.Receipt, error) {
-	ctx, cancel := context.WithTimeout(ctx, receiveWithin)
-	defer cancel()
-	begun := c.door.now()
+	ctx, enough := c.patience.begin(ctx)
+	defer enough()
+	begun := time.Now()
 	r, err := c.door.receiver.Receive(ctx, a)
-	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
-		c.log.WithFields(logrus.Fields{"message": r.ID, "bytes": a.Body.Len(), "ms": c.door.now().Sub(begun).Milliseconds()}).Debug("A message came.")
+	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) { // the fields cost as much as the rest
+		c.log.WithFields(logrus.Fields{"message": r.ID, "bytes": a.Body.Len(), "ms": time.Since(begun).Milliseconds()}).Debug("A message came.")
 	}
 	if err != nil {
 		return r, err
@@ -276,6 +279,40 @@ func (c *conversation) ask(ctx context.Context, a contracts.Arrival) (contracts.
 		return r, r.Fault // trouble of our own never becomes a refusal
 	}
 	return r, nil
+}
+
+// patience bounds the receiver's word on one message after another. A context with a deadline of its own for each would
+// be a good part of what a small message costs.
+type patience struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+}
+
+// begin gives a context that ends in receiveWithin, unless enough is called before.
+func (p *patience) begin(parent context.Context) (ctx context.Context, enough func()) {
+	if p.ctx == nil {
+		p.ctx, p.cancel = context.WithCancelCause(parent)
+		cancel := p.cancel
+		p.timer = time.AfterFunc(receiveWithin, func() { cancel(context.DeadlineExceeded) })
+	} else {
+		p.timer.Reset(receiveWithin)
+	}
+	return p.ctx, p.enough
+}
+
+func (p *patience) enough() {
+	if !p.timer.Stop() { // it has run out, so the next message needs another
+		p.end()
+	}
+}
+
+func (p *patience) end() {
+	if p.ctx != nil {
+		p.timer.Stop()
+		p.cancel(nil)
+		p.ctx = nil
+	}
 }
 
 // trouble is our own: the sender gets no answer, keeps what wasn't answered and sends it again.

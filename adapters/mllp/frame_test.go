@@ -146,36 +146,3 @@ func TestContentThatWouldBreakFramingIsNotWritten(t *testing.T) {
 		}
 	}
 }
-
-// Whatever comes, and in whatever pieces, the Reader reads the same frames, within its limits; and what WriteFrame
-// writes behind it is read back.
-func FuzzReader(f *testing.F) {
-	for _, seed := range []string{"", "\x0ba\x1c\r", "x\x0ba\x0bb\x1c\x1c\r\n", "\x0b\x1c\x0b\x1c\n", "\x0babcdefghijklmnop\x1c\r", "\x1c\r\x0b\x06\x1c\r", "\x0b0000000000000\x0b"} {
-		f.Add([]byte(seed))
-	}
-	limits := Limits{Bytes: 12, Junk: 40}
-	f.Fuzz(func(t *testing.T, stream []byte) {
-		whole, err := seen(bytes.NewReader(stream), limits)
-		pieces, errPieces := seen(iotest.OneByteReader(bytes.NewReader(stream)), limits)
-		if diff := cmp.Diff(whole, pieces); diff != "" || err != errPieces {
-			t.Fatalf("%v at once, %v byte by byte; frames (-at once +byte by byte):\n%s", err, errPieces, diff)
-		}
-		r := NewReader(bytes.NewReader(stream), limits)
-		for {
-			f, err := r.Next()
-			if err != nil {
-				break
-			}
-			if len(f.Body) > limits.Bytes || bytes.IndexByte(f.Body, startBlock) >= 0 {
-				t.Fatalf("a frame of %d bytes, start block inside: %t", len(f.Body), bytes.IndexByte(f.Body, startBlock) >= 0)
-			}
-		}
-		var written bytes.Buffer
-		if _, err := WriteFrame(&written, stream); err != nil {
-			return // the content holds a framing byte
-		}
-		if f, err := NewReader(&written, Limits{}).Next(); err != nil || !bytes.Equal(f.Body, stream) || f.NoCR {
-			t.Fatalf("what was written wasn't read back: %v", err)
-		}
-	})
-}

@@ -27,7 +27,7 @@ type line struct {
 	within  time.Duration // for a write
 	now     func() time.Time
 	log     *logrus.Entry
-	writing sync.Mutex
+	writing chan struct{} // its one token is with who writes
 	ended   chan struct{} // closed when the reader has returned
 
 	mu      sync.Mutex
@@ -68,7 +68,7 @@ type due struct {
 const remembered = 64
 
 func newLine(conn net.Conn, s contracts.MLLPCourier, now func() time.Time, log *logrus.Entry) *line {
-	l := &line{conn: conn, release: s.Release, within: s.Answer, now: now, log: log, ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
+	l := &line{conn: conn, release: s.Release, within: s.Answer, now: now, log: log, writing: make(chan struct{}, 1), ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
 	go l.listen()
 	return l
 }
@@ -245,10 +245,14 @@ func (l *line) sound() bool {
 	return l.dead == nil
 }
 
-// write writes a frame. It ends early when ctx does; the line is of no use then.
+// write writes a frame. It ends early when ctx does; the line is of no use then, if writing had begun.
 func (l *line) write(ctx context.Context, body []byte) (int, error) {
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	select {
+	case l.writing <- struct{}{}:
+		defer func() { <-l.writing }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	_ = l.conn.SetWriteDeadline(time.Now().Add(l.within)) // a dead connection shows itself by the write
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
