@@ -35,6 +35,7 @@ bench: build               ## figures with their baselines, on this machine
 	bin/silta bench parse
 	bin/silta bench map
 	bin/silta bench flow
+	bin/silta bench door --hold 1000
 
 SEEDS ?= 1000
 
