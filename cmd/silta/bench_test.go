@@ -79,6 +79,17 @@ func TestBenchFlowCountsWhatArrives(t *testing.T) {
 	}
 }
 
+func TestBenchDoorMeasuresBothWaysAndWhatIsHeld(t *testing.T) {
+	figures := benched(t, "door", "--messages", "200", "--connections", "3", "--pipeline", "4", "--hold", "20")
+	positive(t, figures, "messagesPerSecond", "ackMsP50", "ackMsP99", "pipelinedPerSecond", "socketsPerSecond", "messageBytes")
+	if figures["messages"] != 200.0 || figures["held"] != 20.0 || figures["pipeline"] != 4.0 {
+		t.Errorf("%v messages, %v held, %v in flight", figures["messages"], figures["held"], figures["pipeline"])
+	}
+	if code, _, _ := silta(t, "", "bench", "door", "--connections", "0"); code != exitUsage {
+		t.Errorf("no connections exit %d, want %d", code, exitUsage)
+	}
+}
+
 func TestTheReceiverSeesLossDoublesAndDisorder(t *testing.T) {
 	r, err := newReceiver()
 	if err != nil {
