@@ -11,15 +11,8 @@ import (
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
-// What a sender writes decides neither how much memory is taken nor how many faults are listed: all that is allocated
-// along the way, garbage too, stays below eight times the input, beside a constant that holds the faults of a message.
-const (
-	memoryFactor   = 8
-	memoryConstant = 160 << 10
-)
-
-// adversarialSize is large enough that the constant doesn't hide a factor.
-const adversarialSize = 128 << 10
+// memoryConstant holds the faults of a message, of which there are two hundred of each grade.
+const memoryConstant = 160 << 10
 
 // adversarial are inputs made of what costs most, by name.
 func adversarial() map[string]string {
