@@ -1,5 +1,7 @@
 package hl7v2
 
+import "bytes"
+
 // Delimiters are the characters that a message names in MSH-1 and MSH-2. They are single ASCII bytes.
 type Delimiters struct {
 	Field        byte // MSH-1
@@ -38,7 +40,8 @@ func readDelimiters(msh []byte) (d Delimiters, odd, ok bool) {
 	d.Field = msh[3]
 	var chars []byte
 	for i, c := range msh[4:] {
-		if c == d.Field || c == '\r' || c == '\n' {
+		// LF ends the segment only where there is no CR; else it is data, and no delimiter.
+		if c == d.Field || c == '\r' || c == '\n' && bytes.IndexByte(msh, '\r') < 0 {
 			break
 		}
 		if !usable(c) {
