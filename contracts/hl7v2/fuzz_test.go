@@ -87,6 +87,11 @@ func checkScanAgrees(t *testing.T, m *hl7v2.Message, h *hl7v2.Header) {
 		h.ControlID() != m.ControlID() || h.Type() != m.Type() || h.Version() != m.Version() {
 		t.Fatal("Scan and Parse differ")
 	}
+	for n := range 25 {
+		if raw := m.Segment(0).Field(n).Raw(); !bytes.Equal(h.Raw(n), raw) || (h.Raw(n) == nil) != (len(raw) == 0) {
+			t.Fatalf("Raw and Field differ in MSH-%d", n)
+		}
+	}
 	for i, s := range m.Segments() {
 		scanned := h.Segment(i)
 		if !bytes.Equal(scanned.Raw(), s.Raw()) || scanned.NumFields() != s.NumFields() || scanned.Offset() != s.Offset() {
