@@ -268,8 +268,13 @@ func (w *ackWriter) location(at string, sep byte) []byte {
 		}
 		p.Field = 0
 	}
+	if p.RepBy.Set {
+		p.Component = 0 // which repetition it is, or would be, isn't known: the field has to do
+	}
 	out := append([]byte(p.Segment), sep)
-	out = strconv.AppendInt(out, int64(max(p.Index, 1)), 10)
+	if !p.SegmentBy.Set {
+		out = strconv.AppendInt(out, int64(max(p.Index, 1)), 10)
+	}
 	for i, n := range [...]int{p.Field, max(p.Rep, min(p.Component, 1)), p.Component, p.Sub} {
 		if n == 0 && i != 1 {
 			break
