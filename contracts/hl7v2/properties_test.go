@@ -2,6 +2,7 @@ package hl7v2_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -331,6 +332,38 @@ func TestDateTimesAreWrittenAsTheyAreRead(t *testing.T) {
 		}
 		if d, err := hl7v2.ParseDateTime(text); err != nil || d.String() != text {
 			t.Errorf("%s is written as %s, %v", text, d, err)
+		}
+	})
+}
+
+// A message whose JSON has lost its raw texts is written afresh, and says the same.
+func TestJSONWithoutRawSaysTheSame(t *testing.T) {
+	eachHostile(t, func(t *testing.T, g *hostile) {
+		m := g.parse(t)
+		var object map[string]any
+		if err := json.Unmarshal(m.AppendJSON(nil), &object); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range object["segments"].([]any) {
+			delete(s.(map[string]any), "raw")
+		}
+		text, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		er7, err := hl7v2.EncodeJSON(text)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		again, err := hl7v2.Parse(er7, hl7v2.WithCharset(m.Charset()))
+		if err != nil {
+			t.Fatalf("%q: %v", er7, err)
+		}
+		for at := range leaves(m) {
+			was, is := m.Get(at.path), again.Get(at.path)
+			if was.Text() != is.Text() || was.IsNull() != is.IsNull() {
+				t.Errorf("%q at %s became %q", was.Raw(), at.path, is.Raw())
+			}
 		}
 	})
 }
