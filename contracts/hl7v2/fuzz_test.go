@@ -437,13 +437,14 @@ func FuzzEncodeJSON(f *testing.F) {
 		if !json.Valid(object) {
 			t.Fatal("it isn't JSON")
 		}
-		var head struct{ Charset string }
-		if json.Unmarshal(object, &head) != nil {
-			return // another key in another case
+		var top map[string]any
+		if err := json.Unmarshal(object, &top); err != nil {
+			t.Fatalf("it isn't an object: %v", err)
 		}
-		c, ok := hl7v2.LookupCharset(head.Charset)
+		name, _ := top["charset"].(string)
+		c, ok := hl7v2.LookupCharset(name)
 		if !ok {
-			return
+			t.Fatal("the character set is unknown")
 		}
 		m, err := hl7v2.Parse(er7, hl7v2.WithCharset(c))
 		if err != nil {

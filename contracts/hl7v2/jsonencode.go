@@ -3,6 +3,7 @@ package hl7v2
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -129,7 +130,7 @@ func (e *jsonEncoder) readHeader() *contracts.Fault {
 		return shapeFault("segments[0].fields", "MSH starts with two plain strings, MSH-1 and MSH-2.")
 	}
 	d, _, ok := readDelimiters([]byte("MSH" + first + chars + first))
-	if !ok || len(first) != 1 {
+	if !ok || len(first) != 1 || strings.ContainsAny(chars, "\r\n") {
 		return contracts.Faultf(contracts.Malformed, CodeDelimiters, "MSH-1",
 			"MSH-1 and MSH-2 don't name usable delimiters.")
 	}
