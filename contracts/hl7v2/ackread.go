@@ -10,7 +10,7 @@ import (
 type Acknowledgement struct {
 	Code      string              // MSA-1: AA, AE, AR, CA, CE or CR
 	ControlID string              // MSA-2, as one text: the MSH-10 of the message that it answers
-	Errors    []AcknowledgedError // no more than can be of use: those of two hundred ERR
+	Errors    []AcknowledgedError // two hundred at most
 }
 
 // AcknowledgedError is one error that an acknowledgement reports.
@@ -56,6 +56,7 @@ func (h *Header) acknowledgement() (Acknowledgement, error) {
 			a.Errors = append(a.Errors, s.acknowledgedErrors()...)
 		}
 	}
+	a.Errors = a.Errors[:min(len(a.Errors), maxFaults)]
 	switch a.Code {
 	case "AA", "AE", "AR", "CA", "CE", "CR":
 	default:
