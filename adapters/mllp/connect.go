@@ -16,7 +16,8 @@ func reconnecting() backoff.ExponentialBackOff {
 	return backoff.ExponentialBackOff{InitialInterval: 50 * time.Millisecond, Multiplier: 2, MaxInterval: 2500 * time.Millisecond, RandomizationFactor: 1}
 }
 
-// connect makes one attempt within the contract's time. Behind one that failed it waits before, at most half that time.
+// connect makes one attempt within the contract's time. Soon after one that failed it waits before, at most half that
+// time.
 func (c *Courier) connect(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.settings.Connect)
 	defer cancel()
@@ -42,14 +43,12 @@ func (c *Courier) connect(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
+// pause waits until the next attempt is due.
 func (c *Courier) pause(ctx context.Context) error {
 	c.mu.Lock()
-	var wait time.Duration
-	if c.down {
-		wait = min(c.pauses.NextBackOff(), c.settings.Connect/2)
-	}
+	wait := min(time.Until(c.due), c.settings.Connect/2)
 	c.mu.Unlock()
-	if wait == 0 {
+	if wait <= 0 {
 		return nil
 	}
 	timer := time.NewTimer(wait)
@@ -62,12 +61,14 @@ func (c *Courier) pause(ctx context.Context) error {
 	}
 }
 
-// reached remembers how an attempt to connect ended.
+// reached remembers how an attempt to connect ended, and when the next one is due.
 func (c *Courier) reached(ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.down = !ok
 	if ok {
+		c.due = time.Time{}
 		c.pauses.Reset()
+		return
 	}
+	c.due = time.Now().Add(c.pauses.NextBackOff())
 }

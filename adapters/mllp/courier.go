@@ -32,7 +32,7 @@ type Courier struct {
 
 	mu     sync.Mutex
 	pauses backoff.ExponentialBackOff
-	down   bool               // the last connect failed
+	due    time.Time          // when the next attempt to connect is; zero for at once
 	onward map[string]*flight // whose application's acknowledgement decides, by control id
 }
 
