@@ -9,8 +9,8 @@ import (
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
-// hostile makes a message with segments of every length, around the 64 bytes that the index looks at at a time.
-func hostile(r *rand.Rand) string {
+// lengthy makes a message with segments of every length, around the 64 bytes that the index looks at at a time.
+func lengthy(r *rand.Rand) string {
 	var b strings.Builder
 	b.WriteString(`MSH|^~\&|A|B|C|D|2026||ADT^A01|1|P|2.5||||||UNICODE UTF-8` + strings.Repeat("|", r.IntN(30)))
 	for range 1 + r.IntN(6) {
@@ -29,7 +29,7 @@ func hostile(r *rand.Rand) string {
 func TestFieldsInEveryOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 400 {
-		text := hostile(r)
+		text := lengthy(r)
 		m, d := parse(t, text), hl7v2.Standard
 		segments := make([]int, m.NumSegments())
 		for i := range segments {

@@ -447,8 +447,11 @@ func (m *Message) ProcessingID() string { return m.headerText(11, 1) }
 // Version is MSH-12.1: 2.5.1.
 func (m *Message) Version() string { return m.headerText(12, 1) }
 
-// headerField gives the raw bytes of an MSH field from 3 on; nil if it is empty.
+// headerField gives the raw bytes of an MSH field; nil if it is empty.
 func (m *Message) headerField(n int) []byte {
+	if n == 1 {
+		return m.b[3:4:4]
+	}
 	if raw := m.head.part(m.b, n-1); len(raw) > 0 {
 		return raw
 	}
