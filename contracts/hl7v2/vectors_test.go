@@ -93,7 +93,7 @@ func readVectors(t *testing.T) (all []vector) {
 	return all
 }
 
-var vectorTitle = regexp.MustCompile(`^# ([^ ].*\S) \(([^;()]+)(?:; ([^()]+ #[0-9]+(?:, #[0-9]+)*))?\)$`)
+var vectorTitle = regexp.MustCompile(`^# ([^ ].*\S) \(([^;()]+)(?:; ([^()]+))?\)$`)
 
 func newVector(t *testing.T, at, line string) vector {
 	t.Helper()
