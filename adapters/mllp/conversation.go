@@ -221,12 +221,12 @@ func (c *conversation) take(ctx context.Context, body []byte, fault *contracts.F
 			good = false
 		}
 	}()
-	if fault != nil {
-		return c.takeWhole(ctx, body, hl7v2.ReadHeader(body), fault)
-	}
 	batch, err := hl7v2.ReadBatch(body, c.door.settings.MaxMessages)
-	if batch == nil {
-		return c.takeWhole(ctx, body, hl7v2.ReadHeader(body), nil)
+	switch {
+	case batch == nil:
+		return c.takeWhole(ctx, body, hl7v2.ReadHeader(body), fault)
+	case fault != nil:
+		return c.takeWhole(ctx, body, firstHeader(batch), fault)
 	}
 	return c.takeBatch(ctx, body, batch, err)
 }

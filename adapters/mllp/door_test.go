@@ -131,6 +131,7 @@ func TestATooLargeFrameIsKeptInPartAndRefused(t *testing.T) {
 		want       []string
 	}{
 		{"with MSH", message("A1"), []string{"AR A1 207"}},
+		{"with MSH behind an envelope", batchHead + message("A1"), []string{"AR A1 207"}},
 		{"without MSH", "no message at all", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {

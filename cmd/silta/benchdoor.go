@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,15 +40,22 @@ type doorFigures struct {
 	MessagesPerSecond  float64 `json:"messagesPerSecond"` // one in flight on each connection
 	AckMsP50           float64 `json:"ackMsP50"`
 	AckMsP99           float64 `json:"ackMsP99"`
-	PipelinedPerSecond float64 `json:"pipelinedPerSecond"` // --pipeline in flight on each
-	SocketsPerSecond   float64 `json:"socketsPerSecond"`   // the baseline
+	CPUMicros          float64 `json:"cpuUsPerMessage,omitempty"` // of all cores, sender and door; the figure that a busy machine doesn't change much
+	PipelinedPerSecond float64 `json:"pipelinedPerSecond"`        // --pipeline in flight on each
+	PipelinedCPUMicros float64 `json:"pipelinedCpuUsPerMessage,omitempty"`
+	SocketsPerSecond   float64 `json:"socketsPerSecond"` // the baseline
 	Held               int     `json:"held,omitempty"`
 	HeldMB             float64 `json:"heldMb,omitempty"`    // heap and stacks, both ends
 	HeldRSSMB          float64 `json:"heldRssMb,omitempty"` // what the process grew by
 
 	acks                       []time.Duration
-	asking, piping, socketTime time.Duration
+	asking, piping, socketTime taken
 }
+
+// taken is how long something took, by the clock and of all cores.
+type taken struct{ clock, cores time.Duration }
+
+func (t *taken) add(u taken) { t.clock, t.cores = t.clock+u.clock, t.cores+u.cores }
 
 func newBenchDoor(t *terminal) *cobra.Command {
 	var o doorOptions
@@ -92,6 +101,7 @@ func (f *doorFigures) figures() []figure {
 		{"acknowledged/s, one in flight", fmt.Sprintf("%.0f", f.MessagesPerSecond)},
 		{"acknowledgement, ms p50, p99", fmt.Sprintf("%.2f, %.2f", f.AckMsP50, f.AckMsP99)},
 		{fmt.Sprintf("acknowledged/s, %d in flight", f.Pipeline), fmt.Sprintf("%.0f", f.PipelinedPerSecond)},
+		{"processor time a message, µs, in either way", fmt.Sprintf("%.1f, %.1f (sender and door)", f.CPUMicros, f.PipelinedCPUMicros)},
 		{"baseline: sockets alone, frames/s", fmt.Sprintf("%.0f", f.SocketsPerSecond)},
 	}
 	if f.Held > 0 {
@@ -149,19 +159,21 @@ func measureDoor(ctx context.Context, o doorOptions, door, sockets string) (*doo
 			to       string
 			inFlight int
 			acks     *[]time.Duration
-			took     *time.Duration
+			took     *taken
 		}{{door, 1, &f.acks, &f.asking}, {door, o.pipeline, nil, &f.piping}, {sockets, 1, nil, &f.socketTime}} {
 			took, err := sendSmall(ctx, way.to, o.connections, share, way.inFlight, way.acks)
 			if err != nil {
 				return nil, err
 			}
-			*way.took += took
+			way.took.add(took)
 		}
 	}
 	slices.Sort(f.acks)
 	f.AckMsP50, f.AckMsP99 = percentile(f.acks, 50), percentile(f.acks, 99)
-	f.MessagesPerSecond, f.PipelinedPerSecond = perSecond(o.messages, f.asking), perSecond(o.messages, f.piping)
-	f.SocketsPerSecond = perSecond(o.messages, f.socketTime)
+	f.MessagesPerSecond, f.PipelinedPerSecond = perSecond(o.messages, f.asking.clock), perSecond(o.messages, f.piping.clock)
+	f.SocketsPerSecond = perSecond(o.messages, f.socketTime.clock)
+	each := func(t taken) float64 { return float64(t.cores.Microseconds()) / float64(o.messages) }
+	f.CPUMicros, f.PipelinedCPUMicros = each(f.asking), each(f.piping)
 	return f, nil
 }
 
@@ -197,14 +209,30 @@ func inUseMB() float64 {
 	return float64(m.HeapAlloc+m.StackInuse) / 1e6
 }
 
+// processorTime is what the process has used of all cores so far, to a hundredth of a second; 0 where the system doesn't
+// say.
+func processorTime() time.Duration {
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]) // the name before may hold blanks
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(string(fields[11]))
+	system, _ := strconv.Atoi(string(fields[12]))
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
 // sendSmall sends so many messages over so many connections, and gives how long that took from the first to the last
 // acknowledgement. Connecting isn't counted.
-func sendSmall(ctx context.Context, to string, connections, messages, inFlight int, acks *[]time.Duration) (time.Duration, error) {
+func sendSmall(ctx context.Context, to string, connections, messages, inFlight int, acks *[]time.Duration) (taken, error) {
 	senders := make([]*smallSender, connections)
 	for i := range senders {
 		s, err := dialSmall(ctx, to)
 		if err != nil {
-			return 0, err
+			return taken{}, err
 		}
 		defer s.conn.Close()
 		senders[i] = s
@@ -213,7 +241,7 @@ func sendSmall(ctx context.Context, to string, connections, messages, inFlight i
 	left.Store(int64(messages))
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
-	began := time.Now()
+	began, used := time.Now(), processorTime()
 	for _, s := range senders {
 		defer context.AfterFunc(ctx, func() { s.conn.Close() })()
 		g.Go(func() error {
@@ -236,7 +264,7 @@ func sendSmall(ctx context.Context, to string, connections, messages, inFlight i
 		})
 	}
 	err := g.Wait()
-	return time.Since(began), err
+	return taken{time.Since(began), processorTime() - used}, err
 }
 
 // smallMessage is what is sent, with a place for its number.
