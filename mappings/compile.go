@@ -141,12 +141,11 @@ func (u *unit) expand(s string) (string, error) {
 func (c *compiler) structure() {
 	h := c.main.doc.v2
 	for _, s := range h.structures {
-		if def := c.dict.Structure(s.s); def != nil {
-			c.p.structure, c.p.root = s.s, newGroupDef(def.Root, nil)
+		if c.p.structure = c.dict.Structure(s.s); c.p.structure != nil {
 			break
 		}
 	}
-	if c.p.root == nil {
+	if c.p.structure == nil {
 		at := h.at
 		if len(h.structures) > 0 {
 			at = h.structures[0].at
@@ -161,34 +160,18 @@ func (c *compiler) structure() {
 			c.main.r.add(CodeZSegment, z.id.at, "A Z-segment's name starts with Z.")
 			continue
 		}
-		if !c.p.root.insert(z.after.s, z.id.s) {
+		with, ok := c.p.structure.With(z.id.s, z.after.s)
+		if !ok {
 			c.main.r.add(CodeNotInMessage, at(z.after.at, z.id.at), "The structure has no segment %s that %s could follow.", z.after.s, z.id.s)
+			continue
 		}
+		c.p.structure = with
 	}
+	c.p.root = newGroupDef(c.p.structure.Root, nil)
 }
 
 func (c *compiler) firstVersion() bool {
 	return len(c.versions) > 0 && c.versions[0] == c.dict.Version()
-}
-
-// insert puts a segment behind another one.
-func (g *groupDef) insert(after, id string) bool {
-	if i := g.direct(after); i >= 0 {
-		rest := append([]memberDef{{segment: id, repeats: true}}, g.members[i+1:]...)
-		g.members = append(g.members[:i+1:i+1], rest...)
-		for j := range g.members {
-			if child := g.members[j].group; child != nil {
-				child.index = j
-			}
-		}
-		return true
-	}
-	for i := range g.members {
-		if child := g.members[i].group; child != nil && child.insert(after, id) {
-			return true
-		}
-	}
-	return false
 }
 
 // active says whether a rule, frame or constant counts in this version.
@@ -351,7 +334,7 @@ func (c *compiler) absentSegment(id string, at pos) {
 	case strings.HasPrefix(id, "Z"):
 		r.add(CodeZSegment, at, "The map doesn't declare %s under v2.zsegments.", id)
 	case c.dict.Segment(id) != nil:
-		r.add(CodeNotInMessage, at, "%s isn't in %s of HL7 v%s.", id, c.p.structure, c.dict.Version())
+		r.add(CodeNotInMessage, at, "%s isn't in %s of HL7 v%s.", id, c.p.structure.Name, c.dict.Version())
 	case c.elsewhere(func(d *hl7v2.Dict) bool { return d.Segment(id) != nil }):
 		r.add(CodeVersion, at, "There is no segment %s in HL7 v%s; say since or until.", id, c.dict.Version())
 	default:

@@ -75,7 +75,7 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 	f := &forward{p: p, d: layout(msg), zone: m.zone(c), arena: arenas.Get().(*arena)}
 	defer f.arena.release()
 	f.getter.run = f
-	assemble(f.d, p.root)
+	assemble(f.d, msg, p)
 	f.makeInstances()
 	for _, t := range p.tables {
 		f.table(t)

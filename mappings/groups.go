@@ -4,6 +4,7 @@ import "github.com/hoitosilta/silta/contracts/hl7v2"
 
 // groupDef is a segment group of a message structure. The root is the message.
 type groupDef struct {
+	node    *hl7v2.Node
 	name    string
 	parent  *groupDef
 	index   int // among the parent's members
@@ -21,7 +22,7 @@ type memberDef struct {
 
 // newGroupDef copies a structure into the form that grouping and writing use. A choice counts as its members.
 func newGroupDef(n *hl7v2.Node, parent *groupDef) *groupDef {
-	g := &groupDef{name: n.Name, parent: parent, repeats: n.Repeats()}
+	g := &groupDef{node: n, name: n.Name, parent: parent, repeats: n.Repeats()}
 	var add func(children []*hl7v2.Node, optional bool)
 	add = func(children []*hl7v2.Node, optional bool) {
 		for _, c := range children {
@@ -85,7 +86,6 @@ type group struct {
 	parent   *group
 	segments []*segment
 	groups   []*group
-	last     int // the highest member that it holds
 }
 
 func (g *group) within(other *group) bool {
@@ -97,79 +97,39 @@ func (g *group) within(other *group) bool {
 	return false
 }
 
-// assemble puts each segment into its group, in one pass over the segment names. It is lenient: order inside a group is
-// free, a segment joins the innermost open group that may hold it, else opens one, else belongs to the message.
-func assemble(d *dialect, def *groupDef) {
-	d.root = &group{def: def}
-	open := d.root
-	for i := range d.segments {
-		s := &d.segments[i]
-		s.known = true
-		g := join(open, s.id)
-		if g == nil {
-			g, s.known = d.root, false // foreign: it closes nothing
-		} else {
-			open = g
-		}
-		g.segments = append(g.segments, s)
-		s.group = g
-	}
+// assemble puts each segment of the message into its group, as the codec does.
+func assemble(d *dialect, msg *hl7v2.Message, p *program) {
+	d.adopt(msg.Group(p.structure), p.root, nil)
 }
 
-// join gives the group that takes the next segment of that name, opening it where needed.
-func join(open *group, id string) *group {
-	for g := open; g != nil; g = g.parent {
-		if i := g.def.direct(id); i >= 0 {
-			if g.startsAnew(i) && g.parent != nil && g.def.repeats {
-				g = g.parent.open(g.def)
-			}
-			g.last = max(g.last, i)
-			return g
+// adopt takes over a group and what is in it. A segment without a place in the structure belongs to the message.
+func (d *dialect) adopt(read *hl7v2.Group, def *groupDef, parent *group) *group {
+	g := &group{def: def, parent: parent}
+	if parent == nil {
+		d.root = g
+	}
+	for _, m := range read.Members {
+		if m.Group != nil {
+			g.groups = append(g.groups, d.adopt(m.Group, def.of(m.Node), g))
+			continue
 		}
-		if holder := g.def.holder(id, nil); holder != nil {
-			g = g.reach(holder)
-			g.last = max(g.last, holder.direct(id))
-			return g
+		s := &d.segments[m.Segment.Index()]
+		if s.group, s.known = g, m.Node != nil; !s.known {
+			s.group = d.root
+		}
+		s.group.segments = append(s.group.segments, s)
+	}
+	return g
+}
+
+// of gives the group of g that a node of the structure is.
+func (g *groupDef) of(n *hl7v2.Node) *groupDef {
+	for i := range g.members {
+		if child := g.members[i].group; child != nil && child.node == n {
+			return child
 		}
 	}
 	return nil
-}
-
-// startsAnew says whether member i begins another occurrence of its group: it is there already and doesn't repeat, or
-// it is the anchor or first segment and the group holds something that stands behind it.
-func (g *group) startsAnew(i int) bool {
-	m := &g.def.members[i]
-	if m.repeats {
-		return false
-	}
-	for _, s := range g.segments {
-		if s.id == m.segment {
-			return true
-		}
-	}
-	return (m.required || i == 0) && g.last > i
-}
-
-func (g *group) open(def *groupDef) *group {
-	child := &group{def: def, parent: g, last: -1}
-	g.groups = append(g.groups, child)
-	g.last = max(g.last, def.index)
-	return child
-}
-
-// reach opens the groups from g down to the holder, taking an occurrence that is there where the group doesn't repeat.
-func (g *group) reach(holder *groupDef) *group {
-	if holder.parent != g.def {
-		g = g.reach(holder.parent)
-	}
-	if !holder.repeats {
-		for _, child := range g.groups {
-			if child.def == holder {
-				return child
-			}
-		}
-	}
-	return g.open(holder)
 }
 
 // collect appends the segments of that name in g and the groups below it, without those in skip.

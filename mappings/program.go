@@ -10,7 +10,7 @@ type program struct {
 	version    string
 	dict       *hl7v2.Dict
 	root       *groupDef
-	structure  string // the one that is written
+	structure  *hl7v2.Structure // the one that is written
 	bundle     *frame
 	frames     []*frame // in file order; bundle isn't among them
 	plan       []*frame // in the order in which the way back finds them

@@ -381,7 +381,7 @@ func (r *reverse) result(c Context) (*Result, error) {
 // regrouped reports a segment that a reader would put into another group than it was written for.
 func (r *reverse) regrouped(msg *hl7v2.Message) {
 	d := layout(msg)
-	assemble(d, r.p.root)
+	assemble(d, msg, r.p)
 	i, same := 0, map[*outGroup]*group{r.out: d.root}
 	r.out.visit(func(g *outGroup, s *outSegment) {
 		read := &d.segments[i]

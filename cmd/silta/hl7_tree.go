@@ -29,8 +29,8 @@ func newHL7Tree(t *terminal) *cobra.Command {
 					t.faults(file, contracts.Faults{contracts.Faultf(contracts.Invalid, hl7v2.CodeStructure, "MSH-9", "Version %s has no structure for this message type.", d.Version())})
 					return nil
 				}
-				root, faults := m.Group(s)
-				t.faults(file, faults)
+				root := m.Group(s)
+				t.faults(file, root.Faults())
 				if t.json() {
 					return t.print(treeOf(root, s.Name))
 				}

@@ -224,6 +224,30 @@ func (n *Node) Walk(visit func(*Node) bool) bool {
 	return true
 }
 
+// With gives a copy of the structure in which a segment of one's own may stand any number of times behind the first place
+// of another; false if the structure doesn't have that one.
+func (s *Structure) With(id, after string) (*Structure, bool) {
+	root := s.Root.clone(nil)
+	for _, n := range (&Structure{Root: root}).Find(after) {
+		if n.Parent.Kind == ChoiceNode {
+			n = n.Parent
+		}
+		own := &Node{Kind: SegmentNode, Name: id, Parent: n.Parent}
+		n.Parent.Children = slices.Insert(n.Parent.Children, slices.Index(n.Parent.Children, n)+1, own)
+		return &Structure{Name: s.Name, Root: root}, true
+	}
+	return nil, false
+}
+
+func (n *Node) clone(parent *Node) *Node {
+	c := *n
+	c.Parent, c.Children = parent, make([]*Node, len(n.Children))
+	for i, child := range n.Children {
+		c.Children[i] = child.clone(&c)
+	}
+	return &c
+}
+
 // Find gives the places where a segment may stand, in order.
 func (s *Structure) Find(segment string) (nodes []*Node) {
 	s.Root.Walk(func(n *Node) bool {

@@ -30,36 +30,35 @@ type Member struct {
 //
 // It is tolerant: a segment joins the innermost open group that has room for it, wherever in the group it stands, else
 // begins a group, else belongs to no place and stays where it came, as Z-segments do. Real messages are so: RF1 behind
-// PV1, PRD before RF1, an ORC inside a referral.
-//
-// And it is exact in what it reports, as faults of kind invalid, HL7-100, error code 100: the fewest segments that
-// would have to move for the order to be right, each segment that stands more often than it may or has no place, and
-// what is missing. The Group is complete all the same. Segments that s doesn't name and that aren't Z-segments are
-// faults here too.
+// PV1, PRD before RF1, an ORC inside a referral. No segment is left out; Faults tells what isn't as it should be.
 //
 // Source: HL7 version 2.5.1, chapter 2, sections 2.5.2 and 2.12 (message structures and groups).
-func (m *Message) Group(s *Structure) (*Group, contracts.Faults) {
-	return m.group(s, func(id string) bool { return id[0] == 'Z' })
+func (m *Message) Group(s *Structure) *Group {
+	root := newGroup(s.Root, nil)
+	open := root // the innermost group that the last segment went to
+	for _, seg := range m.Segments() {
+		open = open.add(seg)
+	}
+	return root
 }
 
-// group is Group; segments for which foreign is true are no fault where the structure has no place for them.
-func (m *Message) group(s *Structure, foreign func(id string) bool) (*Group, contracts.Faults) {
-	g := grouper{places: m.places(), foreign: foreign}
-	g.open = newGroup(s.Root, nil)
-	root := g.open
-	for _, seg := range m.Segments() {
-		g.add(seg)
+// Faults reports what is wrong with the groups of a message, as faults of kind invalid, HL7-100, error code 100, in the
+// order of the segments: the fewest segments that would have to move for the order to be right, each segment that stands
+// more often than it may, each that has no place and isn't a Z-segment, and what is missing. g is the whole message.
+func (g *Group) Faults() contracts.Faults {
+	return g.report(func(id string) bool { return id[0] == 'Z' })
+}
+
+// report is Faults; segments for which foreign is true are no fault where the structure has no place for them.
+func (g *Group) report(foreign func(id string) bool) contracts.Faults {
+	r := groupReport{foreign: foreign, places: g.first().m.places()}
+	r.check(g)
+	slices.SortStableFunc(r.found, func(a, b placed) int { return a.segment - b.segment })
+	var faults contracts.Faults
+	for _, f := range r.found {
+		faults = append(faults, f.fault)
 	}
-	g.check(root)
-	slices.SortStableFunc(g.faults, func(a, b placed) int { return a.segment - b.segment })
-	faults := make(contracts.Faults, len(g.faults))
-	for i, f := range g.faults {
-		faults[i] = f.fault
-	}
-	if len(faults) == 0 {
-		faults = nil
-	}
-	return root, faults
+	return faults
 }
 
 // places gives each segment's place: PID, OBX(2).
@@ -121,26 +120,6 @@ func newGroup(n *Node, parent *Group) *Group {
 	return &Group{Node: n, Parent: parent, counts: make([]int, len(n.Children))}
 }
 
-// grouper puts segments into groups.
-type grouper struct {
-	open    *Group // the innermost group that the last segment went to
-	places  []Path
-	foreign func(id string) bool
-	faults  []placed
-}
-
-// placed is a fault and the segment by which it is told.
-type placed struct {
-	segment int
-	fault   *contracts.Fault
-}
-
-func (g *grouper) fault(segment int, at Path, format string, args ...any) {
-	f := contracts.Faultf(contracts.Invalid, CodeStructure, at.String(), format, args...)
-	f.ErrorCode = "100"
-	g.faults = append(g.faults, placed{segment, f})
-}
-
 // reach is how far a search for a segment's place goes.
 type reach uint8
 
@@ -150,36 +129,25 @@ const (
 	anyhow              // also a group that this segment can't rightly begin
 )
 
-// add puts the next segment into its group.
-func (g *grouper) add(s Segment) {
-	to, child := g.find(s.ID())
+// add puts the next segment into its group, where g is the innermost open one, and gives the group that is open now.
+func (g *Group) add(s Segment) *Group {
+	to, child := g.find(s)
 	if to == nil {
-		if to, child = g.crowded(s.ID()); to != nil {
-			g.fault(s.Index(), g.places[s.Index()], "The structure has this segment %s here, and it stands once more.", times(to.Node.Children[child].Max))
-		}
+		to, child = g.crowded(s)
 	}
 	if to == nil {
-		if !g.foreign(s.ID()) {
-			g.fault(s.Index(), g.places[s.Index()], "The structure has no place for this segment.")
-		}
-		g.open.Members = append(g.open.Members, Member{Segment: s, child: -1})
-		return
+		g.Members = append(g.Members, Member{Segment: s, child: -1})
+		return g
 	}
-	g.open = to
 	to.put(s, child)
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return strconv.Itoa(n) + " times"
+	return to
 }
 
 // find gives the place of a segment: in the innermost open group, or in another occurrence of one that it begins.
-func (g *grouper) find(id string) (*Group, int) {
+func (g *Group) find(s Segment) (*Group, int) {
+	id := s.ID()
 	for far := ahead; far <= anyhow; far++ {
-		for at := g.open; at != nil; at = at.Parent {
+		for at := g; at != nil; at = at.Parent {
 			if to, child := at.seek(id, far); to != nil {
 				return to, child
 			}
@@ -277,8 +245,9 @@ func (g *Group) latest(child int) *Group {
 }
 
 // crowded finds the place of a segment for which there is no room: in the innermost group that has it.
-func (g *grouper) crowded(id string) (*Group, int) {
-	for at := g.open; at != nil; at = at.Parent {
+func (g *Group) crowded(s Segment) (*Group, int) {
+	id := s.ID()
+	for at := g; at != nil; at = at.Parent {
 		if to, child := at.full(id); to != nil {
 			return to, child
 		}
@@ -332,22 +301,53 @@ func canStart(n *Node, id string) bool {
 	return false
 }
 
-// check reports what is out of order and what is missing in a group and below it.
-func (g *grouper) check(group *Group) {
-	for _, m := range group.misplaced() {
+// groupReport gathers what is wrong with groups.
+type groupReport struct {
+	foreign func(id string) bool
+	places  []Path
+	found   []placed
+}
+
+// placed is a fault and the segment by which it is told.
+type placed struct {
+	segment int
+	fault   *contracts.Fault
+}
+
+func (r *groupReport) fault(segment int, at Path, format string, args ...any) {
+	f := contracts.Faultf(contracts.Invalid, CodeStructure, at.String(), format, args...)
+	f.ErrorCode = "100"
+	r.found = append(r.found, placed{segment, f})
+}
+
+// check reports what is out of order, too often there, without a place or missing, in a group and below it.
+func (r *groupReport) check(g *Group) {
+	for _, m := range g.misplaced() {
 		s := m.Segment
 		if m.Group != nil {
 			s = m.Group.first()
 		}
-		g.fault(s.Index(), g.places[s.Index()], "This stands out of order: the structure has %s %s.", m.Node.Path(), group.neighbour(m))
+		r.fault(s.Index(), r.places[s.Index()], "This stands out of order: the structure has %s %s.", m.Node.Path(), g.neighbour(m))
 	}
-	for i, n := range group.Node.Children {
-		if group.counts[i] < n.Min {
-			g.missing(group, n)
+	counts := make([]int, len(g.counts))
+	for _, m := range g.Members {
+		switch {
+		case m.child < 0 && !r.foreign(m.Segment.ID()):
+			r.fault(m.Segment.Index(), r.places[m.Segment.Index()], "The structure has no place for this segment.")
+		case m.child >= 0:
+			counts[m.child]++
+			if most := g.Node.Children[m.child].Max; most > 0 && counts[m.child] > most {
+				r.fault(m.Segment.Index(), r.places[m.Segment.Index()], "The structure has this segment %s here, and it stands once more.", times(most))
+			}
 		}
 	}
-	for sub := range group.Groups("") {
-		g.check(sub)
+	for i, n := range g.Node.Children {
+		if g.counts[i] < n.Min {
+			r.missing(g, n)
+		}
+	}
+	for sub := range g.Groups("") {
+		r.check(sub)
 	}
 }
 
@@ -417,7 +417,7 @@ func (g *Group) inOrder() bool {
 
 // missing reports a required child that isn't there, at its own name; in a group other than the message at the
 // segment that begins the group.
-func (g *grouper) missing(group *Group, n *Node) {
+func (r *groupReport) missing(group *Group, n *Node) {
 	what := "segment"
 	if n.Kind == GroupNode {
 		what = "group"
@@ -427,9 +427,16 @@ func (g *grouper) missing(group *Group, n *Node) {
 		for len(first.Children) > 0 {
 			first = first.Children[max(0, slices.IndexFunc(first.Children, (*Node).IsRequired))]
 		}
-		g.fault(len(g.places), Path{Segment: first.Name}, "The required %s %s is missing.", what, n.Path())
+		r.fault(len(r.places), Path{Segment: first.Name}, "The required %s %s is missing.", what, n.Path())
 		return
 	}
 	s := group.first().Index()
-	g.fault(s, g.places[s], "The group %s that begins here lacks the required %s %s.", group.Node.Path(), what, n.Path())
+	r.fault(s, r.places[s], "The group %s that begins here lacks the required %s %s.", group.Node.Path(), what, n.Path())
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.Itoa(n) + " times"
 }

@@ -68,12 +68,12 @@ func TestGroup(t *testing.T) {
 		for _, id := range strings.Fields(row.segments) {
 			lines = append(lines, id+"|1")
 		}
-		root, faults := parse(t, strings.Join(lines, "\r")+"\r").Group(d.Structure(row.structure))
+		root := parse(t, strings.Join(lines, "\r")+"\r").Group(d.Structure(row.structure))
 		if diff := cmp.Diff(row.want, grouping(root)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", row.name, diff)
 		}
 		var said []string
-		for _, f := range faults {
+		for _, f := range root.Faults() {
 			said = append(said, f.At+": "+f.Public)
 		}
 		if diff := cmp.Diff(row.faults, strings.Join(said, "; ")); diff != "" {
@@ -87,7 +87,7 @@ func TestGroupGivesItsParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, _ := parse(t, strings.Join(goodReferral, "\r")).Group(d.Structure("REF_I12"))
+	root := parse(t, strings.Join(goodReferral, "\r")).Group(d.Structure("REF_I12"))
 	roles := []string{}
 	for g := range root.Groups("PROVIDER_CONTACT") {
 		prd, ok := g.Segment("PRD")
@@ -111,7 +111,7 @@ func TestGroupLosesNoSegment(t *testing.T) {
 		if s == nil {
 			return
 		}
-		root, _ := m.Group(s)
+		root := m.Group(s)
 		seen := map[int]bool{}
 		var walk func(*hl7v2.Group)
 		walk = func(g *hl7v2.Group) {
@@ -188,7 +188,7 @@ func BenchmarkGroup(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, faults := m.Group(s); len(faults) > 0 {
+		if faults := m.Group(s).Faults(); len(faults) > 0 {
 			b.Fatal(faults)
 		}
 	}

@@ -98,8 +98,7 @@ func (v *validator) structure() {
 		return
 	}
 	// A segment that the version doesn't have at all is told as such, with its fields.
-	_, faults := v.m.group(s, func(id string) bool { return v.d.Segment(id) == nil })
-	for _, f := range faults {
+	for _, f := range v.m.Group(s).report(func(id string) bool { return v.d.Segment(id) == nil }) {
 		switch v.errors++; {
 		case !v.full():
 			v.faults = append(v.faults, f)
