@@ -13,6 +13,7 @@ import (
 // Agreement is what a partner's contract says of its messages beyond the standard, compiled: the fields of its own
 // segments, and rules for places. The zero Agreement and a nil one demand nothing.
 type Agreement struct {
+	dict     *Dict // of the version that the contract names: the data types of its segments
 	segments map[string][]contracts.SegmentField
 	rules    []rule
 }
@@ -26,7 +27,11 @@ type rule struct {
 // NewAgreement compiles a contract's segments and rules. The faults are of kind invalid, HL7-114, each with the name of
 // its key in the contract as its place: rules[2].at.
 func NewAgreement(p *contracts.Partner) (*Agreement, error) {
-	a := &Agreement{segments: p.Segments}
+	d, err := Dictionary(NearestVersion(p.Dialect.Version))
+	if err != nil {
+		return nil, err
+	}
+	a := &Agreement{dict: d, segments: p.Segments}
 	var faults contracts.Faults
 	fault := func(at, text string) {
 		faults = append(faults, contracts.Faultf(contracts.Invalid, CodeRule, at, "%s", text))
@@ -40,10 +45,6 @@ func NewAgreement(p *contracts.Partner) (*Agreement, error) {
 			fault(fmt.Sprintf("rules[%d].at", i), "A whole segment has no length and no codes.")
 		}
 		a.rules = append(a.rules, rule{r, at})
-	}
-	d, err := Dictionary(NearestVersion(p.Dialect.Version))
-	if err != nil {
-		return nil, err
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.Segments)) {
 		if !IsSegmentID(id) {
@@ -116,14 +117,10 @@ func rulePath(text string) (Path, bool) {
 // says something. So `PID-3 required` asks nothing of a message without PID, which `PID required` does. What is
 // required must be filled: HL7's null isn't. What is forbidden must be empty, and the null isn't that either.
 func (a *Agreement) Check(m *Message) contracts.Faults {
-	if a == nil {
+	if a == nil || a.dict == nil {
 		return nil
 	}
-	d, err := Dictionary(NearestVersion(m.Version()))
-	if err != nil {
-		return contracts.FaultsOf(err)
-	}
-	c := checker{validator{m: m, d: d, current: -1}}
+	c := checker{validator{m: m, d: a.dict, current: -1}}
 	for _, r := range a.rules {
 		if _, there := m.Find(Path{Segment: r.at.Segment}); r.applies(m) && r.at.Field == 0 && r.Usage == contracts.UsageRequired && !there {
 			c.fault(CodeAgreement, "101", Path{Segment: r.at.Segment}, "The contract requires this segment.")
@@ -155,9 +152,9 @@ func (r *rule) applies(m *Message) bool {
 	case r.For == "" || r.For == "*":
 		return true
 	case star:
-		return strings.HasPrefix(m.Code()+"^"+m.Event(), stem)
+		return strings.HasPrefix(m.MessageType(), stem)
 	}
-	return r.For == m.Code()+"^"+m.Event()
+	return r.For == m.MessageType()
 }
 
 // checker gathers what breaks an agreement.
@@ -171,14 +168,14 @@ func (c *checker) rule(r rule, s Segment) {
 		}
 		return
 	}
-	if r.at.Index > 0 && r.at.Index != c.m.numberOf(c.current) || r.at.SegmentBy.Set && !s.Matches(r.at.SegmentBy) {
+	if r.at.Index > 0 && r.at.Index != c.number() || r.at.SegmentBy.Set && !s.Field(r.at.SegmentBy.Field).where(&r.at.SegmentBy).there {
 		return
 	}
 	at.Field = r.at.Field
 	field := s.Field(at.Field)
 	said := 0
 	for n, rep := range field.All() {
-		if r.at.Rep > 0 && n != r.at.Rep || r.at.RepBy.Set && !rep.at(r.at.RepBy.Component, r.at.RepBy.Sub).Equals(r.at.RepBy.Value) {
+		if r.at.Rep > 0 && n != r.at.Rep || r.at.RepBy.Set && !rep.matches(&r.at.RepBy) {
 			continue
 		}
 		if !rep.saysSomething() {

@@ -210,3 +210,27 @@ func TestSetEscapesWhatTheCharsetLacks(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// What is large is gone through once: these would take hours if each segment were counted from the first.
+func TestManySegmentsAreCheckedInOnePass(t *testing.T) {
+	const head = "MSH|^~\\&|A|B|C|D|2026||REF^I12^REF_I12|1|P|2.5.1\rPRD|RP\r"
+	a, err := hl7v2.NewAgreement(&contracts.Partner{Rules: []contracts.FieldRule{{At: "OBX(3)-5", Usage: contracts.UsageForbidden}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := parse(t, head+strings.Repeat("OBX|1||||x\r", 100_000))
+	if got := outcomes(a.Check(many)); got != "111 OBX(3)-5(1)" {
+		t.Errorf("got %s", got)
+	}
+	d, err := hl7v2.Dictionary("2.5.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range []string{"DG1|1\rCTD|1\r", "CTD|1\rRF1|1\r", "IN1|1\rPRD|1\r", "PV2|x\rDRG|x\r"} {
+		back := parse(t, head+strings.Repeat(pair, 50_000))
+		if n := len(back.Group(d.Structure("REF_I12")).Faults()); n == 0 || n > 201 {
+			t.Errorf("%q: %d faults", pair, n)
+		}
+		hl7v2.Validate(back, d)
+	}
+}

@@ -11,8 +11,9 @@ import (
 // Builder makes a new message. Segments are kept in the order in which they are added or inserted; the fields of each
 // may be set in any order. MSH-1, MSH-2 and MSH-18 are the Builder's own.
 type Builder struct {
-	enc  encoder
-	segs []*NewSegment
+	enc     encoder
+	segs    []*NewSegment
+	escaped []Path
 }
 
 // NewBuilder makes an empty Builder for these delimiters and this character set. The escape for characters that the
@@ -22,7 +23,8 @@ func NewBuilder(d Delimiters, c *Charset) *Builder {
 }
 
 // EscapeUnknown makes characters that the character set lacks \X..\ escapes (of their UTF-8 bytes) instead of faults.
-// The receiver must expect that.
+// The receiver must expect that: one that keeps to the standard reads such bytes in the message's own set, as other
+// letters. Escaped tells where it was done.
 func (b *Builder) EscapeUnknown() { b.enc.hex = true }
 
 // Append adds a segment at the end.
@@ -49,6 +51,7 @@ func (b *Builder) Segment(i int) *NewSegment { return b.segs[i] }
 // characters that the character set lacks are reported at once, as faults of kind invalid.
 func (b *Builder) Bytes() ([]byte, error) {
 	var faults contracts.Faults
+	b.escaped = nil
 	out := make([]byte, 0, 1024)
 	counts := map[string]int{}
 	for _, s := range b.segs {
@@ -59,7 +62,12 @@ func (b *Builder) Bytes() ([]byte, error) {
 		var lacking []place
 		out, lacking = s.append(out)
 		for _, l := range lacking {
-			faults = append(faults, notInCharset(l.in(s.id, counts[s.id]), b.enc.charset))
+			at := l.in(s.id, counts[s.id])
+			if b.enc.hex {
+				b.escaped = append(b.escaped, at)
+				continue
+			}
+			faults = append(faults, notInCharset(at, b.enc.charset))
 		}
 		out = append(out, '\r')
 	}
@@ -68,6 +76,9 @@ func (b *Builder) Bytes() ([]byte, error) {
 	}
 	return out, nil
 }
+
+// Escaped gives the places at which Bytes wrote characters that the character set lacks as escapes.
+func (b *Builder) Escaped() []Path { return b.escaped }
 
 func notInCharset(at Path, c *Charset) *contracts.Fault {
 	return contracts.Faultf(contracts.Invalid, CodeNotInCharset, at.Place(),
@@ -252,7 +263,8 @@ func (s *NewSegment) append(dst []byte) (_ []byte, lacking []place) {
 			}
 		}
 		var ok bool
-		if dst, ok = l.append(dst, s.enc); !ok {
+		s.enc.escaped = false
+		if dst, ok = l.append(dst, s.enc); !ok || s.enc.escaped {
 			lacking = append(lacking, l.at)
 		}
 	}

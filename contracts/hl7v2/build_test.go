@@ -102,3 +102,25 @@ func TestBuilderLeavesOutTrailingEmpties(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
+
+// What the character set lacks is a fault, or an escape whose place is told.
+func TestWhatTheCharsetLacks(t *testing.T) {
+	make := func(escape bool) *hl7v2.Builder {
+		b := hl7v2.NewBuilder(hl7v2.Standard, hl7v2.Latin1)
+		if escape {
+			b.EscapeUnknown()
+		}
+		b.Append("MSH").SetText(9, 1, 1, 1, "ADT")
+		b.Append("NTE").SetText(3, 1, 1, 1, "Å")
+		b.Append("NTE").SetText(3, 2, 1, 1, "5 €")
+		return b
+	}
+	if _, err := make(false).Bytes(); outcomes(contracts.FaultsOf(err)) != "024 NTE(2)-3(2).1.1" {
+		t.Errorf("got %v", err)
+	}
+	b := make(true)
+	out, err := b.Bytes()
+	if err != nil || !strings.Contains(string(out), `NTE|||~5 \XE282AC\`) || len(b.Escaped()) != 1 || b.Escaped()[0].String() != "NTE(2)-3(2).1.1" {
+		t.Errorf("got %q, %v, at %v", out, err, b.Escaped())
+	}
+}

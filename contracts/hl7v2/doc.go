@@ -18,8 +18,9 @@
 // Faults are of package contracts, carry places and never values, and have the codes listed in Codes. Offsets count
 // bytes from 0 at the M of MSH.
 //
-// What a sender writes doesn't decide how much memory is taken: reading, splitting, validating and encoding allocate less
-// than eight times their input, and list two hundred faults at most. testdata/vectors shows each rule by example.
+// What a sender writes doesn't decide how much memory is taken: reading, splitting and encoding allocate less than
+// eight times their input; groups, and validating by them, some hundred bytes a segment beside that. Two hundred faults
+// are listed at most. testdata/vectors shows each rule by example.
 //
 // Source: HL7 version 2.3 to 2.8, chapter 2 (control), and chapter 2A (data types).
 package hl7v2

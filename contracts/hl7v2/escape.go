@@ -148,6 +148,7 @@ type encoder struct {
 	delims  Delimiters
 	charset *Charset
 	hex     bool // write a character that charset lacks as \X..\ in UTF-8 instead of failing
+	escaped bool // it did so
 }
 
 // appendText appends text so that reading it gives text again: delimiters, CR and LF become escapes, and so does an
@@ -170,6 +171,7 @@ func (e *encoder) appendText(dst []byte, text string) (_ []byte, ok bool) {
 					return dst, false
 				}
 				dst = e.appendHexEscape(dst, text[i:i+n])
+				e.escaped = true
 			}
 			i += n
 			continue

@@ -71,7 +71,7 @@ func checkFaults(t *testing.T, err error) {
 		return
 	}
 	faults := contracts.FaultsOf(err)
-	if len(faults) > 105 {
+	if len(faults) > 210 {
 		t.Errorf("%d faults", len(faults))
 	}
 	for _, f := range faults {

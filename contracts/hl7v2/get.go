@@ -58,12 +58,12 @@ func (m *Message) find(p *Path) (Segment, bool) {
 	return Segment{}, false
 }
 
-// Matches says whether any repetition of the selector's field has the selector's value.
-func (s Segment) Matches(by Selector) bool { return s.Field(by.Field).where(&by).there }
+// matches says whether a repetition of the selector's field is the one that the selector chooses.
+func (v Value) matches(by *Selector) bool {
+	return v.at(max(by.Component, 1), by.Sub).Equals(by.Value)
+}
 
-// Where gives the first repetition of a field that the selector matches; absent if there is none.
-func (v Value) Where(by Selector) Value { return v.where(&by) }
-
+// where gives the first repetition of a field that the selector matches; absent if there is none.
 func (v Value) where(by *Selector) Value {
 	if !v.there || v.level != FieldLevel || v.fixed {
 		return Value{}
@@ -75,7 +75,7 @@ func (v Value) where(by *Selector) Value {
 		if i >= 0 {
 			v.raw = rest[:i:i]
 		}
-		if v.at(max(by.Component, 1), by.Sub).Equals(by.Value) {
+		if v.matches(by) {
 			return v
 		}
 		if i < 0 {

@@ -14,8 +14,14 @@ type Group struct {
 	Parent  *Group   // nil for the message
 	Members []Member // in the order of the message
 
-	counts []int // how often each child of Node stands here
-	last   int   // the index of the furthest child that stands here
+	stands []standing // of each child of Node
+	last   int        // the index of the furthest child that stands here
+}
+
+// standing is how often a child stands in a group, and its last occurrence where it is a group.
+type standing struct {
+	count  int
+	latest *Group
 }
 
 // Member is a segment or a group in a Group.
@@ -51,7 +57,8 @@ func (g *Group) Faults() contracts.Faults {
 
 // report is Faults; segments for which foreign is true are no fault where the structure has no place for them.
 func (g *Group) report(foreign func(id string) bool) contracts.Faults {
-	r := groupReport{foreign: foreign, places: g.first().m.places()}
+	m := g.first().m
+	r := groupReport{m: m, numbers: m.numbers(), foreign: foreign}
 	r.check(g)
 	slices.SortStableFunc(r.found, func(a, b placed) int { return a.segment - b.segment })
 	var faults contracts.Faults
@@ -61,16 +68,17 @@ func (g *Group) report(foreign func(id string) bool) contracts.Faults {
 	return faults
 }
 
-// places gives each segment's place: PID, OBX(2).
-func (m *Message) places() []Path {
-	counts := map[string]int{}
-	places := make([]Path, len(m.segs))
-	for i, s := range m.Segments() {
-		id := s.ID()
+// numbers counts each segment among those of its name, from 1.
+func (m *Message) numbers() []int32 {
+	counts := map[[3]byte]int32{}
+	numbers := make([]int32, len(m.segs))
+	for i := range m.segs {
+		var id [3]byte
+		copy(id[:], Segment{m, i}.rawID())
 		counts[id]++
-		places[i] = segmentPath(id, counts[id])
+		numbers[i] = counts[id]
 	}
-	return places
+	return numbers
 }
 
 // Name is the group's name in the structure: PROVIDER_CONTACT; empty for the message.
@@ -117,7 +125,7 @@ func (g *Group) first() Segment {
 }
 
 func newGroup(n *Node, parent *Group) *Group {
-	return &Group{Node: n, Parent: parent, counts: make([]int, len(n.Children))}
+	return &Group{Node: n, Parent: parent, stands: make([]standing, len(n.Children))}
 }
 
 // reach is how far a search for a segment's place goes.
@@ -170,7 +178,8 @@ func (g *Group) put(s Segment, child int) {
 
 func (g *Group) note(m Member) {
 	g.Members = append(g.Members, m)
-	g.counts[m.child]++
+	g.stands[m.child].count++
+	g.stands[m.child].latest = m.Group
 	g.last = max(g.last, m.child)
 }
 
@@ -187,7 +196,7 @@ func (g *Group) index() int { return slices.Index(g.Parent.Node.Children, g.Node
 // room says whether the child may stand once more.
 func (g *Group) room(child int) bool {
 	most := g.Node.Children[child].Max
-	return most == 0 || g.counts[child] < most
+	return most == 0 || g.stands[child].count < most
 }
 
 // seek finds where a segment goes in g or the groups below it, which it begins where needed; nil if nowhere.
@@ -220,7 +229,7 @@ func (g *Group) enter(child int, id string, far reach) (*Group, int) {
 	case far == ahead:
 		return nil, 0
 	}
-	if latest := g.latest(child); latest != nil {
+	if latest := g.stands[child].latest; latest != nil {
 		if to, at := latest.seek(id, far); to != nil {
 			return to, at
 		}
@@ -229,19 +238,6 @@ func (g *Group) enter(child int, id string, far reach) (*Group, int) {
 		return g.begin(child).seek(id, anyhow)
 	}
 	return nil, 0
-}
-
-// latest is the last occurrence of a child group.
-func (g *Group) latest(child int) *Group {
-	if g.counts[child] == 0 {
-		return nil
-	}
-	for _, m := range slices.Backward(g.Members) {
-		if m.child == child {
-			return m.Group
-		}
-	}
-	return nil
 }
 
 // crowded finds the place of a segment for which there is no room: in the innermost group that has it.
@@ -261,7 +257,7 @@ func (g *Group) full(id string) (*Group, int) {
 		case isSegment(n, id):
 			return g, child
 		case n.Kind == GroupNode && has(n, id):
-			if latest := g.latest(child); latest != nil {
+			if latest := g.stands[child].latest; latest != nil {
 				return latest.full(id)
 			}
 		}
@@ -301,10 +297,11 @@ func canStart(n *Node, id string) bool {
 	return false
 }
 
-// groupReport gathers what is wrong with groups.
+// groupReport gathers what is wrong with groups, as far as it is listed.
 type groupReport struct {
+	m       *Message
+	numbers []int32
 	foreign func(id string) bool
-	places  []Path
 	found   []placed
 }
 
@@ -314,8 +311,23 @@ type placed struct {
 	fault   *contracts.Fault
 }
 
-func (r *groupReport) fault(segment int, at Path, format string, args ...any) {
-	f := contracts.Faultf(contracts.Invalid, CodeStructure, at.String(), format, args...)
+// full says whether enough was found.
+func (r *groupReport) full() bool { return len(r.found) > maxFaults }
+
+// at reports a fault at a segment.
+func (r *groupReport) at(s Segment, format string, args ...any) {
+	r.fault(s.Index(), segmentPath(s.ID(), int(r.numbers[s.Index()])).String(), format, args...)
+}
+
+func (r *groupReport) fault(segment int, at, format string, args ...any) {
+	switch {
+	case r.full():
+		return
+	case len(r.found) == maxFaults:
+		r.found = append(r.found, placed{len(r.numbers) + 1, moreFaults(contracts.Invalid, at)})
+		return
+	}
+	f := contracts.Faultf(contracts.Invalid, CodeStructure, at, format, args...)
 	f.ErrorCode = "100"
 	r.found = append(r.found, placed{segment, f})
 }
@@ -327,34 +339,43 @@ func (r *groupReport) check(g *Group) {
 		if m.Group != nil {
 			s = m.Group.first()
 		}
-		r.fault(s.Index(), r.places[s.Index()], "This stands out of order: the structure has %s %s.", m.Node.Path(), g.neighbour(m))
+		if r.full() {
+			return
+		}
+		r.at(s, "This stands out of order: the structure has %s %s.", m.Node.Path(), g.neighbour(m))
 	}
-	counts := make([]int, len(g.counts))
-	for _, m := range g.Members {
+	counts := make([]int, len(g.stands))
+	for i := range g.Members {
+		m := &g.Members[i]
 		switch {
 		case m.child < 0 && !r.foreign(m.Segment.ID()):
-			r.fault(m.Segment.Index(), r.places[m.Segment.Index()], "The structure has no place for this segment.")
+			r.at(m.Segment, "The structure has no place for this segment.")
 		case m.child >= 0:
 			counts[m.child]++
 			if most := g.Node.Children[m.child].Max; most > 0 && counts[m.child] > most {
-				r.fault(m.Segment.Index(), r.places[m.Segment.Index()], "The structure has this segment %s here, and it stands once more.", times(most))
+				r.at(m.Segment, "The structure has this segment %s here, and it stands once more.", times(most))
 			}
+		}
+		if r.full() {
+			return
 		}
 	}
 	for i, n := range g.Node.Children {
-		if g.counts[i] < n.Min {
+		if g.stands[i].count < n.Min {
 			r.missing(g, n)
 		}
 	}
 	for sub := range g.Groups("") {
-		r.check(sub)
+		if r.check(sub); r.full() {
+			return
+		}
 	}
 }
 
 // neighbour tells where a child belongs: behind the one before it that stands in the group, or at the beginning.
 func (g *Group) neighbour(m Member) string {
 	for child := m.child - 1; child >= 0; child-- {
-		if g.counts[child] > 0 {
+		if g.stands[child].count > 0 {
 			return "right behind " + g.Node.Children[child].Path()
 		}
 	}
@@ -427,11 +448,10 @@ func (r *groupReport) missing(group *Group, n *Node) {
 		for len(first.Children) > 0 {
 			first = first.Children[max(0, slices.IndexFunc(first.Children, (*Node).IsRequired))]
 		}
-		r.fault(len(r.places), Path{Segment: first.Name}, "The required %s %s is missing.", what, n.Path())
+		r.fault(len(r.numbers), first.Name, "The required %s %s is missing.", what, n.Path())
 		return
 	}
-	s := group.first().Index()
-	r.fault(s, r.places[s], "The group %s that begins here lacks the required %s %s.", group.Node.Path(), what, n.Path())
+	r.at(group.first(), "The group %s that begins here lacks the required %s %s.", group.Node.Path(), what, n.Path())
 }
 
 func times(n int) string {

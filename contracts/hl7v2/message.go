@@ -275,23 +275,12 @@ func (m *Message) nameAt(at int) string {
 	if !IsSegmentID(s.rawID()) {
 		return ""
 	}
-	place := segmentPath(s.ID(), m.numberOf(i))
+	place := segmentPath(s.ID(), int(m.numbers()[i]))
 	place.Field = bytes.Count(m.b[s.Offset():at], []byte{m.delims.Field})
 	if s.isHeader() {
 		place.Field++
 	}
 	return " in " + place.String()
-}
-
-// numberOf counts segment i among those of its name, from 1.
-func (m *Message) numberOf(i int) (number int) {
-	id := Segment{m, i}.rawID()
-	for n := range i + 1 {
-		if bytes.Equal(Segment{m, n}.rawID(), id) {
-			number++
-		}
-	}
-	return number
 }
 
 // isLiteral says whether a field is one of text: see WithLiteral.
@@ -426,6 +415,14 @@ func (m *Message) Type() string {
 		text = strings.ReplaceAll(text, string(m.delims.Component), "^")
 	}
 	return text
+}
+
+// MessageType is MSH-9.1 and MSH-9.2 as contracts and people write them: REF^I12, and ACK where there is no event.
+func (m *Message) MessageType() string {
+	if event := m.Event(); event != "" {
+		return m.Code() + "^" + event
+	}
+	return m.Code()
 }
 
 // Code is MSH-9.1: REF.

@@ -68,6 +68,9 @@ func (h *Header) ReceivingFacility() string { return h.m.text(h.Raw(6)) }
 // Type is MSH-9 with ^ between its components: REF^I12^REF_I12.
 func (h *Header) Type() string { return h.m.Type() }
 
+// MessageType is MSH-9.1 and MSH-9.2 as contracts and people write them: REF^I12, and ACK where there is no event.
+func (h *Header) MessageType() string { return h.m.MessageType() }
+
 // Code is MSH-9.1: REF.
 func (h *Header) Code() string { return h.m.Code() }
 

@@ -12,8 +12,8 @@ import (
 //
 // Fields, repetitions and components that don't exist yet are added. A missing segment (HL7-021) and a selector that
 // matches nothing (HL7-022) are faults of kind notfound; MSH-1 and MSH-2 (HL7-023) and a character that the message's
-// set lacks (HL7-024) are invalid. After a fault the message is as before. Values got earlier stay views of the old
-// bytes.
+// set lacks (HL7-024) are invalid. After a fault the message is as before. Values and
+// Segments got earlier must not be used any more.
 func (m *Message) Set(p Path, value string) error {
 	switch value {
 	case null:
@@ -99,7 +99,7 @@ func (s Segment) locate(p Path) (start, end int, pad []byte, ok bool) {
 // repetition gives the index, from 0, of the repetition that by matches, or -1.
 func (s Segment) repetition(field int, by Selector) int {
 	for n, rep := range s.Field(field).All() {
-		if rep.At(max(by.Component, 1)).At(max(by.Sub, 1)).Equals(by.Value) {
+		if rep.matches(&by) {
 			return n - 1
 		}
 	}

@@ -44,7 +44,8 @@ type validator struct {
 
 	errors, warnings int // found so far; those behind maxFaults aren't listed
 	more             *contracts.Fault
-	current          int // the segment that is checked, from 0; -1 for none
+	current          int     // the segment that is checked, from 0; -1 for none
+	numbers          []int32 // see number
 }
 
 // full says whether faults were found that aren't listed. Then looking further changes nothing.
@@ -78,10 +79,18 @@ func (v *validator) warn(code, errorCode string, at Path, format, arg string) {
 	}
 }
 
+// number counts the current segment among those of its name.
+func (v *validator) number() int {
+	if v.numbers == nil {
+		v.numbers = v.m.numbers()
+	}
+	return int(v.numbers[v.current])
+}
+
 // place gives at with the current segment's number among its like.
 func (v *validator) place(at Path) string {
 	if v.current >= 0 {
-		at.Index = segmentPath(at.Segment, v.m.numberOf(v.current)).Index
+		at.Index = segmentPath(at.Segment, v.number()).Index
 	}
 	return at.String()
 }
@@ -89,12 +98,8 @@ func (v *validator) place(at Path) string {
 // structure puts the segments into the message's structure.
 func (v *validator) structure() {
 	s := v.d.Structure(v.d.StructureOfMessage(v.m))
-	switch {
-	case s == nil:
+	if s == nil {
 		v.fault(CodeStructure, "200", Path{Segment: "MSH", Field: 9}, "Version %s has no structure for this message type.", v.d.version)
-		return
-	case len(v.m.segs) > fewSegments && len(v.m.segs)*leastSegment > len(v.m.b):
-		v.fault(CodeStructure, "100", Path{Segment: "MSH"}, "There are %d segments with hardly anything in them; they weren't compared with the structure.", len(v.m.segs))
 		return
 	}
 	// A segment that the version doesn't have at all is told as such, with its fields.
@@ -107,10 +112,3 @@ func (v *validator) structure() {
 		}
 	}
 }
-
-// What is larger than fewSegments and has less than leastSegment bytes a segment is nothing that anybody meant; its
-// groups would take many times the memory of the message.
-const (
-	fewSegments  = 1000
-	leastSegment = 24
-)
