@@ -88,7 +88,7 @@ func (h *Hub) readV2(p *partner, m *contracts.Message) *contracts.Fault {
 	head, err := hl7v2.Scan(m.Body.Bytes(), p.reading...)
 	if head != nil {
 		m.Processing = head.ProcessingID()
-		m.Control, m.Version, m.Type = head.ControlID(), head.Version(), messageType(head.Code(), head.Event())
+		m.Control, m.Version, m.Type = head.ControlID(), head.Version(), head.MessageType()
 		m.Application, m.Facility = head.SendingApplication(), head.SendingFacility()
 	}
 	if err != nil {
@@ -119,14 +119,6 @@ func (h *Hub) readFHIR(p *partner, m *contracts.Message) *contracts.Fault {
 		m.Key, m.KeyedBy = h.secret.Key(p.ID, contracts.KeyedByPatient, head.Patients[0].Value), contracts.KeyedByPatient
 	}
 	return nil
-}
-
-// messageType writes MSH-9 as contracts and people do: REF^I12.
-func messageType(code, event string) string {
-	if event == "" {
-		return code
-	}
-	return code + "^" + event
 }
 
 // Refusals compares a message's header with what the sender's contract takes: nothing, or all that a door refuses it

@@ -418,7 +418,7 @@ func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *map
 			return nil, nil, err
 		}
 	}
-	d.Type = messageType(m.Code(), m.Event())
+	d.Type = m.MessageType()
 	return m.Bytes(), result.Findings, nil
 }
 

@@ -367,6 +367,9 @@ func (r *reverse) result(c Context) (*Result, error) {
 	if err != nil {
 		return nil, contracts.FaultsOf(err)
 	}
+	for _, at := range b.Escaped() {
+		r.lose(hl7v2.CodeNotInCharset, at.Place(), "A character here doesn't exist in %s; it was written as an escape of its bytes in UTF-8, which its reader must expect.", charset.Name())
+	}
 	msg, err := hl7v2.Parse(data, opts...)
 	if err != nil {
 		return nil, contracts.FaultsOf(err)

@@ -92,9 +92,9 @@ func pdfReferral() ([][]byte, error) {
 	return [][]byte{m.Next().Bytes}, nil
 }
 
-// tenFields are read of every message. NTE-3, of the last segment, has an escape in it.
-var tenFields = [...]hl7v2.Path{
-	hl7v2.MustPath("MSH-9.3"), hl7v2.MustPath("MSH-10"), hl7v2.MustPath("RF1-6.1"), hl7v2.MustPath("PRD[1.1=RT]-2.1"), hl7v2.MustPath("PID-3[5=NNFIN].1"),
+// nineFields are read of every message, and as the tenth field 3 of its last segment: NTE-3, which has an escape in it.
+var nineFields = [...]hl7v2.Path{
+	hl7v2.MustPath("MSH-10"), hl7v2.MustPath("RF1-6.1"), hl7v2.MustPath("PRD[1.1=RT]-2.1"), hl7v2.MustPath("PID-3[5=NNFIN].1"),
 	hl7v2.MustPath("PID-5.1"), hl7v2.MustPath("PID-7"), hl7v2.MustPath("PID-11.3"), hl7v2.MustPath("DG1-3.1"), hl7v2.MustPath("PV1-2"),
 }
 
@@ -104,8 +104,8 @@ func readTen(b, buf []byte) []byte {
 	if err != nil {
 		return buf
 	}
-	for i := range tenFields[1:] {
-		buf = m.Get(tenFields[i+1]).AppendText(buf)
+	for i := range nineFields {
+		buf = m.Get(nineFields[i]).AppendText(buf)
 	}
 	return m.Segment(m.NumSegments() - 1).Field(3).AppendText(buf)
 }

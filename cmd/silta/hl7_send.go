@@ -95,6 +95,15 @@ func newHL7Send(t *terminal) *cobra.Command {
 	return c
 }
 
+// onTheWire gives a message as it is sent: each segment ends in CR, whatever ended it in its file.
+func onTheWire(m *hl7v2.Message) []byte {
+	var out []byte
+	for _, s := range m.Segments() {
+		out = append(append(out, s.Raw()...), '\r')
+	}
+	return out
+}
+
 // toSend gives the parcels, each with the control id that its answer will name.
 func (t *terminal) toSend(files []string, count int) ([]contracts.Parcel, error) {
 	var originals []*hl7v2.Message
@@ -111,9 +120,9 @@ func (t *terminal) toSend(files []string, count int) ([]contracts.Parcel, error)
 	path := hl7v2.MustPath("MSH-10")
 	for i := range parcels {
 		m := originals[i%len(originals)]
-		body := m.Bytes()
+		body := onTheWire(m)
 		if round := i/len(originals) + 1; round > 1 {
-			again, err := hl7v2.Parse(slices.Clone(body))
+			again, err := hl7v2.Parse(body, hl7v2.WithCharset(m.Charset()))
 			if err == nil {
 				err = again.SetText(path, fmt.Sprintf("%s-%d", m.ControlID(), round))
 			}

@@ -33,7 +33,7 @@ func newHL7Validate(t *terminal) *cobra.Command {
 				t.faults(file, m.Warnings())
 				if agreed.Partner != nil {
 					t.faults(file, hub.Refusals(agreed.Partner, contracts.Message{
-						Format: contracts.FormatV2, Type: m.Code() + "^" + m.Event(), Version: m.Version(),
+						Format: contracts.FormatV2, Type: m.MessageType(), Version: m.Version(),
 						Processing: m.ProcessingID(), Application: m.Header().SendingApplication(),
 					}))
 				}
