@@ -321,7 +321,11 @@ func (m *Message) findLiterals() {
 			}
 		}
 		if found > 0 {
-			m.warn(CodeLiteral, first.String(), fmt.Sprintf("Delimiters stand unescaped in this text, and in %d more such fields; they were read as text, as its sender's contract says.", found-1))
+			where := "here"
+			if found > 1 {
+				where = fmt.Sprintf("here and in %d more such fields", found-1)
+			}
+			m.warn(CodeLiteral, first.String(), "Delimiters stand unescaped in a text, "+where+"; they were read as text, as its sender's contract says.")
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (v *validator) place(at Path) string {
 
 // structure puts the segments into the message's structure.
 func (v *validator) structure() {
-	s := v.d.Structure(v.d.StructureOfMessage(v.m))
+	s := v.d.Structure(v.structureName())
 	if s == nil {
 		v.fault(CodeStructure, "200", Path{Segment: "MSH", Field: 9}, "Version %s has no structure for this message type.", v.d.version)
 		return
@@ -111,4 +111,21 @@ func (v *validator) structure() {
 			v.more = moreFaults(contracts.Invalid, f.At)
 		}
 	}
+}
+
+// structureName gives the structure by which the message is judged: that of its event, else the one in MSH-9.3. Partners
+// write the event there (ADT_A08 for ADT_A01), which does no harm.
+func (v *validator) structureName() string {
+	own, name := v.m.Structure(), v.d.StructureOf(v.m.Code(), v.m.Event())
+	at := Path{Segment: "MSH", Field: 9, Component: 3}
+	switch {
+	case name == "":
+		return v.d.StructureOfMessage(v.m)
+	case own == "" || own == name:
+	case own == v.m.Code()+"_"+v.m.Event():
+		v.warn(CodeTableValue, "103", at, "This is the event; its structure is %s.", name)
+	default:
+		v.fault(CodeTableValue, "103", at, "This isn't the structure of the event, which is %s.", name)
+	}
+	return name
 }

@@ -41,8 +41,12 @@ func (v *validator) field(f Value, def *FieldDef, s Segment, at Path) {
 	}
 	dataType := def.Type
 	if at.Segment == "OBX" && at.Field == 5 || dataType == "VARIES" || dataType == "var" {
-		dataType = s.Field(2).Text()
 		if at.Segment != "OBX" {
+			return
+		}
+		if dataType = s.Field(2).Text(); dataType == "" && f.isFilledSomewhere() {
+			at.Field = 2
+			v.fault(CodeRequired, "101", at, "This field is required where OBX-5 is filled: it says of which data type that is.")
 			return
 		}
 	}
@@ -109,8 +113,20 @@ func (v *validator) part(part Value, def *FieldDef, at Path) {
 // longestForm is more than any date, number or code has; a longer value isn't read to see that it is none.
 const longestForm = 1000
 
-// primitive checks a leaf's form, and its value where the standard fixes the table.
+// primitive checks a leaf's form, and its value where the standard fixes the table. It has no parts.
 func (v *validator) primitive(leaf Value, dataType, table string, at Path) {
+	if level, n := leaf.secondPart(); n > 0 {
+		parts := at
+		if parts.Component == 0 {
+			parts.Component = 1
+		}
+		if level == RepetitionLevel {
+			parts.Component = n
+		} else {
+			parts.Sub = n
+		}
+		v.undefined(parts)
+	}
 	leaf = leaf.leaf()
 	if leaf.Truncated() {
 		v.warn(CodeTruncated, "102", at, "The sender cut this value short by %s.", "the truncation character")
@@ -123,11 +139,36 @@ func (v *validator) primitive(leaf Value, dataType, table string, at Path) {
 		if codes != nil && leaf.IsFilled() && (long || !slices.ContainsFunc(codes, leaf.Equals)) {
 			v.fault(CodeTableValue, "103", at, "This value isn't in table %s.", table)
 		}
+		if table == valueTypes && leaf.IsFilled() && v.d.Type(leaf.Text()) == nil && !isNewType(leaf.Text()) {
+			v.fault(CodeTableValue, "103", at, "No version has a data type of this name (table %s).", table)
+		}
 	case "DT", "DTM", "TM", "NM", "SI":
 		if leaf.IsFilled() && (long || !hasForm(leaf.Text(), dataType)) {
 			v.fault(CodeDataType, "102", at, "This doesn't have the form of data type %s.", dataType)
 		}
 	}
+}
+
+// valueTypes is the table of OBX-2's data types. It isn't fixed, since each version adds some.
+const valueTypes = "0125"
+
+// isNewType says whether the newest version has a data type of that name: others use it before their own version does.
+func isNewType(name string) bool {
+	d, err := Dictionary(dictionaryVersions[len(dictionaryVersions)-1])
+	return err == nil && d.Type(name) != nil
+}
+
+// secondPart gives the level at which a value that should be one leaf is cut, and the number of the first part behind
+// the first one that holds something; 0 if none does.
+func (v Value) secondPart() (Level, int) {
+	for ; v.there && !v.isAtom(); v = v.At(1) {
+		for n, part := range v.All() {
+			if n > 1 && part.saysSomething() {
+				return v.level, n
+			}
+		}
+	}
+	return 0, 0
 }
 
 func hasForm(text, dataType string) bool {
