@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -430,6 +431,8 @@ func (p *Partner) checkFields(fault func(at, format string, args ...any)) {
 func (d *MLLPDoor) check(fault func(at, format string, args ...any)) {
 	if d.Listen == "" {
 		fault("door.mllp", "The door needs an address to listen on.")
+	} else if !hasPort(d.Listen) {
+		fault("door.mllp.listen", "An address is host:port, or :port for every address of this machine.")
 	} else if d.TLS == nil && !d.Plain && !onThisMachine(d.Listen) {
 		fault("door.mllp.listen", "Others than this machine reach this address: give the door tls, or say `plain: true` where a VPN carries it.")
 	}
@@ -453,6 +456,8 @@ func (d *MLLPDoor) check(fault func(at, format string, args ...any)) {
 func (c *MLLPCourier) check(fault func(at, format string, args ...any)) {
 	if c.To == "" {
 		fault("courier.mllp", "The courier needs the partner's host:port.")
+	} else if !hasPort(c.To) {
+		fault("courier.mllp.to", "An address is host:port.")
 	} else if c.TLS == nil && !c.Plain && !onThisMachine(c.To) {
 		fault("courier.mllp.to", "This address isn't this machine's own: give the courier tls, or say `plain: true` where a VPN carries it.")
 	}
@@ -472,6 +477,16 @@ func checkRelease(fault func(at, format string, args ...any), at string, release
 	if release != 1 && release != 2 {
 		fault(at, "MLLP has the releases 1 and 2.")
 	}
+}
+
+// hasPort says whether an address is host:port, with a port that there is.
+func hasPort(address string) bool {
+	u, err := url.Parse("//" + address)
+	if err != nil {
+		return false
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port <= 65535
 }
 
 // onThisMachine says whether an address is reached from this machine alone.

@@ -3,6 +3,7 @@ package contracts
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -60,8 +61,27 @@ func yamlFault(file string, err error) *Fault {
 			f.Line, f.Col = t.Position.Line, t.Position.Column
 		}
 		f.Public = "This can't be read: " + strings.SplitN(e.GetMessage(), "\n", 2)[0] + "."
+		if m := wrongType.FindStringSubmatch(e.GetMessage()); m != nil {
+			f.Public = "This is " + orItself(typeWords, m[1]) + " and must be " + orItself(typeWords, m[2]) + "."
+		}
 	}
 	return f
+}
+
+// wrongType is how the library says that a value doesn't have the type of its key.
+var wrongType = regexp.MustCompile(`cannot unmarshal (\S+) into Go .*of type (\S+)`)
+
+// typeWords are what the types are called by who writes the file.
+var typeWords = map[string]string{
+	"string": "a text", "bool": "true or false", "int": "a number", "int64": "a number", "uint64": "a number", "float64": "a number",
+	"time.Duration": "a duration such as 30s or 10m", "[]string": "a list of texts", "[]interface": "a list", "map[string]interface": "a mapping",
+}
+
+func orItself(words map[string]string, name string) string {
+	if word, ok := words[strings.TrimSuffix(name, " {}")]; ok {
+		return word
+	}
+	return "something else (" + name + ")"
 }
 
 type strictWalk struct {

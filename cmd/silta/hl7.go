@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,10 +77,28 @@ func (t *terminal) encode(file string, b []byte) error {
 			t.faults(file, contracts.FaultsOf(err))
 			continue
 		}
+		t.faults(file, contradiction(er7, object))
 		if _, err := t.out.Write(er7); err != nil {
 			return err
 		}
 	}
+}
+
+// contradiction warns of a message whose MSH-18 names another character set than it was written in.
+func contradiction(er7, object []byte) contracts.Faults {
+	var j struct{ Charset string }
+	head, _ := hl7v2.Scan(er7) // what is wrong with the message isn't asked here
+	if err := json.Unmarshal(object, &j); err != nil || head == nil || head.Raw(18) == nil {
+		return nil
+	}
+	written, known := hl7v2.LookupCharset(j.Charset)
+	if !known || written == head.Charset() || !slices.ContainsFunc(er7, func(b byte) bool { return b >= 0x80 }) {
+		return nil
+	}
+	f := contracts.Faultf(contracts.Invalid, hl7v2.CodeCharset, "MSH-18",
+		"The message was written in %s, and MSH-18 names %s: who believes it reads other letters. Change both.", written.Name(), head.Charset().Name())
+	f.Grade = contracts.GradeWarning
+	return contracts.Faults{f}
 }
 
 func newHL7Get(t *terminal) *cobra.Command {
@@ -159,7 +178,7 @@ func newHL7Ack(t *terminal) *cobra.Command {
 		Use:   "ack FILE",
 		Short: "Write the acknowledgement that a message gets",
 		Long: "Writes what a standard receiver answers: AA, or CA where MSH-15 and MSH-16 ask for it, AE or AR for what is faulty;\n" +
-			"nothing where none is due. Segments end in CR.",
+			"nothing where none is due. Each message of a file is answered. Segments end in CR.",
 		Example: "  silta hl7 ack referral.hl7 --code AE --text 'The referring unit is missing.'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error {
@@ -179,19 +198,37 @@ func newHL7Ack(t *terminal) *cobra.Command {
 	return c
 }
 
+// acknowledge answers each message of a file.
 func (t *terminal) acknowledge(file string, b []byte, code, text string, at time.Time) error {
 	options, err := t.hl7Options()
 	if err != nil {
 		return err
 	}
-	head, fault := hl7v2.Scan(b, options...)
-	if fault == nil {
-		_, fault = hl7v2.Parse(b, options...)
+	parts, faults := hl7v2.Split(b)
+	if len(parts) == 0 {
+		faults = append(faults, contracts.Faultf(contracts.Malformed, hl7v2.CodeNoMessage, "", "The file holds no message."))
 	}
-	t.faults(file, contracts.FaultsOf(fault))
-	if head == nil {
-		return nil
+	t.faults(file, faults)
+	for i, part := range parts {
+		head, fault := hl7v2.Scan(part.Bytes, options...)
+		if fault == nil {
+			_, fault = hl7v2.Parse(part.Bytes, options...)
+		}
+		if fault == nil {
+			fault = unprocessable(head)
+		}
+		t.faults(file, ofMessage(contracts.FaultsOf(fault), i, len(parts)))
+		if head == nil {
+			continue
+		}
+		if err := t.answer(head, part.Bytes, fault, code, text, at); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (t *terminal) answer(head *hl7v2.Header, b []byte, fault error, code, text string, at time.Time) error {
 	outcome := hl7v2.OutcomeOf(fault)
 	if code != "" {
 		outcome = hl7v2.Outcome(code[1:])
@@ -204,8 +241,39 @@ func (t *terminal) acknowledge(file string, b []byte, code, text string, at time
 		code = standard
 	}
 	id := contracts.DerivedID("acknowledgement", code, text, string(b))
-	_, err = t.out.Write(hl7v2.Acknowledge(head, hl7v2.Answer{Code: code, ControlID: id.Control(), Time: at, Text: text, Faults: contracts.FaultsOf(fault)}))
+	_, err := t.out.Write(hl7v2.Acknowledge(head, hl7v2.Answer{Code: code, ControlID: id.Control(), Time: at, Text: text, Faults: contracts.FaultsOf(fault)}))
 	return err
+}
+
+// unprocessable says what no receiver of HL7 v2 can process, whatever its contract: a message without a type, or of
+// another HL7 than version 2.
+func unprocessable(head *hl7v2.Header) error {
+	var f *contracts.Fault
+	switch {
+	case head.Code() == "":
+		f = contracts.Faultf(contracts.Refused, hl7v2.CodeStructure, "MSH-9.1", "The message doesn't say of which type it is.")
+		f.ErrorCode = "200"
+	case !strings.HasPrefix(head.Version(), "2."):
+		f = contracts.Faultf(contracts.Refused, hl7v2.CodeUnknownVersion, "MSH-12.1", "This is no version of HL7 v2.")
+		f.ErrorCode = "203"
+	default:
+		return nil
+	}
+	return f
+}
+
+// ofMessage says of which message of a file faults are, where it holds several.
+func ofMessage(faults contracts.Faults, i, of int) contracts.Faults {
+	if of < 2 {
+		return faults
+	}
+	out := make(contracts.Faults, len(faults))
+	for n, f := range faults {
+		g := *f
+		g.Public = fmt.Sprintf("%s (Message %d of the file.)", g.Public, i+1)
+		out[n] = &g
+	}
+	return out
 }
 
 // hl7Options reads messages as the contract and --charset say.
@@ -231,13 +299,16 @@ func (t *terminal) messages(files []string, work func(file string, m *hl7v2.Mess
 		if len(parts) == 0 && len(faults) == 0 {
 			faults = contracts.Faults{contracts.Faultf(contracts.Malformed, hl7v2.CodeNoMessage, "", "The file holds no message.")}
 		}
-		for _, part := range parts {
+		for i, part := range parts {
 			m, err := hl7v2.Parse(part.Bytes, options...)
 			if err != nil {
-				t.faults(file, contracts.FaultsOf(err))
+				t.faults(file, ofMessage(contracts.FaultsOf(err), i, len(parts)))
 				continue
 			}
-			if err := work(file, m); err != nil {
+			t.numbered = func(faults contracts.Faults) contracts.Faults { return ofMessage(faults, i, len(parts)) }
+			err = work(file, m)
+			t.numbered = nil
+			if err != nil {
 				return err
 			}
 		}
@@ -255,7 +326,11 @@ func (t *terminal) single(file string, b []byte) (*hl7v2.Message, hl7v2.Part, er
 	parts, faults := hl7v2.Split(b)
 	t.faults(file, faults)
 	if len(parts) != 1 {
-		t.faults(file, contracts.Faults{contracts.Faultf(contracts.Malformed, hl7v2.CodeNoMessage, "", "The file must hold one message, and holds %d.", len(parts))})
+		code := hl7v2.CodeSecondMessage
+		if len(parts) == 0 {
+			code = hl7v2.CodeNoMessage
+		}
+		t.faults(file, contracts.Faults{contracts.Faultf(contracts.Malformed, code, "", "The file must hold one message, and holds %d.", len(parts))})
 		return nil, hl7v2.Part{}, nil
 	}
 	m, err := hl7v2.Parse(parts[0].Bytes, options...)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -32,8 +34,18 @@ type sending struct {
 }
 
 func (s sending) check() error {
-	if s.to == "" || s.connections < 1 || s.pipeline < 1 || s.rate < 0 || s.release < 1 || s.release > 2 {
-		return usagef("--to HOST:PORT is needed, --connections and --pipeline are at least 1, --release 1 or 2")
+	if _, port, err := net.SplitHostPort(s.to); err != nil {
+		return usagef("--to HOST:PORT is needed")
+	} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return usagef("--to %s: a port is a number from 1 to 65535", s.to)
+	}
+	switch {
+	case s.connections < 1 || s.pipeline < 1:
+		return usagef("--connections and --pipeline are at least 1")
+	case s.rate < 0:
+		return usagef("--rate is so many messages a second, or 0 for as fast as answers come")
+	case s.release < 1 || s.release > 2:
+		return usagef("--release is 1 or 2")
 	}
 	if !s.secured && s.tls != (contracts.TLSCourier{}) {
 		return usagef("--ca, --cert, --key and --server-name go with --tls")

@@ -43,7 +43,7 @@ func newHL7Validate(t *terminal) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&partner, "contract", "", "the partner whose contract the message must keep to")
+	c.Flags().StringVar(&partner, "contract", "", "the partner whose contract the message must keep to, or a contract's file")
 	return c
 }
 

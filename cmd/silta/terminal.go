@@ -21,13 +21,14 @@ const (
 
 // terminal is where a command reads and writes. stdout holds data only.
 type terminal struct {
-	in      io.Reader
-	out     io.Writer
-	err     io.Writer
-	format  string
-	charset string
-	reading []hl7v2.Option // how a contract has messages read
-	failed  int            // the exit code that faults printed so far ask for
+	in       io.Reader
+	out      io.Writer
+	err      io.Writer
+	format   string
+	charset  string
+	reading  []hl7v2.Option                          // how a contract has messages read
+	failed   int                                     // the exit code that faults printed so far ask for
+	numbered func(contracts.Faults) contracts.Faults // tells of which message of a file faults are; nil for none
 }
 
 // configuration wraps faults of the configuration: exit 2.
@@ -76,6 +77,9 @@ func (t *terminal) fail(code int) { t.failed = max(t.failed, code) }
 
 // faults prints faults and findings on stderr, one a line. One of grade error makes the exit code 1.
 func (t *terminal) faults(file string, faults contracts.Faults) {
+	if t.numbered != nil {
+		faults = t.numbered(faults)
+	}
 	for _, f := range faults {
 		g := *f
 		if g.File == "" {

@@ -36,19 +36,32 @@ func NewAgreement(p *contracts.Partner) (*Agreement, error) {
 	fault := func(at, text string) {
 		faults = append(faults, contracts.Faultf(contracts.Invalid, CodeRule, at, "%s", text))
 	}
+	if v := p.Dialect.Version; v != "" && !strings.HasPrefix(v, "2.") {
+		fault("dialect.version", "HL7 v2 has the versions 2.3 to 2.8.")
+	}
+	if v := p.Dialect.Version; p.Dialect.Truncation && v != "" && !VersionAtLeast(v, "2.7") {
+		fault("dialect.truncation", "There is no truncation character before version 2.7.")
+	}
 	for i, r := range p.Rules {
 		at, ok := rulePath(r.At)
-		if !ok {
-			fault(fmt.Sprintf("rules[%d].at", i), "This isn't a place; one looks like PID-3, PV1-3.4, OBX-5, PID-3[5=NNFIN].1 or RF1.")
+		switch key := fmt.Sprintf("rules[%d].at", i); {
+		case !ok:
+			fault(key, "This isn't a place; one looks like PID-3, PV1-3.4, OBX-5, PID-3[5=NNFIN].1 or RF1.")
+		case at.Field == 0 && (r.MaxLength > 0 || len(r.Codes) > 0):
+			fault(key, "A whole segment has no length and no codes.")
+		case !a.exists(at):
+			fault(key, "No version of HL7 has this place, and the contract describes no such segment.")
 		}
-		if at.Field == 0 && (r.MaxLength > 0 || len(r.Codes) > 0) {
-			fault(fmt.Sprintf("rules[%d].at", i), "A whole segment has no length and no codes.")
+		if r.For != strings.ToUpper(r.For) || r.For != "" && !strings.ContainsAny(r.For, "^*") && r.For != "ACK" {
+			fault(fmt.Sprintf("rules[%d].for", i), "A message type is written REF^I12, or REF^* for all of a kind.")
 		}
 		a.rules = append(a.rules, rule{r, at})
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.Segments)) {
 		if !IsSegmentID(id) {
 			fault("segments."+id, "A segment's name is a capital letter and two capitals or digits.")
+		} else if inSomeVersion(func(d *Dict) bool { return d.Segment(id) != nil }) {
+			fault("segments."+id, "HL7 itself defines this segment; rules say what a contract demands of it.")
 		}
 		for i, f := range p.Segments[id] {
 			if d.Type(f.Type) == nil {
@@ -60,6 +73,24 @@ func NewAgreement(p *contracts.Partner) (*Agreement, error) {
 		return nil, faults
 	}
 	return a, nil
+}
+
+// exists says whether some version has the segment and field of a rule, or the contract describes them.
+func (a *Agreement) exists(at Path) bool {
+	if own, described := a.segments[at.Segment]; described {
+		return at.Field <= len(own)
+	}
+	return at.Segment[0] == 'Z' || inSomeVersion(func(d *Dict) bool {
+		s := d.Segment(at.Segment)
+		return s != nil && at.Field <= len(s.Fields)
+	})
+}
+
+func inSomeVersion(has func(*Dict) bool) bool {
+	return slices.ContainsFunc(dictionaryVersions, func(v string) bool {
+		d, err := Dictionary(v)
+		return err == nil && has(d)
+	})
 }
 
 // ReadingOptions gives how a contract has its partner's messages read: the character set of what names none, of

@@ -88,10 +88,14 @@ func TestAgreement(t *testing.T) {
 
 func TestAgreementRefusesWhatItCannotRead(t *testing.T) {
 	_, err := hl7v2.NewAgreement(&contracts.Partner{
-		Rules:    []contracts.FieldRule{{At: "PID", Usage: "required"}, {At: "PID-", Usage: "required"}, {At: "PID", MaxLength: 3}},
-		Segments: map[string][]contracts.SegmentField{"ZFI": {{Type: "CE"}, {Type: "QQ"}}, "zfi": nil},
+		Dialect: contracts.Dialect{Version: "2.5.1", Truncation: true},
+		Rules: []contracts.FieldRule{
+			{At: "PID", Usage: "required"}, {At: "PID-", Usage: "required"}, {At: "PID", MaxLength: 3}, {At: "PID-99", Usage: "required"}, {At: "PPP-1", Usage: "required"},
+			{For: "REF", At: "PV1-3", Usage: "required"}, {For: "ref^*", At: "PV1-3", Usage: "required"}, {For: "ACK", At: "ZXX-3", Usage: "required"}, {At: "ZFI-3", Usage: "required"},
+		},
+		Segments: map[string][]contracts.SegmentField{"ZFI": {{Type: "CE"}, {Type: "QQ"}}, "zfi": nil, "PID": {{Type: "SI"}}},
 	})
-	want := "114 rules[1].at, 114 rules[2].at, 114 segments.ZFI[1].type, 114 segments.zfi"
+	want := "114 dialect.truncation, 114 rules[1].at, 114 rules[2].at, 114 rules[3].at, 114 rules[4].at, 114 rules[5].for, 114 rules[6].for, 114 rules[8].at, 114 segments.PID, 114 segments.ZFI[1].type, 114 segments.zfi"
 	if d := cmp.Diff(want, outcomes(contracts.FaultsOf(err))); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
