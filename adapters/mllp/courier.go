@@ -80,14 +80,14 @@ func NewCourier(settings contracts.MLLPCourier, now func() time.Time, log logrus
 
 // Deliver writes the parcel as one frame and waits for its acknowledgement. It tries once.
 //
-// AA and CA mean delivered. AE, AR, CE and CR are a fault of kind refused; with error code 205, AR and CR mean
+// AA means delivered, and CA if the message asks for it. AE, AR, CE and CR are a fault of kind refused; with error code 205, AR and CR mean
 // delivered if the parcel is a repeat, else conflict. No connection, no answer, or an answer that isn't the parcel's
 // is unavailable, and Answer.Unknown says whether a byte may have left. What goes wrong on a connection ends all that
 // is in flight on it, so that a late acknowledgement meets nobody.
 //
 // Where a message asks for both acknowledgements of enhanced mode, CA decides, and the application's is logged at most;
 // or, if the contract says so, the application's decides: then CA begins a new wait for it, on the same connection or
-// by Offer.
+// by Offer. Where the application is asked to tell of refusals only (MSH-16 ER), CA decides, since silence is success.
 func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (answer contracts.Answer, err error) {
 	f, err := c.prepare(p)
 	if err != nil {
@@ -124,11 +124,13 @@ func (c *Courier) prepare(p contracts.Parcel) (*flight, error) {
 	if header.ControlID() != p.Control {
 		return nil, contracts.Faultf(contracts.Internal, "", "MSH-10", "The message carries another control id than its parcel.")
 	}
-	f := &flight{control: p.Control, accepts: header.AcceptDue(hl7v2.Accepted), applies: header.ApplicationDue(hl7v2.Accepted)}
-	if !f.accepts && !f.applies {
+	f := &flight{control: p.Control, accepts: header.AcceptDue(hl7v2.Accepted)}
+	applies := header.ApplicationDue(hl7v2.Accepted)
+	f.replies = applies || header.ApplicationDue(hl7v2.Failed)
+	if !f.accepts && !applies {
 		return nil, contracts.Faultf(contracts.Invalid, CodeNotAsked, "MSH-15", "The message asks for no acknowledgement, so its delivery can't be known. Correct MSH-15 and MSH-16 in the map.")
 	}
-	f.onward = f.applies && header.Enhanced() && c.settings.Acknowledgement == contracts.AckApplication
+	f.onward = applies && header.Enhanced() && c.settings.Acknowledgement == contracts.AckApplication
 	return f, nil
 }
 

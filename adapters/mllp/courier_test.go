@@ -81,6 +81,55 @@ func TestAnAnswerDecides(t *testing.T) {
 	}
 }
 
+// What a message asked for in MSH-15 and MSH-16 says which acknowledgement counts, and which may follow. Whatever may
+// follow closes no connection: the next message goes by the same one.
+func TestWhatAMessageAsksForDecides(t *testing.T) {
+	for _, row := range []struct{ asks, says, accept, application string }{
+		// CA counts where it was asked for; unasked it is only noted, whatever the contract takes for delivery.
+		{"|", "CA AR", "AR refused MLLP-020", "AR refused MLLP-020"},
+		{"|", "CA AA", "AA delivered", "AA delivered"},
+		{"|", "CA CA AE", "AE refused MLLP-020", "AE refused MLLP-020"},
+		{"NE|AL", "CA AR", "AR refused MLLP-020", "AR refused MLLP-020"},
+		{"|AL", "CA AE", "AE refused MLLP-020", "AE refused MLLP-020"},
+		{"ER|AL", "CA AA", "AA delivered", "AA delivered"},
+		{"ER|SU", "CA AE", "AE refused MLLP-020", "AE refused MLLP-020"},
+		{"SU|NE", "CA", "CA delivered", "CA delivered"},
+		{"XX|", "CA", "CA delivered", "CA delivered"},
+		// A refusal counts unasked.
+		{"|", "CE", "CE refused MLLP-020", "CE refused MLLP-020"},
+		{"NE|AL", "CR", "CR refused MLLP-020", "CR refused MLLP-020"},
+		// An application that answers in any case may do so behind CA.
+		{"AL|AL", "CA AE", "CA delivered", "AE refused MLLP-020"},
+		{"AL|ER", "CA AE", "CA delivered", "CA delivered"},
+		{"SU|ER", "CA AR", "CA delivered", "CA delivered"},
+		{"AL|SU", "CA AA", "CA delivered", "AA delivered"},
+		{"AL|SU", "CA AE", "CA delivered", "AE refused MLLP-020"},
+		{"AL|XX", "CA AE", "CA delivered", "AE refused MLLP-020"},
+		{"AL|NE", "CA", "CA delivered", "CA delivered"},
+	} {
+		for acknowledgement, want := range map[string]string{contracts.AckAccept: row.accept, contracts.AckApplication: row.application} {
+			t.Run(row.asks+" "+row.says+" "+acknowledgement, func(t *testing.T) {
+				p := newPartner(t, func(c net.Conn, body string) bool {
+					for _, code := range strings.Fields(row.says) {
+						_ = say(code, "102")(c, body)
+					}
+					return true
+				}, say("AA"))
+				c := courier(t, p.listener.Addr().String(), func(s *contracts.MLLPCourier) { s.Acknowledgement = acknowledgement })
+				if got := became(c.Deliver(t.Context(), enhanced("P1", "P|2.5.1|||"+row.asks))); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				if got := became(c.Deliver(t.Context(), parcel("P2"))); got != "AA delivered" {
+					t.Errorf("the next: %s", got)
+				}
+				if calls, _ := p.seen(); calls != 1 {
+					t.Errorf("%d connections, want that what may follow disturbs none", calls)
+				}
+			})
+		}
+	}
+}
+
 // byPipe is a courier in a test's own time, whose connections are pipes that talk serves, the n-th with number n. done
 // closes the courier and waits for all.
 func byPipe(talk func(n int, c net.Conn)) (c *Courier, done func()) {

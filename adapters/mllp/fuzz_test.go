@@ -186,6 +186,8 @@ func TestAFrameCostsMemoryByItsSize(t *testing.T) {
 type scripted struct {
 	mu     sync.Mutex
 	script []byte
+	asks   []byte // what each message asks for, over and over
+	asked  int
 	came   []string // control ids
 	said   []byte   // all that it wrote, on all connections
 }
@@ -276,16 +278,18 @@ func (s *scripted) act(c net.Conn, own string) bool {
 	}
 }
 
-// accepted says whether anything that was said accepts a message, and whether anything names it as known.
-func (s *scripted) accepted(id string) (accepted, known bool) {
+// accepted says whether anything that was said accepts a message, where CA counts if the message asked for it, and
+// whether anything names it as known.
+func (s *scripted) accepted(p contracts.Parcel) (accepted, known bool) {
+	asked := hl7v2.ReadHeader(p.Body.Bytes()).AcceptDue(hl7v2.Accepted)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, part := range bytes.Split(s.said, []byte{startBlock}) {
 		ack, err := hl7v2.ReadAcknowledgement(bytes.Trim(part, "\x1c\r"))
-		if err != nil || ack.ControlID != id {
+		if err != nil || ack.ControlID != p.Control {
 			continue
 		}
-		accepted = accepted || ack.Accepted()
+		accepted = accepted || ack.Code == "AA" || ack.Code == "CA" && asked
 		known = known || ack.HasError(duplicate)
 	}
 	return accepted, known
@@ -298,10 +302,12 @@ func FuzzCorrelate(f *testing.F) {
 		{}, {0, 0, 0, 10, 0, 0, 0, 10}, {1, 2, 3, 10, 2, 1, 10, 5, 200, 0, 0}, {2, 0, 1, 0, 0, 10, 4, 0, 10}, {3, 7, 0, 0, 0, 10, 7, 1, 10},
 		{6, 5, 255, 0, 0, 10, 3, 0, 10, 0, 2, 10}, {5, 8, 0, 0, 0, 10, 6, 9, 10, 9, 0, 2, 5, 2, 6}, {10, 0, 1, 2, 9, 0, 0, 10, 0, 1, 5, 130, 0, 0, 10},
 	} {
-		f.Add(seed)
+		for _, asks := range [][]byte{{0, 1}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {3, 6, 4}} {
+			f.Add(seed, asks)
+		}
 	}
-	f.Fuzz(func(t *testing.T, script []byte) {
-		s := &scripted{}
+	f.Fuzz(func(t *testing.T, script, asks []byte) {
+		s := &scripted{asks: asks}
 		settings := contracts.MLLPCourier{To: "partner", Answer: 30 * time.Second}
 		if len(script) > 0 {
 			first := int(script[0])
@@ -327,15 +333,30 @@ func FuzzCorrelate(f *testing.F) {
 	})
 }
 
+// requests are what messages may say in MSH-15 and MSH-16.
+var requests = []string{"|", "AL|AL", "AL|NE", "NE|AL", "AL|ER", "AL|SU", "ER|AL", "SU|", "|XX", "ER|ER"}
+
+// request chooses what the next message asks for.
+func (s *scripted) request() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asks) == 0 {
+		return 0
+	}
+	n := int(s.asks[s.asked%len(s.asks)]) % len(requests)
+	s.asked++
+	return n
+}
+
 // deliverOnceMore delivers a message, and again if the outcome is unknown, as the hub does.
 func deliverOnceMore(t *testing.T, c *Courier, s *scripted, id string) {
 	p := parcel(id)
-	if id[len(id)-1]%2 == 0 {
-		p = enhanced(id)
+	if n := s.request(); n > 0 {
+		p = enhanced(id, "P|2.5.1|||"+requests[n])
 	}
 	for range 2 {
 		answer, err := c.Deliver(t.Context(), p)
-		accepted, known := s.accepted(id)
+		accepted, known := s.accepted(p)
 		if err == nil && !accepted && !(p.Repeat && known) {
 			t.Errorf("%s is delivered with %s, and nothing that was said accepts it", id, answer.Code)
 		}

@@ -41,8 +41,8 @@ type line struct {
 type flight struct {
 	line    *line
 	control string
-	accepts bool // an accept acknowledgement is due
-	applies bool // an application acknowledgement is due
+	accepts bool // CA is due, and counts as acceptance
+	replies bool // an application acknowledgement may come, if only of a refusal
 	onward  bool // the accept acknowledgement doesn't decide; the application's does
 	// What the line knows of it, under its mutex.
 	accepted bool
@@ -172,16 +172,20 @@ func (l *line) answer(body []byte, ack hl7v2.Acknowledgement) *contracts.Fault {
 }
 
 // settle tells a flight of its acknowledgement. It lands, unless its application's acknowledgement is to follow. False
-// says that it has landed before.
+// says that it has landed before, or that the acknowledgement decides nothing: a CA that the message didn't ask for
+// is no acceptance (some servers send it for every message), and what was asked for is still to come.
 func (l *line) settle(f *flight, ack hl7v2.Acknowledgement) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case f.landed, ack.Code == "CA" && f.accepted:
 		return false
+	case ack.Code == "CA" && !f.accepts:
+		l.log.WithField("control", f.control).Debug("A CA came that the message didn't ask for; its application's acknowledgement decides.")
+		return false
 	case ack.Code == "CA" && f.onward:
 		f.accepted = true
-	case ack.Code == "CA" && f.applies:
+	case ack.Code == "CA" && f.replies:
 		l.expect(due{f.control, 'A'})
 		l.remove(f)
 	case ack.Code[0] == 'A' && f.accepts && !f.accepted:

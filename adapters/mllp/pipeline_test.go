@@ -355,23 +355,31 @@ func TestWhatIsOfferedIsLookedAt(t *testing.T) {
 
 // A refusal by the application after CA decides nothing where CA does, but somebody should know.
 func TestALateRefusalIsLogged(t *testing.T) {
+	for _, row := range []struct{ asks, acknowledgement string }{
+		{"AL|AL", contracts.AckAccept}, {"AL|ER", contracts.AckAccept}, {"AL|ER", contracts.AckApplication}, {"SU|SU", contracts.AckAccept},
+	} {
+		t.Run(row.asks+" "+row.acknowledgement, func(t *testing.T) { lateRefusal(t, row.asks, row.acknowledgement) })
+	}
+}
+
+func lateRefusal(t *testing.T, asks, acknowledgement string) {
 	var log spoken
 	p := newPartner(t, func(c net.Conn, _ string) bool {
 		_, _ = io.WriteString(c, framed(ack("CA", "P1"), ack("AE", "P1", "102")))
 		return true
 	}, say("CA"))
-	c, err := NewCourier(contracts.MLLPCourier{To: p.listener.Addr().String()}, time.Now, log.log())
+	c, err := NewCourier(contracts.MLLPCourier{To: p.listener.Addr().String(), Acknowledgement: acknowledgement}, time.Now, log.log())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	for _, id := range []string{"P1", "P2"} {
-		if got := became(c.Deliver(t.Context(), enhanced(id))); got != "CA delivered" {
+		if got := became(c.Deliver(t.Context(), enhanced(id, "P|2.5.1|||"+asks))); got != "CA delivered" {
 			t.Errorf("%s: %s", id, got)
 		}
 	}
 	awaitLog(t, &log, "refused a message after all")
-	for _, want := range []string{"level=warning", "control=P1", "ERR-3 102"} {
+	for _, want := range []string{"level=warning", "control=P1", "answer=AE", "ERR-3 102"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q", want)
 		}

@@ -21,14 +21,29 @@ import (
 
 // spoken is a log that a test reads while others write it.
 type spoken struct {
-	mu  sync.Mutex
-	out bytes.Buffer
+	mu   sync.Mutex
+	out  bytes.Buffer
+	more chan struct{} // closed at the next line; nil while nobody waits for one
 }
 
 func (s *spoken) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.more != nil {
+		close(s.more)
+		s.more = nil
+	}
 	return s.out.Write(p)
+}
+
+// next gives what was said so far, and a signal that there is more.
+func (s *spoken) next() (string, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.more == nil {
+		s.more = make(chan struct{})
+	}
+	return s.out.String(), s.more
 }
 
 func (s *spoken) String() string {
@@ -145,11 +160,18 @@ func TestADoorSpeaksTLS(t *testing.T) {
 	}
 }
 
-// awaitLog returns when the log holds a text; the test's own time limit bounds it.
+// awaitLog returns when the log holds a text.
 func awaitLog(t *testing.T, log *spoken, text string) {
 	t.Helper()
-	for !strings.Contains(log.String(), text) {
-		if t.Context().Err() != nil {
+	enough := time.After(10 * time.Second)
+	for {
+		said, more := log.next()
+		if strings.Contains(said, text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-enough:
 			t.Fatalf("the log never says %q", text)
 		}
 	}
