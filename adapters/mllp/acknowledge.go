@@ -1,6 +1,8 @@
 package mllp
 
 import (
+	"bytes"
+	"fmt"
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -24,7 +26,7 @@ func acknowledge(dst []byte, partner string, header *hl7v2.Header, receipt contr
 	if receipt.Fault != nil {
 		answer.Faults = contracts.Faults{receipt.Fault}
 	}
-	return hl7v2.AppendAcknowledge(dst, header, answer)
+	return writable(hl7v2.AppendAcknowledge(dst, header, answer), len(dst))
 }
 
 // acceptAcknowledgement appends the answer to an application acknowledgement that reached whom it is for: an accept
@@ -34,7 +36,57 @@ func acceptAcknowledgement(dst []byte, partner string, header *hl7v2.Header, at 
 		return dst
 	}
 	own := contracts.DerivedID("acknowledgement/accept", partner, string(header.Raw(10)), at.UTC().Format(time.RFC3339Nano)).Control()
-	return hl7v2.AppendAcknowledge(dst, header, hl7v2.Answer{Code: "CA", ControlID: own, Time: at.UTC()})
+	return writable(hl7v2.AppendAcknowledge(dst, header, hl7v2.Answer{Code: "CA", ControlID: own, Time: at.UTC()}), len(dst))
+}
+
+// echoed are the fields of MSH that an acknowledgement repeats as they came.
+var echoed = [...]int{10, 3, 4, 5, 6, 9, 11, 12, 18, 21}
+
+// unwritable finds a byte that framing uses in a field which the acknowledgement would repeat: MSA-2 is MSH-10 byte for
+// byte, so such a message can't be answered truly. It is refused, so that its sender hears of it and of the others in
+// its frame; the field stays empty in the refusal.
+func unwritable(body []byte, header *hl7v2.Header) *contracts.Fault {
+	if header == nil || bytes.IndexByte(body, endBlock) < 0 && bytes.IndexByte(body, startBlock) < 0 {
+		return nil
+	}
+	for _, n := range echoed {
+		if bytes.ContainsAny(header.Raw(n), framing) {
+			return &contracts.Fault{Kind: contracts.Malformed, Code: CodeFraming, At: fmt.Sprintf("MSH-%d", n), ErrorCode: "102",
+				Public: "The field holds a byte that MLLP uses for framing; it must be escaped. What the acknowledgement would repeat of it stays empty."}
+		}
+	}
+	return nil
+}
+
+const framing = "\x0b\x1c"
+
+// writable takes the fields that can't be in a frame out of what answers, which begins at from. A field goes whole: what
+// is left of an id could be another's.
+func writable(out []byte, from int) []byte {
+	if !bytes.ContainsAny(out[from:], framing) {
+		return out
+	}
+	answer := bytes.Clone(out[from:])
+	out = out[:from]
+	for segment := range bytes.SplitAfterSeq(answer, []byte{'\r'}) {
+		if !bytes.ContainsAny(segment, framing) {
+			out = append(out, segment...)
+			continue
+		}
+		separator := segment[3:4]
+		fields := bytes.Split(bytes.TrimSuffix(segment, []byte{'\r'}), separator)
+		for i, field := range fields {
+			if !bytes.ContainsAny(field, framing) {
+				continue
+			}
+			fields[i] = nil
+			if i == 8 && bytes.HasPrefix(segment, []byte("MSH")) {
+				fields[i] = []byte("ACK") // MSH-9: the event was the message's, the type is ours
+			}
+		}
+		out = append(append(out, bytes.TrimRight(bytes.Join(fields, separator), string(separator))...), '\r')
+	}
+	return out
 }
 
 // outcome says whether a refusal is one of the message as such, or of its content. Beside what MSH alone shows, all

@@ -251,6 +251,9 @@ func (c *conversation) receive(ctx context.Context, dst, body []byte, head *hl7v
 			return acceptAcknowledgement(dst, c.door.partner, head, c.door.now()), contracts.Receipt{}, nil
 		}
 	}
+	if fault == nil {
+		fault = unwritable(body, head)
+	}
 	receipt, err := c.ask(ctx, contracts.Arrival{
 		Partner: c.door.partner, Format: contracts.FormatV2, Body: contracts.NewBody(body), Fault: fault,
 	})

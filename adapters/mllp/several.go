@@ -25,7 +25,7 @@ func (c *conversation) takeBatch(ctx context.Context, body []byte, batch *hl7v2.
 		fault = &contracts.Fault{Kind: contracts.Refused, Code: CodeTooMany, ErrorCode: "207",
 			Public: fmt.Sprintf("The frame holds more than %d messages, the limit of this door; none was received. Send smaller batches, or agree on a higher limit.", c.door.settings.MaxMessages)}
 	}
-	if fault != nil {
+	if fault != nil || len(batch.Parts) == 0 { // envelopes alone are kept, too
 		return c.takeWhole(ctx, body, firstHeader(batch), fault)
 	}
 	if len(batch.Faults) > 0 {
@@ -104,6 +104,6 @@ func (c *conversation) takeTogether(ctx context.Context, batch *hl7v2.Batch) boo
 	if len(answer) == 0 {
 		return true
 	}
-	frame := append(append([]byte{startBlock}, answer...), endBlock, carriageReturn)
+	frame := append(writable(append([]byte{startBlock}, answer...), 1), endBlock, carriageReturn)
 	return c.write(frame, "")
 }

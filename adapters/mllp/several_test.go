@@ -48,7 +48,9 @@ func TestSeveralMessagesInOneFrame(t *testing.T) {
 		{"each, trouble with the third", contracts.MLLPDoor{}, three + message("A4"), third, []string{"AA A1", "AA A2"}, 3, ""},
 		{"each, a broken one between", contracts.MLLPDoor{}, message("A1") + strings.Replace(message("A2"), "Ä", "\xc4", 1) + message("A3"), scanned, []string{"AA A1", "AE A2 102", "AA A3"}, 3, ""},
 		{"each, something before", contracts.MLLPDoor{}, "hello\r" + message("A1"), scanned, []string{"AA A1"}, 2, ""},
-		{"each, an empty batch", contracts.MLLPDoor{}, batchHead + "BTS|0\r", nil, nil, 0, ""},
+		{"each, envelopes without a message", contracts.MLLPDoor{}, fileHead + batchHead + "BTS|0\rFTS|1\r", nil, nil, 1, ""},
+		{"batch, envelopes without a message", contracts.MLLPDoor{Several: contracts.SeveralBatch}, fileHead + batchHead + "BTS|0\rFTS|1\r", nil, nil, 1, ""},
+		{"refuse, envelopes without a message", contracts.MLLPDoor{Several: contracts.SeveralRefuse}, batchHead + "BTS|0\r", nil, nil, 1, CodeSeveral},
 		{"each, as many as there may be", contracts.MLLPDoor{MaxMessages: 3}, three, nil, []string{"AA A1", "AA A2", "AA A3"}, 3, ""},
 		{"each, one too many", contracts.MLLPDoor{MaxMessages: 2}, three, nil, []string{"AR A1 207"}, 1, CodeTooMany},
 		{"batch, one too many", contracts.MLLPDoor{MaxMessages: 2, Several: contracts.SeveralBatch}, batchHead + three, nil, []string{"AR A1 207"}, 1, CodeTooMany},
@@ -74,6 +76,64 @@ func TestSeveralMessagesInOneFrame(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A frame of envelopes alone is stored before release 2's commit acknowledgement says so.
+func TestEnvelopesWithoutAMessageAreKept(t *testing.T) {
+	body := fileHead + batchHead + "BTS|0\rFTS|1\r"
+	for _, several := range []string{contracts.SeveralEach, contracts.SeveralBatch} {
+		r := &desk{}
+		back := talk(t, open(t, r, contracts.MLLPDoor{Release: 2, Several: several}), framed(body))
+		if kept := r.arrivals(); back != framed("\x06") || len(kept) != 1 || string(kept[0].Body.Bytes()) != body {
+			t.Errorf("%s: %d arrivals, %d bytes back; want the frame kept, and then committed", several, len(kept), len(back))
+		}
+		full := &desk{respond: func(int, contracts.Arrival) (contracts.Receipt, error) {
+			return contracts.Receipt{}, errors.New("disk full")
+		}}
+		if back := exchange(t, open(t, full, contracts.MLLPDoor{Release: 2, Several: several}), framed(body)); back != "" {
+			t.Errorf("%s: answered though it isn't kept", several)
+		}
+	}
+}
+
+// A byte of the framing in what an acknowledgement repeats costs its message alone. Its field stays empty, since what is
+// left of an id could be another's.
+func TestAFramingByteCostsItsMessageAlone(t *testing.T) {
+	spoil := func(from, to string) string { return strings.Replace(message("A2"), from, to, 1) }
+	for name, row := range map[string]struct{ bad, at, answer string }{
+		"in MSH-10":         {message("A\x1c1"), "MSH-10", "AE  102"},
+		"in MSH-3":          {spoil("LAB^X", "L\x1cB"), "MSH-3", "AE A2 102"},
+		"in MSH-9":          {spoil("REF^I12", "REF^I\x1c2"), "MSH-9", "AE A2 102"},
+		"in MSH-18":         {spoil("UNICODE UTF-8", "UNICODE\x1cUTF-8"), "MSH-18", "AE A2 102"},
+		"in MSH-21, CE":     {message("A2", "P|2.5.1|||AL|NE|||||a\x1cb"), "MSH-21", "CE A2 102"},
+		"where nobody asks": {message("A\x1c1", "P|2.5.1|||NE|NE"), "MSH-10", ""},
+	} {
+		for _, several := range []string{contracts.SeveralEach, contracts.SeveralBatch} {
+			t.Run(several+", "+name, func(t *testing.T) {
+				r := &desk{}
+				head := ""
+				if several == contracts.SeveralBatch {
+					head = strings.Replace(batchHead, "SENDER", "SEND\x1cR", 1)
+				}
+				back := talk(t, open(t, r, contracts.MLLPDoor{Several: several}), framed(head+message("A1")+row.bad+message("A3")))
+				var got []string
+				for _, part := range strings.SplitAfter(strings.NewReplacer("\x0b", "", "\x1c\r", "").Replace(back), "MSH|")[1:] {
+					got = append(got, said([]byte("MSH|"+strings.TrimSuffix(part, "MSH|"))))
+				}
+				want := []string{"AA A1", row.answer, "AA A3"}
+				if row.answer == "" {
+					want = []string{"AA A1", "AA A3"}
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("answers (-want +got):\n%s", diff)
+				}
+				kept := r.arrivals()
+				if len(kept) != 3 || kept[1].Fault == nil || kept[1].Fault.Code != CodeFraming || kept[1].Fault.At != row.at || kept[0].Fault != nil || kept[2].Fault != nil {
+					t.Errorf("%d arrived; want the one in the middle with its fault", len(kept))
+				}
+			})
+		}
 	}
 }
 
