@@ -167,8 +167,8 @@ func (c *conversation) next(ctx context.Context) bool {
 	return true
 }
 
-// waitForTurn holds a frame that is ahead of the door's rate. When the door stops, the frames that came have their turn
-// at once: there is at most one a connection.
+// waitForTurn holds a message that is ahead of the door's rate. When the door stops, what came has its turn at once: there
+// is at most one frame a connection.
 func (c *conversation) waitForTurn() {
 	if c.door.pace != nil {
 		_ = c.door.pace.Wait(c.door.stopping) // the one error is that the door stops
@@ -243,14 +243,10 @@ func (c *conversation) takeWhole(ctx context.Context, body []byte, head *hl7v2.H
 	return c.commit() && (len(frame) == 1 || c.write(append(frame, endBlock, carriageReturn), receipt.ID))
 }
 
-// receive offers an acknowledgement to who waits for one, gives anything else to the receiver, and appends to dst what
-// is to be answered, which may be nothing.
+// receive gives a message to the receiver, and appends to dst what is to be answered, which may be nothing. An
+// acknowledgement is then offered to who waits for one: who takes it may act on it, so it has to be kept before. Whether
+// the receiver refuses it as a message matters to nobody then.
 func (c *conversation) receive(ctx context.Context, dst, body []byte, head *hl7v2.Header, fault *contracts.Fault) ([]byte, contracts.Receipt, error) {
-	if fault == nil && head != nil && c.door.options.offer != nil && head.IsAcknowledgement() {
-		if ack, err := hl7v2.ReadAcknowledgement(body); err == nil && c.door.options.offer(ack) {
-			return acceptAcknowledgement(dst, c.door.partner, head, c.door.now()), contracts.Receipt{}, nil
-		}
-	}
 	if fault == nil {
 		fault = unwritable(body, head)
 	}
@@ -263,7 +259,19 @@ func (c *conversation) receive(ctx context.Context, dst, body []byte, head *hl7v
 	if receipt.At.IsZero() {
 		receipt.At = c.door.now()
 	}
+	if fault == nil && c.taken(body, head) {
+		return acceptAcknowledgement(dst, c.door.partner, head, receipt.At), receipt, nil
+	}
 	return acknowledge(dst, c.door.partner, head, receipt), receipt, nil
+}
+
+// taken says whether a message is an acknowledgement that somebody waits for.
+func (c *conversation) taken(body []byte, head *hl7v2.Header) bool {
+	if head == nil || c.door.options.offer == nil || !head.IsAcknowledgement() {
+		return false
+	}
+	ack, err := hl7v2.ReadAcknowledgement(body)
+	return err == nil && c.door.options.offer(ack)
 }
 
 // ask gets the receiver's word.

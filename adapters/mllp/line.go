@@ -185,6 +185,7 @@ func (l *line) settle(f *flight, ack hl7v2.Acknowledgement) bool {
 		return false
 	case ack.Code == "CA" && f.onward:
 		f.accepted = true
+		l.log.WithField("control", f.control).Debug("The partner has a message (CA); the application's acknowledgement is awaited.")
 	case ack.Code == "CA" && f.replies:
 		l.expect(due{f.control, 'A'})
 		l.remove(f)

@@ -121,8 +121,8 @@ func WithJunk(bytes int) Option { return func(o *options) { o.junk = bytes } }
 // WithDrain limits how long a door that stops waits for the frames in flight (10 s).
 func WithDrain(d time.Duration) Option { return func(o *options) { o.drain = d } }
 
-// WithAcknowledgements offers each message of type ACK or MCF to taken, such as Courier.Offer, before the Receiver.
-// One that is taken goes no further.
+// WithAcknowledgements offers each message of type ACK or MCF to taken, such as Courier.Offer, when the Receiver has it.
+// One that is taken is accepted, if it asks for that, whatever the receipt says.
 func WithAcknowledgements(taken func(hl7v2.Acknowledgement) bool) Option {
 	return func(o *options) { o.offer = taken }
 }

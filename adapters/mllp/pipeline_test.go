@@ -2,6 +2,7 @@ package mllp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -284,44 +285,84 @@ func TestAnApplicationAcknowledgementIsAccepted(t *testing.T) {
 }
 
 // The application's acknowledgement may come through the partner's door, whatever became of the courier's connection.
-// The door accepts it if it asks for that; one that nobody waits for goes to the receiver.
+// The door gives it to the receiver as it does any message, and accepts it if it asks for that and somebody waits for it,
+// even where the receiver refuses its type.
 func TestAnApplicationAcknowledgementComesThroughTheDoor(t *testing.T) {
-	for name, last := range map[string]func(net.Conn, string) bool{"the connection stays": say("CA"), "the connection closes": func(c net.Conn, b string) bool { return say("CA")(c, b) && false }} {
+	refuses := refusal(contracts.Refused, "HUB-013", "MSH-9.1", "200")
+	for name, row := range map[string]struct {
+		first   func(net.Conn, string) bool
+		respond func(int, contracts.Arrival) (contracts.Receipt, error)
+		release int
+		ack     string
+		answer  []string
+	}{
+		"the connection stays":               {say("CA"), nil, 1, asks("AA", "P1"), []string{"CA KP1"}},
+		"the connection closes":              {func(c net.Conn, b string) bool { return say("CA")(c, b) && false }, nil, 1, asks("AA", "P1"), []string{"CA KP1"}},
+		"the receiver refuses it":            {say("CA"), refuses, 1, asks("AA", "P1"), []string{"CA KP1"}},
+		"it asks for nothing":                {say("CA"), refuses, 1, ack("AA", "P1"), nil},
+		"release 2":                          {say("CA"), refuses, 2, asks("AA", "P1"), []string{`"\x06"`, "CA KP1"}},
+		"release 2, and it asks for nothing": {say("CA"), nil, 2, ack("AA", "P1"), []string{`"\x06"`}},
+	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPartner(t, last)
-			c := courier(t, p.listener.Addr().String(), func(s *contracts.MLLPCourier) { s.Acknowledgement = contracts.AckApplication })
-			r := &desk{}
-			d, err := Listen("127.0.0.1:0", "lab", contracts.MLLPDoor{}, r, time.Now, quiet(), WithAcknowledgements(c.Offer))
+			var log spoken
+			p := newPartner(t, row.first)
+			c, err := NewCourier(contracts.MLLPCourier{To: p.listener.Addr().String(), Acknowledgement: contracts.AckApplication}, time.Now, log.log())
 			if err != nil {
 				t.Fatal(err)
 			}
-			serve(t, d)
-			if back := talk(t, d, framed(asks("AA", "P1"))); back != "" || len(r.arrivals()) != 1 {
-				t.Errorf("before anybody waits: %d bytes, %d arrivals; want it with the receiver", len(back), len(r.arrivals()))
-			}
+			defer c.Close()
+			r := &desk{respond: row.respond}
+			d := open(t, r, contracts.MLLPDoor{Release: row.release}, WithAcknowledgements(c.Offer))
 			first := make(chan string)
 			go func() { first <- became(c.Deliver(t.Context(), enhanced("P1"))) }()
-			for accepted := false; !accepted; { // until the courier knows that the partner has it
-				c.mu.Lock()
-				f := c.onward["P1"]
-				c.mu.Unlock()
-				if f != nil && f.line != nil {
-					f.line.mu.Lock()
-					accepted = f.accepted
-					f.line.mu.Unlock()
-				}
+			awaitLog(t, &log, "the application's acknowledgement is awaited")
+			back := talk(t, d, framed(row.ack))
+			if diff := cmp.Diff(row.answer, answers(t, back)); diff != "" {
+				t.Errorf("the door's answers (-want +got):\n%s", diff)
 			}
-			back := talk(t, d, framed(asks("AA", "P1")))
-			if got := answers(t, back); len(got) != 1 || got[0] != "CA KP1" {
-				t.Errorf("the door answers %v, want that it is accepted", got)
-			}
-			if got := <-first; got != "AA delivered" || len(r.arrivals()) != 1 {
-				t.Errorf("got %s, %d arrivals", got, len(r.arrivals()))
+			kept := r.arrivals()
+			if got := <-first; got != "AA delivered" || len(kept) != 1 || string(kept[0].Body.Bytes()) != row.ack {
+				t.Errorf("got %s, %d arrivals; want it with the receiver, and delivered", got, len(kept))
 			}
 			if c.Offer(hl7v2.Acknowledgement{Code: "AA", ControlID: "P1"}) {
 				t.Error("it was taken again")
 			}
 		})
+	}
+}
+
+// An acknowledgement that nobody waits for is the receiver's alone; one that can't be kept is offered to nobody and not
+// answered.
+func TestAnAcknowledgementIsKeptBeforeItIsTaken(t *testing.T) {
+	full := func(int, contracts.Arrival) (contracts.Receipt, error) {
+		return contracts.Receipt{}, errors.New("disk full")
+	}
+	for name, row := range map[string]struct {
+		respond func(int, contracts.Arrival) (contracts.Receipt, error)
+		takes   bool
+		offered int
+	}{
+		"nobody waits":  {nil, false, 1},
+		"it isn't kept": {full, true, 0},
+	} {
+		for _, release := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s, release %d", name, release), func(t *testing.T) {
+				r, offered := &desk{respond: row.respond}, 0
+				d := open(t, r, contracts.MLLPDoor{Release: release}, WithAcknowledgements(func(hl7v2.Acknowledgement) bool {
+					if offered++; len(r.arrivals()) == 0 {
+						t.Error("it was offered before the receiver had it")
+					}
+					return row.takes
+				}))
+				want := ""
+				if release == 2 && row.respond == nil {
+					want = framed("\x06")
+				}
+				if back := exchange(t, d, framed(asks("AA", "P1"))); back != want || len(r.arrivals()) != 1 || offered != row.offered {
+					t.Errorf("%d bytes back, %d arrivals, offered %d times", len(back), len(r.arrivals()), offered)
+				}
+			})
+		}
 	}
 }
 
