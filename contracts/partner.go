@@ -117,7 +117,7 @@ type MLLPDoor struct {
 	Idle        time.Duration `yaml:"idle"`        // a silent connection is closed after; 10m
 	Read        time.Duration `yaml:"read"`        // a frame that has begun must end within; 1m
 	Connections int           `yaml:"connections"` // at once; 200
-	Rate        int           `yaml:"rate"`        // frames a second, of all connections together: faster senders wait; not limited
+	Rate        int           `yaml:"rate"`        // messages a second, of all connections together: faster senders wait; not limited
 	Release     int           `yaml:"release"`     // of MLLP: 1 or 2; 1
 	Several     string        `yaml:"several"`     // several messages in one frame: each, batch or refuse; each
 	TLS         *TLSDoor      `yaml:"tls"`

@@ -132,6 +132,37 @@ func TestARateIsKeptByWaiting(t *testing.T) {
 	})
 }
 
+// A batch doesn't get round the rate: each of its messages takes its turn.
+func TestARateCountsTheMessagesOfABatch(t *testing.T) {
+	for _, several := range []string{contracts.SeveralEach, contracts.SeveralBatch} {
+		r := &desk{}
+		inTime(t, r, contracts.MLLPDoor{Rate: 5, Several: several}, func(t *testing.T, call func() net.Conn, _ func() error) {
+			begun := time.Now()
+			c := call()
+			defer c.Close()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			var batch strings.Builder
+			for i := range 11 {
+				batch.WriteString(message(fmt.Sprintf("A%d", i)))
+			}
+			last := make(chan struct{})
+			r.respond = func(n int, a contracts.Arrival) (contracts.Receipt, error) {
+				if n == 11 {
+					close(last)
+				}
+				return accepted(a), nil
+			}
+			if _, err := io.WriteString(c, framed(batch.String())); err != nil {
+				t.Fatal(err)
+			}
+			<-last
+			if all := time.Since(begun); all < 1900*time.Millisecond || all > 2100*time.Millisecond {
+				t.Errorf("%s: 11 messages took %v, want 2s", several, all)
+			}
+		})
+	}
+}
+
 // A door that stops lets the frames that wait for their turn have it at once.
 func TestARateDoesNotHoldAStoppingDoorUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

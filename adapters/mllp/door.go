@@ -28,8 +28,8 @@ type Receiver interface {
 // or more; else the new one is closed. So connections that were left behind lock nobody out, and one on which a frame
 // is under way is never closed for another: idle and read bound how long such a connection can last without a message.
 //
-// The contract's rate bounds the frames of all connections together. A frame that is ahead of it waits before the
-// Receiver has it, in the order in which frames came, and its connection is read no further meanwhile.
+// The contract's rate bounds the messages of all connections together. One that is ahead of it waits before the Receiver
+// has it, in the order in which they came, and its connection is read no further meanwhile.
 type Door struct {
 	listener net.Listener
 	partner  string
@@ -80,7 +80,7 @@ func NewDoor(listener net.Listener, partner string, settings contracts.MLLPDoor,
 		return nil, err
 	}
 	if settings.Rate > 0 {
-		d.pace = rate.NewLimiter(rate.Limit(settings.Rate), max(settings.Rate/10, 1)) // a tenth of a second's frames may come at once
+		d.pace = rate.NewLimiter(rate.Limit(settings.Rate), max(settings.Rate/10, 1)) // a tenth of a second's messages may come at once
 	}
 	d.stopping, d.stop = context.WithCancel(context.Background())
 	return d, nil

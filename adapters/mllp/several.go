@@ -14,7 +14,7 @@ import (
 
 // takeBatch takes a frame that holds several messages, as the contract says. Each message is received by itself, in
 // order; one that is broken is refused by itself, and the others go on. What is refused as a whole is kept as a whole,
-// and the refusal answers its first message.
+// and the refusal answers its first message. Each message takes its turn in the door's rate.
 func (c *conversation) takeBatch(ctx context.Context, body []byte, batch *hl7v2.Batch, tooMany error) bool {
 	var fault *contracts.Fault
 	switch {
@@ -53,7 +53,10 @@ func firstHeader(batch *hl7v2.Batch) *hl7v2.Header {
 func (c *conversation) takeEach(ctx context.Context, batch *hl7v2.Batch) bool {
 	var frames [][]byte
 	var ids []contracts.ID
-	for _, p := range batch.Parts {
+	for i, p := range batch.Parts {
+		if i > 0 {
+			c.waitForTurn() // for the first, the frame has waited
+		}
 		frame, receipt, err := c.receive(ctx, []byte{startBlock}, p.Bytes, hl7v2.ReadHeader(p.Bytes), nil)
 		if err != nil {
 			return c.trouble(err, len(p.Bytes))
@@ -85,6 +88,9 @@ func (c *conversation) takeTogether(ctx context.Context, batch *hl7v2.Batch) boo
 	controls := make([]string, len(batch.Parts))
 	var at time.Time
 	for i, p := range batch.Parts {
+		if i > 0 {
+			c.waitForTurn() // for the first, the frame has waited
+		}
 		ack, receipt, err := c.receive(ctx, nil, p.Bytes, hl7v2.ReadHeader(p.Bytes), nil)
 		if err != nil {
 			return c.trouble(err, len(p.Bytes))
