@@ -111,10 +111,9 @@ func (r *Reader) Next() (f Frame, err error) {
 		if done, err := r.ends(&f); done {
 			return f, nil
 		} else if err != nil {
-			f.Body = nil
-			return f, err
-		}
-		if err := r.append(&f, []byte{endBlock}); err != nil {
+			if !errors.Is(err, ErrTooLarge) {
+				f.Body = nil
+			}
 			return f, err
 		}
 	}
@@ -184,35 +183,63 @@ func (r *Reader) append(f *Frame, part []byte) error {
 	return nil
 }
 
-// ends looks behind an end block and says whether it ends the frame.
+// ends looks behind an end block and says whether it ends the frame. If not, it is content.
 func (r *Reader) ends(f *Frame) (bool, error) {
-	silent := len(r.in.ready) == 0
+	b, silent, err := r.behind()
+	if err != nil {
+		return false, err
+	}
+	taken := []byte{endBlock}
+	switch b {
+	case nothing:
+		f.NoCR, r.owed = true, true
+		return true, nil
+	case carriageReturn:
+		r.in.take(1)
+		return true, nil
+	case startBlock:
+		f.NoCR = true
+		return true, nil
+	case '\n':
+		r.in.take(1)
+		taken = append(taken, '\n')
+		next, again, err := r.behind()
+		if err != nil {
+			return false, err
+		}
+		if next == nothing || next == startBlock {
+			f.NoCR = true
+			return true, nil
+		}
+		silent = silent || again
+	}
+	f.Strays++
+	if silent {
+		if err := r.clock.enter(resumed); err != nil {
+			return false, err
+		}
+	}
+	return false, r.append(f, taken)
+}
+
+const nothing = -1 // more, or not soon
+
+// behind gives the next byte without taking it. silent says that it had to be waited for.
+func (r *Reader) behind() (b int, silent bool, err error) {
+	silent = len(r.in.ready) == 0
 	if silent {
 		if err := r.clock.enter(trailing); err != nil {
-			return false, err
+			return 0, silent, err
 		}
 	}
 	next, err := r.in.fill()
 	switch {
-	case err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded): // nothing more, or not soon
-		f.NoCR, r.owed = true, true
+	case err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded):
+		return nothing, silent, nil
 	case err != nil:
-		return false, err
-	case next[0] == carriageReturn:
-		r.in.take(1)
-	case next[0] == startBlock:
-		f.NoCR = true
-	case next[0] == '\n': // some senders end their frames as they end their lines
-		r.in.take(1)
-		f.NoCR = true
-	case silent:
-		f.Strays++
-		return false, r.clock.enter(resumed)
-	default:
-		f.Strays++
-		return false, nil
+		return 0, silent, err
 	}
-	return true, nil
+	return int(next[0]), silent, nil
 }
 
 // WriteFrame writes body as one frame in one Write, so that it leaves whole, or in as few packets as it needs.

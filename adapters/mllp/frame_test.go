@@ -60,6 +60,10 @@ func TestFramesAreRead(t *testing.T) {
 		{"no carriage return before the next frame", "\x0ba\x1c\x0bb\x1c\r", []string{`"a" junk=0 dropped=0 strays=0 noCR=true`, `"b"`}, io.EOF},
 		{"no carriage return at the end", "\x0ba\x1c", []string{`"a" junk=0 dropped=0 strays=0 noCR=true`}, io.EOF},
 		{"a line feed for the carriage return", "\x0ba\x1c\n\x0bb\x1c\r", []string{`"a" junk=0 dropped=0 strays=0 noCR=true`, `"b"`}, io.EOF},
+		{"a line feed for the carriage return, at the end", "\x0ba\x1c\n", []string{`"a" junk=0 dropped=0 strays=0 noCR=true`}, io.EOF},
+		{"an end block and a line feed in the content don't cut it short", "\x0ba\x1c\nb\x1c\r\x0bc\x1c\r", []string{`"a\x1c\nb" junk=0 dropped=0 strays=1 noCR=false`, `"c"`}, io.EOF},
+		{"two of them", "\x0ba\x1c\n\x1c\nb\x1c\n", []string{`"a\x1c\n\x1c\nb" junk=0 dropped=0 strays=2 noCR=true`}, io.EOF},
+		{"a line feed in the content that reaches the limit", "\x0b" + strings.Repeat("x", 19) + "\x1c\ny\x1c\r", []string{"kept 20"}, ErrTooLarge},
 		{"an end block in the content doesn't cut it short", "\x0ba\x1cb\x1c\r", []string{`"a\x1cb" junk=0 dropped=0 strays=1 noCR=false`}, io.EOF},
 		{"the stream ends in a frame", "\x0babc", nil, io.ErrUnexpectedEOF},
 		{"the stream ends in the second frame", "\x0ba\x1c\r\x0bb", []string{`"a"`}, io.ErrUnexpectedEOF},
@@ -111,6 +115,28 @@ func TestAMissingCarriageReturnDelaysNoFrame(t *testing.T) {
 		}()
 		if f, err := r.Next(); err != nil || string(f.Body) != "b" || f.Junk != 0 {
 			t.Fatalf("got %q, %d bytes of junk, %v; want the next frame without junk", f.Body, f.Junk, err)
+		}
+	})
+}
+
+// A line feed in place of the carriage return delays no frame either; if the frame goes on behind it, it was content.
+func TestALineFeedEndsAFrameWhenNothingFollowsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer near.Close()
+		r := NewReader(near, Limits{Read: time.Minute})
+		go func() { _, _ = far.Write([]byte("\x0ba\x1c\n")) }()
+		if f, err := r.Next(); err != nil || string(f.Body) != "a" || !f.NoCR {
+			t.Fatalf("got %q, %v; want the frame", f.Body, err)
+		}
+		go func() {
+			for _, piece := range []string{"\x0ba\x1c", "\n", "b\x1c\r"} {
+				_, _ = far.Write([]byte(piece))
+			}
+			far.Close()
+		}()
+		if f, err := r.Next(); err != nil || string(f.Body) != "a\x1c\nb" || f.Junk != 0 {
+			t.Fatalf("got %q, %d bytes of junk, %v; want the frame whole", f.Body, f.Junk, err)
 		}
 	})
 }
