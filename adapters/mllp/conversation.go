@@ -240,7 +240,11 @@ func (c *conversation) takeWhole(ctx context.Context, body []byte, head *hl7v2.H
 	if cap(frame) <= kept {
 		c.out = frame
 	}
-	return c.commit() && (len(frame) == 1 || c.write(append(frame, endBlock, carriageReturn), receipt.ID))
+	said := byte(commitAck)
+	if fault != nil && fault.Code == CodeTooLarge {
+		said = commitNack // only its beginning was kept
+	}
+	return c.commit(said) && (len(frame) == 1 || c.write(append(frame, endBlock, carriageReturn), receipt.ID))
 }
 
 // receive gives a message to the receiver, and appends to dst what is to be answered, which may be nothing. An
@@ -298,9 +302,9 @@ func (c *conversation) trouble(err error, bytes int) (good bool) {
 	return false
 }
 
-// commit writes release 2's commit acknowledgement, which goes first: the bytes are kept, refused or not.
-func (c *conversation) commit() bool {
-	return c.door.settings.Release != release2 || c.write([]byte{startBlock, commitAck, endBlock, carriageReturn}, "")
+// commit writes release 2's commit acknowledgement, which goes first: positive when the bytes are kept, refused or not.
+func (c *conversation) commit(said byte) bool {
+	return c.door.settings.Release != release2 || c.write([]byte{startBlock, said, endBlock, carriageReturn}, "")
 }
 
 // write writes a frame. What it answers is kept, whether the sender hears of it or not.

@@ -171,6 +171,30 @@ func TestReleaseTwoCommitsFirst(t *testing.T) {
 	}
 }
 
+// In release 2 a positive commit acknowledgement says that all of the frame is kept.
+func TestReleaseTwoCommitsNoBeginnings(t *testing.T) {
+	r := &desk{}
+	d := open(t, r, contracts.MLLPDoor{Release: 2, MaxBytes: 1000})
+	back := talk(t, d, framed(message("A1")+strings.Repeat("ZZ2|abcdef\r", 200)))
+	rest, ok := strings.CutPrefix(back, framed("\x15"))
+	if diff := cmp.Diff([]string{"AR A1 207"}, answers(t, rest)); diff != "" || !ok {
+		t.Errorf("refused to commit first: %t; then (-want +got):\n%s", ok, diff)
+	}
+}
+
+// A line break of a word processor is a start block; the text that holds it comes whole.
+func TestAStartBlockInATextLosesNothing(t *testing.T) {
+	r := &desk{}
+	d := open(t, r, contracts.MLLPDoor{})
+	text := message("A1") + "NTE|1||one\x0btwo\r"
+	if diff := cmp.Diff([]string{"AA A1"}, answers(t, exchange(t, d, framed(text)))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if kept := r.arrivals(); len(kept) != 1 || string(kept[0].Body.Bytes()) != text {
+		t.Errorf("%d frames were kept, and not as they came", len(kept))
+	}
+}
+
 // A sender that stops reading or writing, or comes too often, takes nothing from the others.
 func TestConnectionsAreLimited(t *testing.T) {
 	d := open(t, &desk{}, contracts.MLLPDoor{Connections: 1})

@@ -16,7 +16,7 @@ type Frame struct {
 	Body    []byte // the content; the caller's, and nobody else's
 	Junk    int    // bytes before the start block
 	Dropped int    // bytes of blocks, start block and all, that another start block began anew
-	Strays  int    // end blocks inside the content that ended nothing
+	Strays  int    // start and end blocks inside the content that began and ended nothing
 	NoCR    bool   // no carriage return came behind the end block
 }
 
@@ -46,7 +46,8 @@ var (
 //
 // It is lenient where a sender's meaning is plain: bytes before a start block are skipped, a start block within a
 // frame begins the frame anew, and the final carriage return may be missing. It is strict where leniency could cut a
-// message short: an end block counts only if a carriage return, a start block, the end of the stream or a silence of a
+// message short: within a message a start block counts only if another message follows (0B is what word processors write
+// for a line break), and an end block counts only if a carriage return, a start block, the end of the stream or a silence of a
 // quarter of a second follows; otherwise it is content.
 //
 // A Reader holds at most its limit of bytes for a frame, and 64 KB beside it while a frame comes.
@@ -54,7 +55,8 @@ type Reader struct {
 	in     input
 	limits Limits
 	clock  timekeeper
-	owed   bool // the last frame's carriage return may still come
+	owed   bool   // the last frame's carriage return may still come
+	held   []byte // a start block within a message, and up to three bytes behind it, which say what it is
 }
 
 // NewReader reads from src. Idle and Read of limits, and the grace for a missing carriage return, need a src that has
@@ -77,6 +79,7 @@ func newReader(src io.Reader, limits Limits, clock timekeeper) *Reader {
 // an error the stream is at no known place and can't be read on. The frame's counts hold with an error too.
 func (r *Reader) Next() (f Frame, err error) {
 	r.in.rest()
+	r.held = r.held[:0]
 	if err := r.clock.enter(waiting); err != nil {
 		return f, err
 	}
@@ -106,6 +109,9 @@ func (r *Reader) Next() (f Frame, err error) {
 		r.in.take(end)
 		if !closed {
 			continue
+		}
+		if err := r.letGo(&f); err != nil {
+			return f, err
 		}
 		r.in.take(1)
 		if done, err := r.ends(&f); done {
@@ -149,9 +155,18 @@ func (r *Reader) skip(f *Frame) error {
 	}
 }
 
-// content adds what came of the frame; each start block in it begins the frame anew.
+// content adds what came of the frame. A start block begins the frame anew, unless it stands in a message and no other
+// message follows.
 func (r *Reader) content(f *Frame, part []byte) error {
-	for {
+	for len(part) > 0 {
+		if len(r.held) > 0 {
+			rest, err := r.decide(f, part)
+			if err != nil {
+				return err
+			}
+			part = rest
+			continue
+		}
 		again := bytes.IndexByte(part, startBlock)
 		if again < 0 {
 			return r.append(f, part)
@@ -159,9 +174,57 @@ func (r *Reader) content(f *Frame, part []byte) error {
 		if err := r.append(f, part[:again]); err != nil {
 			return err
 		}
-		f.Dropped += len(f.Body) + 1
-		f.Body, part = f.Body[:0], part[again+1:]
+		part = part[again+1:]
+		if beginsMessage(f.Body) {
+			r.held = append(r.held, startBlock)
+		} else {
+			f.Dropped += len(f.Body) + 1
+			f.Body = f.Body[:0]
+		}
 	}
+	return nil
+}
+
+// decide takes the next byte behind a start block that stands in a message, and gives what comes after it.
+func (r *Reader) decide(f *Frame, part []byte) (rest []byte, err error) {
+	if part[0] == startBlock { // the one before it began nothing
+		err = r.letGo(f)
+		r.held = append(r.held, startBlock)
+		return part[1:], err
+	}
+	if r.held = append(r.held, part[0]); len(r.held) < 4 {
+		return part[1:], nil
+	}
+	if !beginsMessage(r.held[1:]) {
+		return part[1:], r.letGo(f)
+	}
+	f.Dropped += len(f.Body) + 1
+	f.Body = append(f.Body[:0], r.held[1:]...)
+	r.held = r.held[:0]
+	return part[1:], nil
+}
+
+// letGo makes what is held content.
+func (r *Reader) letGo(f *Frame) error {
+	if len(r.held) == 0 {
+		return nil
+	}
+	f.Strays++
+	err := r.append(f, r.held)
+	r.held = r.held[:0]
+	return err
+}
+
+// beginsMessage says whether a message or a batch starts so.
+func beginsMessage(b []byte) bool {
+	if len(b) < 3 {
+		return false
+	}
+	switch string(b[:3]) {
+	case "MSH", "FHS", "BHS":
+		return true
+	}
+	return false
 }
 
 // append adds content. Beyond the limit it cuts the frame to what is kept of it.

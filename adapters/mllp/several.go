@@ -71,7 +71,7 @@ func (c *conversation) takeEach(ctx context.Context, batch *hl7v2.Batch) bool {
 			return false
 		}
 	}
-	if !c.commit() {
+	if !c.commit(commitAck) {
 		return false
 	}
 	for i, frame := range frames {
@@ -104,7 +104,7 @@ func (c *conversation) takeTogether(ctx context.Context, batch *hl7v2.Batch) boo
 	answer := batch.Acknowledge(acks, hl7v2.BatchAnswer{Time: at.UTC(), ControlID: func(n int) string {
 		return contracts.DerivedID("acknowledgement/batch", append(controls, strconv.Itoa(n))...).Control() // a repeat gets the same
 	}})
-	if !c.commit() {
+	if !c.commit(commitAck) {
 		return false
 	}
 	if len(answer) == 0 {
