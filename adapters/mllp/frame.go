@@ -92,6 +92,9 @@ func (r *Reader) Next() (f Frame, err error) {
 	for {
 		chunk, err := r.in.fill()
 		if err == io.EOF {
+			if large := r.letGo(&f); large != nil {
+				return f, large
+			}
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
