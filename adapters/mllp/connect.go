@@ -35,7 +35,7 @@ func (c *Courier) connect(ctx context.Context) (net.Conn, error) {
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = conn.Close() // what matters is err
 			c.reached(false)
-			return nil, unavailable(CodeNoTrust, "TLS with the partner failed: "+reason(err)+"; nothing was sent.", err)
+			return nil, unavailable(CodeNoTrust, "TLS with the partner failed: "+reason(err)+"; nothing was sent.", untrusted(err))
 		}
 		conn = secured
 	}

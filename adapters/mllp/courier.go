@@ -2,7 +2,6 @@ package mllp
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"time"
@@ -124,6 +123,9 @@ func (c *Courier) prepare(p contracts.Parcel) (*flight, error) {
 	if header.ControlID() != p.Control {
 		return nil, contracts.Faultf(contracts.Internal, "", "MSH-10", "The message carries another control id than its parcel.")
 	}
+	if err := checkFraming(p.Body.Bytes()); err != nil {
+		return nil, err
+	}
 	f := &flight{control: p.Control, accepts: header.AcceptDue(hl7v2.Accepted)}
 	applies := header.ApplicationDue(hl7v2.Accepted)
 	f.replies = applies || header.ApplicationDue(hl7v2.Failed)
@@ -191,10 +193,7 @@ func (c *Courier) exchange(ctx context.Context, l *line, f *flight, p contracts.
 	}
 	defer l.leave(f)
 	defer c.await(f)()
-	n, err := l.write(ctx, p.Body.Bytes())
-	if fault := (*contracts.Fault)(nil); errors.As(err, &fault) {
-		return answer, true, fault
-	}
+	n, err := l.write(ctx, p.Body.Bytes(), f)
 	if err != nil {
 		return contracts.Answer{Unknown: n > 0}, false, unavailable(CodeNotWritten, "The connection broke while the message was being written.", err)
 	}
@@ -269,6 +268,7 @@ func (c *Courier) Close() error {
 		}
 		for _, at := range c.places {
 			if at.line != nil {
+				at.line.finish()
 				at.line.close(unavailable(CodeClosed, "The courier is closed.", nil))
 			}
 		}

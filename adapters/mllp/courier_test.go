@@ -315,6 +315,86 @@ func TestReleaseTwoWaitsBehindTheCommit(t *testing.T) {
 	}
 }
 
+// A commit acknowledgement speaks of the block that left longest ago. One that comes late is never taken for the message
+// in flight, and one that nobody waits for ends the connection.
+func TestACommitIsItsOwnBlocks(t *testing.T) {
+	both := func(before, after string) func(net.Conn, string) bool {
+		return func(c net.Conn, body string) bool {
+			_, _ = io.WriteString(c, before)
+			_ = say("AA")(c, body)
+			_, _ = io.WriteString(c, after)
+			return true
+		}
+	}
+	late := func(stream string) func(net.Conn, string) bool { // with the next message, before its answer
+		return func(c net.Conn, body string) bool {
+			_, _ = io.WriteString(c, stream)
+			return say("AA")(c, body)
+		}
+	}
+	ack, nak := framed("\x06"), framed("\x15")
+	for _, row := range []struct {
+		name   string
+		first  func(net.Conn, string) bool
+		second func(net.Conn, string) bool
+		want   string // of the second
+	}{
+		{"each its own", both(ack, ""), both(ack, ""), "AA delivered"},
+		{"none at all", both("", ""), both("", ""), "AA delivered"},
+		{"the first's comes late", both("", ""), late(ack + ack), "AA delivered"},
+		{"the first's refusal comes late", both("", ""), late(nak), "unavailable MLLP-013 unknown"},
+		{"a refusal too many", both(ack, ""), late(ack + nak), "unavailable MLLP-013 unknown"},
+		{"a commit too many", both(ack, ""), late(ack + ack), "unavailable MLLP-013 unknown"},
+		{"its own refusal", both(ack, ""), send(nak), "NAK unavailable MLLP-015"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := newPartner(t, row.first, silence, row.second, silence)
+			c := courier(t, p.listener.Addr().String(), func(s *contracts.MLLPCourier) { s.Release = 2 })
+			if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "AA delivered" {
+				t.Fatalf("the first: %s", got)
+			}
+			if got := became(c.Deliver(t.Context(), parcel("P2"))); got != row.want {
+				t.Errorf("the second: %s, want %s", got, row.want)
+			}
+		})
+	}
+}
+
+// In release 2 a partner commits our answers, too; that says nothing of a message.
+func TestACommitOfAnAnswerIsNobodys(t *testing.T) {
+	p := newPartner(t, func(c net.Conn, _ string) bool {
+		_, _ = io.WriteString(c, framed("\x06", asks("AA", "P1")))
+		return true
+	}, silence, send(framed("\x15")), func(c net.Conn, body string) bool {
+		_, _ = io.WriteString(c, framed("\x06"))
+		return say("AA")(c, body)
+	}, silence)
+	c := courier(t, p.listener.Addr().String(), func(s *contracts.MLLPCourier) { s.Release = 2 })
+	for _, id := range []string{"P1", "P2"} {
+		if got := became(c.Deliver(t.Context(), parcel(id))); got != "AA delivered" {
+			t.Errorf("%s: %s", id, got)
+		}
+	}
+}
+
+// A message is delivered when its AA has come, however long the partner takes to read what answers that.
+func TestAnAnswerIsToldBeforeItIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enough := make(chan struct{})
+		c, done := byPipe(func(_ int, conn net.Conn) {
+			for _, id := range read(NewReader(conn, Limits{}), 1) {
+				_, _ = io.WriteString(conn, framed(asks("AA", id)))
+			}
+			<-enough
+		})
+		defer done()
+		defer close(enough)
+		if got := became(c.Deliver(t.Context(), parcel("P1"))); got != "AA delivered" {
+			t.Errorf("got %s, want that the answer counts", got)
+		}
+	})
+}
+
 func TestWhatCantBeDeliveredDoesNotLeave(t *testing.T) {
 	for name, row := range map[string]struct{ body, want string }{
 		"no acknowledgement asked": {message("P1", "P|2.5.1|||NE|NE"), "invalid MLLP-023"},

@@ -320,14 +320,21 @@ func WriteFrame(w io.Writer, body []byte) (n int, err error) {
 
 // writeFrame is WriteFrame for a body that has its frame around it already.
 func writeFrame(w io.Writer, frame []byte) (n int, err error) {
-	body := frame[1 : len(frame)-2]
+	if err := checkFraming(frame[1 : len(frame)-2]); err != nil {
+		return 0, err
+	}
+	return w.Write(frame)
+}
+
+// checkFraming finds the first byte of a body that framing uses.
+func checkFraming(body []byte) error {
 	at := bytes.IndexByte(body, endBlock)
 	if start := bytes.IndexByte(body, startBlock); start >= 0 && (at < 0 || start < at) {
 		at = start
 	}
 	if at >= 0 {
-		return 0, contracts.Faultf(contracts.Invalid, CodeFraming, "",
+		return contracts.Faultf(contracts.Invalid, CodeFraming, "",
 			"Byte %d is one that MLLP uses for framing; it must be escaped.", at)
 	}
-	return w.Write(frame)
+	return nil
 }

@@ -28,13 +28,17 @@ type line struct {
 	now     func() time.Time
 	log     *logrus.Entry
 	writing chan struct{} // its one token is with who writes
-	ended   chan struct{} // closed when the reader has returned
+	// Its one token is with the reader from a message's end until what it calls for is written.
+	answering chan struct{}
+	ended     chan struct{} // closed when the reader has returned
 
 	mu      sync.Mutex
-	flights []*flight        // in the order in which they left
-	past    []due            // what may still come for messages that have landed, latest last
-	most    int              // of past
-	dead    *contracts.Fault // why the line has ended; nil while it is sound
+	flights []*flight // in the order in which they left
+	past    []due     // what may still come for messages that have landed, latest last
+	most    int       // of past
+	// Whose commit acknowledgement is due in release 2, in the order in which they left; nil for an answer of ours.
+	uncommitted []*flight
+	dead        *contracts.Fault // why the line has ended; nil while it is sound
 }
 
 // flight is a message on its way: written or about to be, and not decided yet.
@@ -68,7 +72,7 @@ type due struct {
 const remembered = 64
 
 func newLine(conn net.Conn, s contracts.MLLPCourier, now func() time.Time, log *logrus.Entry) *line {
-	l := &line{conn: conn, release: s.Release, within: s.Answer, now: now, log: log, writing: make(chan struct{}, 1), ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
+	l := &line{conn: conn, release: s.Release, within: s.Answer, now: now, log: log, writing: make(chan struct{}, 1), answering: make(chan struct{}, 1), ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
 	go l.listen()
 	return l
 }
@@ -95,7 +99,7 @@ func broken(err error) *contracts.Fault {
 		err = io.ErrUnexpectedEOF
 	}
 	if alert := (*net.OpError)(nil); errors.As(err, &alert) && alert.Op == "remote error" {
-		return unavailable(CodeNoTrust, "TLS failed: "+reason(err)+".", err)
+		return unavailable(CodeNoTrust, "TLS failed: "+reason(err)+".", untrusted(err))
 	}
 	return unavailable(CodeNoAnswer, "The partner closed the connection without an acknowledgement.", err)
 }
@@ -113,29 +117,49 @@ func (l *line) hear(f Frame) *contracts.Fault {
 	if !known {
 		return unavailable(CodeForeign, "An acknowledgement came that names another message; it was not taken.", nil)
 	}
-	answered := l.answer(f.Body, ack)
+	// What became of the message is told first: the partner may take its time to read what answers.
+	l.answering <- struct{}{}
+	defer func() { <-l.answering }()
 	if to != nil {
 		l.settle(to, ack)
 	} else {
 		l.late(ack)
 	}
-	return answered // the message's own fate is known all the same
+	return l.answer(f.Body, ack)
 }
 
-// hearCommit takes a commit acknowledgement of release 2, in which one message is in flight.
+// hearCommit takes a commit acknowledgement of release 2: the partner stored the block that left longest ago without one.
+// A refusal is taken only for a message that is still in flight. What nobody waits for ends the line, since it can't be
+// known any more which block the next one speaks of.
 func (l *line) hearCommit(stored bool) *contracts.Fault {
-	if stored {
-		return nil
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.flights) == 0 {
-		return unavailable(CodeForeign, "A negative commit acknowledgement came though nothing was in flight.", nil)
+	if len(l.uncommitted) == 0 {
+		return unavailable(CodeForeign, "A commit acknowledgement came that nobody waits for; it was not taken.", nil)
 	}
-	f := l.flights[0]
-	l.remove(f)
-	f.news <- news{nack: true}
+	f := l.uncommitted[0]
+	l.uncommitted = slices.Delete(l.uncommitted, 0, 1)
+	switch {
+	case stored:
+	case f == nil:
+		l.log.Debug("The partner could not store an acknowledgement of its acknowledgement.")
+	case f.landed:
+		return unavailable(CodeForeign, "A negative commit acknowledgement came for a message that was answered before; it was not taken.", nil)
+	default:
+		l.remove(f)
+		f.news <- news{nack: true}
+	}
 	return nil
+}
+
+// awaitCommit remembers that a block leaves whose commit acknowledgement is due: a message's, or nil for an answer of
+// ours. Partners that leave them out are put up with.
+func (l *line) awaitCommit(f *flight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.uncommitted = append(l.uncommitted, f); len(l.uncommitted) > remembered {
+		l.uncommitted = slices.Delete(l.uncommitted, 0, 1)
+	}
 }
 
 // addressee finds the flight that an acknowledgement is for. known without one means that it is due to a message that
@@ -164,7 +188,7 @@ func (l *line) answer(body []byte, ack hl7v2.Acknowledgement) *contracts.Fault {
 		}
 	}
 	for _, b := range out {
-		if _, err := l.write(context.Background(), b); err != nil {
+		if _, err := l.write(context.Background(), b, nil); err != nil {
 			return unavailable(CodeNoAnswer, "The connection broke while an acknowledgement was being answered.", err)
 		}
 	}
@@ -250,13 +274,25 @@ func (l *line) sound() bool {
 	return l.dead == nil
 }
 
-// write writes a frame. It ends early when ctx does; the line is of no use then, if writing had begun.
-func (l *line) write(ctx context.Context, body []byte) (int, error) {
+// write writes a frame: the message of f, or an answer of ours. It ends early when ctx does; the line is of no use then,
+// if writing had begun.
+func (l *line) write(ctx context.Context, body []byte, f *flight) (int, error) {
+	if f != nil { // behind what answers the message before: release 2 is synchronous
+		select {
+		case l.answering <- struct{}{}:
+			<-l.answering
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 	select {
 	case l.writing <- struct{}{}:
 		defer func() { <-l.writing }()
 	case <-ctx.Done():
 		return 0, ctx.Err()
+	}
+	if l.release == release2 && !(len(body) == 1 && body[0] == commitAck) {
+		l.awaitCommit(f)
 	}
 	_ = l.conn.SetWriteDeadline(time.Now().Add(l.within)) // a dead connection shows itself by the write
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetWriteDeadline(time.Unix(1, 0)) })
@@ -286,4 +322,15 @@ func (l *line) fail(why *contracts.Fault) {
 func (l *line) close(why *contracts.Fault) {
 	l.fail(why)
 	<-l.ended
+}
+
+// finish waits a moment for an acknowledgement that is being answered.
+func (l *line) finish() {
+	enough := time.NewTimer(lingerStopping)
+	defer enough.Stop()
+	select {
+	case l.answering <- struct{}{}:
+		<-l.answering
+	case <-enough.C:
+	}
 }

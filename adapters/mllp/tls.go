@@ -106,6 +106,9 @@ func courierTLS(s *contracts.TLSCourier, to string, log *logrus.Entry) (*credent
 
 func isEmpty(s string) bool { return s == "" }
 
+// untrusted is a failed handshake's error without what it holds of certificates.
+func untrusted(err error) error { return errors.New("mllp: handshake: " + reason(err)) }
+
 // reason says in general why a handshake failed. The error's own text may hold a certificate's subject, so only texts
 // of ours leave.
 func reason(err error) string {

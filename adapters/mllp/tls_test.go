@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -387,6 +388,10 @@ func TestACourierSpeaksTLS(t *testing.T) {
 			// In TLS 1.3 the courier learns of it at any moment of the first message: what it tells depends on that moment.
 			if got := became(answer, err); got != row.want && row.want != "" {
 				t.Errorf("got %s, want %s", got, row.want)
+			}
+			var certificates *tls.CertificateVerificationError
+			if errors.As(err, &certificates) {
+				t.Error("the partner's certificates, with their names, are in the error")
 			}
 			if row.says != "" && (err == nil || !strings.Contains(err.Error(), row.says)) {
 				t.Errorf("the fault's text lacks %q: %v", row.says, err)
