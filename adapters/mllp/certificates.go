@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/sirupsen/logrus"
@@ -14,7 +15,8 @@ import (
 
 // credentials are what a door or a courier shows and trusts in TLS. They lie in files, which are looked at before each
 // handshake and read again when one of them has changed. Files that can't be used then leave the old ones in force,
-// which is logged once a change, since certificate and key are seldom replaced in one instant.
+// which is logged once a change, since certificate and key are seldom replaced in one instant. Those that were read and
+// are broken are tried when they change again; those that couldn't be read, at each handshake.
 type credentials struct {
 	files []string
 	read  func() (*tls.Config, error)
@@ -22,6 +24,7 @@ type credentials struct {
 
 	mu     sync.Mutex
 	seen   []fs.FileInfo // of the files when they were read, nil for one that wasn't there
+	told   []fs.FileInfo // of those of which the log says that they can't be used
 	config *tls.Config
 }
 
@@ -43,15 +46,27 @@ func (c *credentials) current() *tls.Config {
 	if same(seen, c.seen) {
 		return c.config
 	}
-	c.seen = seen // also when they are broken: they are tried again when they change again
 	config, err := c.read()
 	if err != nil {
-		c.log.WithError(err).Error("The changed files of TLS can't be used; the ones before stay in force.")
+		if !unread(err) {
+			c.seen = seen
+		}
+		if c.told == nil || !same(seen, c.told) {
+			c.log.WithError(err).Error("The changed files of TLS can't be used; the ones before stay in force.")
+		}
+		c.told = seen
 		return c.config
 	}
+	c.seen, c.told = seen, nil
 	c.config = config
 	c.log.Info("The files of TLS have changed; new connections use them.")
 	return c.config
+}
+
+// unread says whether files couldn't be read, which may pass without a change that can be seen: a shortage of
+// descriptors, a mode.
+func unread(err error) bool {
+	return slices.ContainsFunc(contracts.FaultsOf(err), func(f *contracts.Fault) bool { return f.Code != CodeBrokenFile })
 }
 
 func look(files []string) []fs.FileInfo {

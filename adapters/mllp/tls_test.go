@@ -307,6 +307,31 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	speak("A2")
 }
 
+// Files that couldn't be read are tried at the next handshake, though nothing that can be seen of them has changed.
+func TestFilesThatCouldNotBeReadAreTriedAgain(t *testing.T) {
+	ours, others := newAuthority(t, "ours"), newAuthority(t, "others")
+	var log spoken
+	d, files := secured(t, ours, &desk{}, log.log(), nil)
+	files.pair(others.pair("silta.test", []string{"silta.test"}))
+	if err := os.Chmod(files.path("key.pem"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if got := over(t, d, ours.client("")); got != "AA A1" {
+			t.Errorf("with a key that others may read: %s, want that the old one holds", got)
+		}
+	}
+	if n := strings.Count(log.String(), "can't be used"); n != 1 {
+		t.Errorf("the log tells of it %d times, want once a change", n)
+	}
+	if err := os.Chmod(files.path("key.pem"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := over(t, d, others.client("")); got != "AA A1" {
+		t.Errorf("when it can be used: %s, want the new certificate", got)
+	}
+}
+
 func TestFilesOfTLSAreChecked(t *testing.T) {
 	a := newAuthority(t, "ours")
 	for name, row := range map[string]struct {
