@@ -81,11 +81,12 @@ func (c *conversation) arm() {
 	_ = c.conn.SetReadDeadline(t) // a dead connection shows itself by the read
 }
 
-// hurry ends the conversation: at once if no frame is under way, else after it, at the latest at until.
+// hurry ends the conversation: at once if no frame is under way, else after it, at the latest at until, or at the time
+// that it was given before.
 func (c *conversation) hurry(until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.hurried, c.until = true, until
+	c.hurried, c.until = true, earliest(c.until, until)
 	if !c.deadlines.stale { // else the next await will
 		c.arm()
 	}

@@ -68,6 +68,43 @@ func TestAFullDoorMakesRoom(t *testing.T) {
 	}
 }
 
+// A connection that makes room at the moment when a frame begins is known until it has ended: a door that stops doesn't
+// wait for it beyond its bound.
+func TestAConnectionThatMakesRoomIsStillCutOff(t *testing.T) {
+	const bound = 5 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		r := &desk{respond: func(_ int, a contracts.Arrival) (contracts.Receipt, error) {
+			<-release
+			return accepted(a), nil
+		}}
+		p := newPipes()
+		d := newDoor(t, p, r, contracts.MLLPDoor{Connections: 1}, WithDrain(bound))
+		stop := serve(t, d)
+		held := p.call()
+		defer held.Close()
+		if _, err := io.WriteString(held, framed(message("A1"))); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		d.mu.Lock()
+		for c := range d.talks { // as if its frame had begun a moment after the door looked
+			c.mu.Lock()
+			c.silent = time.Now().Add(-silentEnough)
+			c.mu.Unlock()
+		}
+		d.mu.Unlock()
+		late := p.call()
+		defer late.Close()
+		synctest.Wait()
+		close(release) // its acknowledgement is written, and nobody reads it
+		begun := time.Now()
+		if err := stop(); err != nil || time.Since(begun) != bound {
+			t.Errorf("stopped with %v after %v, want %v", err, time.Since(begun), bound)
+		}
+	})
+}
+
 // Connections that trickle, junk or a frame that never ends, go by the door's times; those are the longest that a
 // full house of them keeps others out.
 func TestTricklesEndByTheDoorsTimes(t *testing.T) {

@@ -45,6 +45,7 @@ type Door struct {
 
 	mu       sync.Mutex
 	talks    map[*conversation]struct{}
+	leaving  map[*conversation]struct{} // they have made room, and don't count, but haven't ended
 	draining bool
 	running  sync.WaitGroup
 }
@@ -74,6 +75,7 @@ func NewDoor(listener net.Listener, partner string, settings contracts.MLLPDoor,
 		log:     log.WithFields(logrus.Fields{"door": "mllp", "partner": partner}),
 		options: newOptions(opts),
 		talks:   map[*conversation]struct{}{},
+		leaving: map[*conversation]struct{}{},
 	}
 	var err error
 	if d.tls, err = doorTLS(settings.TLS, d.log); err != nil {
@@ -170,6 +172,7 @@ func (d *Door) makeRoom() bool {
 	longest.log.WithField("connections", d.settings.Connections).Warn("Too many connections; this one was silent longest and is closed to make room. Raise the limit or have the sender keep one connection.")
 	longest.hurry(time.Now().Add(d.settings.Read)) // should a frame begin at this very moment, it is finished
 	delete(d.talks, longest)
+	d.leaving[longest] = struct{}{}
 	return true
 }
 
@@ -177,6 +180,17 @@ func (d *Door) forget(c *conversation) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.talks, c)
+	delete(d.leaving, c)
+}
+
+// each calls do with every conversation that hasn't ended. d.mu is held.
+func (d *Door) each(do func(*conversation)) {
+	for c := range d.talks {
+		do(c)
+	}
+	for c := range d.leaving {
+		do(c)
+	}
 }
 
 // drain lets the conversations end, and cuts those off that last longer than the bound.
@@ -184,9 +198,7 @@ func (d *Door) drain(cut func()) {
 	d.mu.Lock()
 	d.draining = true
 	until := time.Now().Add(d.options.drain)
-	for c := range d.talks {
-		c.hurry(until)
-	}
+	d.each(func(c *conversation) { c.hurry(until) })
 	d.mu.Unlock()
 	d.stop()
 	done := make(chan struct{})
@@ -200,10 +212,10 @@ func (d *Door) drain(cut func()) {
 	}
 	cut()
 	d.mu.Lock()
-	for c := range d.talks {
+	d.each(func(c *conversation) {
 		c.log.Warn("A frame was cut off because the door stops; its sender keeps it.")
 		_ = c.raw.Close() // without TLS's farewell, for which a dead connection would have to be waited
-	}
+	})
 	d.mu.Unlock()
 	<-done
 }
