@@ -155,7 +155,9 @@ type Courier struct {
 type MLLPCourier struct {
 	To              string        `yaml:"to"`              // host:port
 	Connect         time.Duration `yaml:"connect"`         // 10s
-	Answer          time.Duration `yaml:"answer"`          // 30s
+	Write           time.Duration `yaml:"write"`           // a message must have been taken within; 30s
+	Answer          time.Duration `yaml:"answer"`          // for each acknowledgement; 30s
+	Idle            time.Duration `yaml:"idle"`            // a silent connection is closed after, and made anew before the next message; kept open
 	Connections     int           `yaml:"connections"`     // at once; 1
 	Pipeline        int           `yaml:"pipeline"`        // messages in flight on one connection; 1: the next leaves when the last is answered
 	Release         int           `yaml:"release"`         // of MLLP: 1 or 2; 1
@@ -309,6 +311,7 @@ func (d *MLLPDoor) Defaults() {
 // Defaults fills in what the contract leaves out.
 func (c *MLLPCourier) Defaults() {
 	orDuration(&c.Connect, 10*time.Second)
+	orDuration(&c.Write, 30*time.Second)
 	orDuration(&c.Answer, 30*time.Second)
 	orNumber(&c.Connections, 1)
 	orNumber(&c.Pipeline, 1)
@@ -380,6 +383,7 @@ func (p *Partner) check(doc *YAML) Faults {
 		if u, err := url.Parse(c.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 			fault("courier.fhir.url", "The courier needs an http or https address.")
 		}
+		checkTime(fault, "courier.fhir.answer", c.Answer)
 	}
 	if c := p.Courier.MLLP; c != nil {
 		c.check(fault)
@@ -443,6 +447,8 @@ func (d *MLLPDoor) check(fault func(at, format string, args ...any)) {
 	if d.MaxBytes < 0 || d.MaxMessages < 0 || d.Connections < 0 || d.Rate < 0 {
 		fault("door.mllp", "A limit can't be negative.")
 	}
+	checkTime(fault, "door.mllp.idle", d.Idle)
+	checkTime(fault, "door.mllp.read", d.Read)
 	if t := d.TLS; t != nil {
 		if t.CertFile == "" || t.KeyFile == "" {
 			fault("door.mllp.tls", "TLS needs the door's certFile and keyFile.")
@@ -468,8 +474,18 @@ func (c *MLLPCourier) check(fault func(at, format string, args ...any)) {
 	if c.Connections < 0 || c.Pipeline < 0 {
 		fault("courier.mllp", "A number of connections or messages can't be negative.")
 	}
+	checkTime(fault, "courier.mllp.connect", c.Connect)
+	checkTime(fault, "courier.mllp.write", c.Write)
+	checkTime(fault, "courier.mllp.answer", c.Answer)
+	checkTime(fault, "courier.mllp.idle", c.Idle)
 	if t := c.TLS; t != nil && (t.CertFile == "") != (t.KeyFile == "") {
 		fault("courier.mllp.tls", "A certificate needs its key: certFile and keyFile.")
+	}
+}
+
+func checkTime(fault func(at, format string, args ...any), at string, d time.Duration) {
+	if d < 0 {
+		fault(at, "A time to wait can't be negative.")
 	}
 }
 

@@ -48,7 +48,7 @@ func TestAContractWithItsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := partners[0]
-	if a.Retry.First != 100*time.Millisecond || a.Retry.Max != time.Minute || a.Retry.Pause != 5 || a.Courier.MLLP.Answer != 5*time.Second || a.Door.MLLP.MaxBytes != 32<<20 {
+	if a.Retry.First != 100*time.Millisecond || a.Retry.Max != time.Minute || a.Retry.Pause != 5 || a.Courier.MLLP.Answer != 5*time.Second || a.Courier.MLLP.Write != 30*time.Second || a.Courier.MLLP.Idle != 0 || a.Door.MLLP.MaxBytes != 32<<20 {
 		t.Errorf("defaults: %+v %+v", a.Retry, a.Door.MLLP)
 	}
 	if a.Location().String() != "Europe/Helsinki" {
@@ -94,6 +94,9 @@ func TestFaultsOfContractsHaveTheirPlaces(t *testing.T) {
 		{"names of clients that nobody vouches for", swap(`{listen: "127.0.0.1:2575"}`, `{listen: "0.0.0.0:2575", tls: {certFile: a, keyFile: b, clientNames: [c]}}`), []string{"8:65: invalid CFG-003: Client names"}},
 		{"a release that isn't", swap("answer: 5s", "answer: 5s, release: 3"), []string{"10:44: invalid CFG-003: MLLP has"}},
 		{"an answer to several that isn't", swap(`{listen: "127.0.0.1:2575"}`, `{listen: "127.0.0.1:2575", several: none}`), []string{"8:36: invalid CFG-003: Several"}},
+		{"a door's times that are negative", swap(`{listen: "127.0.0.1:2575"}`, `{listen: "127.0.0.1:2575", idle: -1s, read: -1m}`), []string{"8:36: invalid CFG-003: A time", "8:47: invalid CFG-003: A time"}},
+		{"a courier's times that are negative", swap("answer: 5s", "connect: -1s, write: -1s, answer: -1s, idle: -1s"), []string{
+			"10:32: invalid CFG-003: A time", "10:46: invalid CFG-003: A time", "10:58: invalid CFG-003: A time", "10:71: invalid CFG-003: A time"}},
 		{"a rule without a demand", apotti + "rules:\n  - {at: PID-3}\n", []string{"23:6: invalid CFG-003: A rule demands"}},
 		{"a field without a type", apotti + "segments:\n  ZFI:\n    - {name: unit}\n", []string{"24:8: invalid CFG-003: A field has"}},
 		{"a usage that isn't", apotti + "rules:\n  - {at: PID-3, usage: needed}\n", []string{"23:17: invalid CFG-003: A rule makes"}},

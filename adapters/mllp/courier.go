@@ -42,8 +42,7 @@ type place struct {
 }
 
 // NewCourier makes a courier; it connects when the first message leaves. Zero settings get the defaults of
-// contracts.MLLPCourier. Answer bounds the writing of a message, and again the wait for each acknowledgement. In
-// release 2, which is synchronous, one message is in flight on a connection, whatever pipeline says. Contracts.Faults
+// contracts.MLLPCourier. Answer bounds the wait for each acknowledgement. In release 2, which is synchronous, one message is in flight on a connection, whatever pipeline says. Contracts.Faults
 // say what is wrong with the files of TLS.
 func NewCourier(settings contracts.MLLPCourier, now func() time.Time, log logrus.FieldLogger) (*Courier, error) {
 	settings.Defaults()
@@ -169,7 +168,7 @@ func (c *Courier) lineAt(ctx context.Context, at *place) (*line, error) {
 		return at.line, nil
 	}
 	if at.line != nil {
-		c.log.Debug("The partner closed the connection, or sent what nobody asked for; a new one is made.")
+		c.log.Debug("The partner closed the connection, or sent what nobody asked for, or it was silent; a new one is made.")
 		at.line.close(unavailable(CodeClosed, "The connection is replaced.", nil))
 		at.line = nil
 	}

@@ -492,6 +492,76 @@ func TestAPartnerThatDoesNotRead(t *testing.T) {
 	})
 }
 
+// The times of writing and of answering are each their own.
+func TestWritingHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enough := make(chan struct{})
+		settings := contracts.MLLPCourier{To: "partner", Write: 3 * time.Second, Answer: 30 * time.Second}
+		c, done := byPipeWith(settings, func(n int, conn net.Conn) {
+			if n == 1 {
+				<-enough // takes nothing
+				return
+			}
+			read(NewReader(conn, Limits{}), 1)
+			<-enough // takes the message, and is silent
+		})
+		defer done()
+		defer close(enough)
+		for _, row := range []struct {
+			want  string
+			after time.Duration
+		}{{"unavailable MLLP-011", 3 * time.Second}, {"unavailable MLLP-012 unknown", 30 * time.Second}} {
+			begun := time.Now()
+			if got := became(c.Deliver(t.Context(), parcel("P1"))); got != row.want || time.Since(begun) != row.after {
+				t.Errorf("%s after %v, want %s after %v", got, time.Since(begun), row.want, row.after)
+			}
+		}
+	})
+}
+
+// A connection that is silent for its time is closed, and made anew before the next message; a message in flight is no
+// silence, and without a time the connection is kept.
+func TestASilentLineIsClosed(t *testing.T) {
+	for name, row := range map[string]struct {
+		idle        time.Duration
+		connections int
+	}{"closed": {time.Minute, 2}, "kept": {0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ended time.Duration
+				connections := 0
+				settings := contracts.MLLPCourier{To: "partner", Answer: 10 * time.Minute, Idle: row.idle}
+				c, done := byPipeWith(settings, func(n int, conn net.Conn) {
+					connections = n
+					for r, last := NewReader(conn, Limits{}), time.Now(); ; last = time.Now() {
+						got := read(r, 1)
+						if len(got) == 0 {
+							ended = time.Since(last)
+							return
+						}
+						time.Sleep(5 * time.Minute) // virtual time
+						_, _ = io.WriteString(conn, framed(ack("AA", got[0])))
+					}
+				})
+				for _, id := range []string{"P1", "P2"} {
+					if got := became(c.Deliver(t.Context(), parcel(id))); got != "AA delivered" {
+						t.Errorf("%s: %s", id, got)
+					}
+				}
+				time.Sleep(time.Hour) // virtual time
+				synctest.Wait()
+				if row.idle > 0 && ended != row.idle || row.idle == 0 && ended != 0 {
+					t.Errorf("closed after %v of silence, want %v", ended, row.idle)
+				}
+				if got := became(c.Deliver(t.Context(), parcel("P3"))); got != "AA delivered" || connections != row.connections {
+					t.Errorf("the next: %s on connection %d, want %d", got, connections, row.connections)
+				}
+				done()
+			})
+		})
+	}
+}
+
 // The courier and the door understand each other.
 func TestACourierMeetsADoor(t *testing.T) {
 	for _, release := range []int{1, 2} {

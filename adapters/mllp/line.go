@@ -22,14 +22,14 @@ import (
 // Whatever comes that is due to nobody ends the line, and with it every message in flight, since it can't be known any
 // more what the partner means by what it says.
 type line struct {
-	conn    net.Conn
-	release int
-	within  time.Duration // for a write
-	now     func() time.Time
-	log     *logrus.Entry
-	writing chan struct{} // its one token is with who writes
-	// Its one token is with the reader from a message's end until what it calls for is written.
-	answering chan struct{}
+	conn      net.Conn
+	release   int
+	within    time.Duration // for a write
+	idle      time.Duration // a line that is silent so long ends; zero keeps it
+	now       func() time.Time
+	log       *logrus.Entry
+	writing   chan struct{} // its one token is with who writes
+	answering chan struct{} // its one token is with the reader while it tells of an acknowledgement and answers it
 	ended     chan struct{} // closed when the reader has returned
 
 	mu      sync.Mutex
@@ -39,6 +39,8 @@ type line struct {
 	// Whose commit acknowledgement is due in release 2, in the order in which they left; nil for an answer of ours.
 	uncommitted []*flight
 	dead        *contracts.Fault // why the line has ended; nil while it is sound
+	used        time.Time        // when it was last taken for a message, or a message landed
+	silence     *time.Timer      // ends it; nil where it is kept
 }
 
 // flight is a message on its way: written or about to be, and not decided yet.
@@ -72,9 +74,35 @@ type due struct {
 const remembered = 64
 
 func newLine(conn net.Conn, s contracts.MLLPCourier, now func() time.Time, log *logrus.Entry) *line {
-	l := &line{conn: conn, release: s.Release, within: s.Answer, now: now, log: log, writing: make(chan struct{}, 1), answering: make(chan struct{}, 1), ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
+	l := &line{conn: conn, release: s.Release, within: s.Write, idle: s.Idle, used: time.Now(), now: now, log: log, writing: make(chan struct{}, 1), answering: make(chan struct{}, 1), ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
+	if l.idle > 0 {
+		l.mu.Lock()
+		l.silence = time.AfterFunc(l.idle, l.rest)
+		l.mu.Unlock()
+	}
 	go l.listen()
 	return l
+}
+
+// rest ends a line that has been silent for its time.
+func (l *line) rest() {
+	l.mu.Lock()
+	left := l.idle - time.Since(l.used)
+	if len(l.flights) > 0 {
+		left = l.idle
+	}
+	silent := l.dead == nil && left <= 0
+	switch {
+	case silent:
+		l.dead = unavailable(CodeClosed, "The connection was silent for too long.", nil) // nothing is in flight
+	case l.dead == nil:
+		l.silence.Reset(left)
+	}
+	l.mu.Unlock()
+	if silent {
+		l.log.Debug("The connection was silent for too long and is closed.")
+		_ = l.conn.Close() // nothing is in flight
+	}
 }
 
 func (l *line) listen() {
@@ -232,7 +260,7 @@ func (l *line) expect(d due) {
 
 // remove takes a flight off the line. l.mu is held.
 func (l *line) remove(f *flight) {
-	f.landed = true
+	f.landed, l.used = true, time.Now()
 	if i := slices.Index(l.flights, f); i >= 0 {
 		l.flights = slices.Delete(l.flights, i, i+1)
 	}
@@ -267,10 +295,11 @@ func (l *line) leave(f *flight) {
 	l.remove(f)
 }
 
-// sound says whether the line can carry a message.
+// sound says whether the line can carry a message, for which it is then kept.
 func (l *line) sound() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.used = time.Now()
 	return l.dead == nil
 }
 
@@ -314,6 +343,9 @@ func (l *line) fail(why *contracts.Fault) {
 	l.flights = nil
 	l.mu.Unlock()
 	if first {
+		if l.silence != nil {
+			l.silence.Stop()
+		}
 		_ = l.conn.Close() // nothing is in flight that anybody still counts on
 	}
 }
