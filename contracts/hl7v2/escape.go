@@ -11,8 +11,8 @@ import (
 func (m *Message) appendUnescaped(dst, raw []byte) []byte {
 	esc := m.delims.Escape
 	for {
-		i := bytes.IndexByte(raw, esc)
-		if i < 0 {
+		i := len(upTo(raw, esc))
+		if i == len(raw) {
 			return m.charset.appendDecoded(dst, raw)
 		}
 		dst = m.charset.appendDecoded(dst, raw[:i])

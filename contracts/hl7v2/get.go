@@ -22,6 +22,29 @@ func (s Segment) get(p *Path) Value {
 	if p.Field == 0 {
 		return Value{}
 	}
+	if p.RepBy.Set || s.m == nil || s.m.literal != nil || p.Field <= 2 && s.isHeader() {
+		return s.getByParts(p)
+	}
+	// The way of most: cut by cut, without a Value for each.
+	d, level := &s.m.delims, RepetitionLevel
+	raw := s.field(p.Field)
+	if raw != nil {
+		raw = nthPart(raw, d.Repetition, max(p.Rep, 1)-1)
+	}
+	if raw != nil && p.Component > 0 {
+		level = ComponentLevel
+		if raw = nthPart(raw, d.Component, p.Component-1); raw != nil && p.Sub > 0 {
+			level = SubcomponentLevel
+			raw = nthPart(raw, d.Subcomponent, p.Sub-1)
+		}
+	}
+	if raw == nil {
+		return Value{}
+	}
+	return Value{m: s.m, raw: raw, level: level, there: true}
+}
+
+func (s Segment) getByParts(p *Path) Value {
 	v := s.Field(p.Field)
 	if p.RepBy.Set {
 		v = v.where(&p.RepBy)
@@ -60,6 +83,10 @@ func (m *Message) find(p *Path) (Segment, bool) {
 
 // matches says whether a repetition of the selector's field is the one that the selector chooses.
 func (v Value) matches(by *Selector) bool {
+	if !v.text && !v.fixed && by.Sub == 0 {
+		raw := nthPart(v.raw, v.m.delims.Component, max(by.Component, 1)-1)
+		return raw != nil && (Value{m: v.m, raw: raw, level: ComponentLevel, there: true}).Equals(by.Value)
+	}
 	return v.at(max(by.Component, 1), by.Sub).Equals(by.Value)
 }
 

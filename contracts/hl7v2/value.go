@@ -151,10 +151,7 @@ func nthPart(raw []byte, sep byte, n int) []byte {
 		}
 		raw = raw[i+1:]
 	}
-	if i := bytes.IndexByte(raw, sep); i >= 0 {
-		return raw[:i:i]
-	}
-	if raw == nil {
+	if raw = upTo(raw, sep); raw == nil {
 		raw = []byte{}
 	}
 	return raw
@@ -281,22 +278,41 @@ func (v Value) leaf() Value {
 	if !v.there || v.level == SubcomponentLevel {
 		return v
 	}
-	d := &v.m.delims
-	if v.level == FieldLevel && !v.fixed {
-		v.raw = upTo(v.raw, d.Repetition)
-	}
-	if !v.fixed && !v.text {
-		if v.level <= RepetitionLevel {
-			v.raw = upTo(v.raw, d.Component)
-		}
-		v.raw = upTo(v.raw, d.Subcomponent)
-	}
+	v.raw = v.leafRaw()
 	v.level = SubcomponentLevel
 	return v
 }
 
+func (v *Value) leafRaw() []byte {
+	d, raw := &v.m.delims, v.raw
+	if v.fixed {
+		return raw
+	}
+	if v.level == FieldLevel {
+		raw = upTo(raw, d.Repetition)
+	}
+	if v.text {
+		return raw
+	}
+	if v.level <= RepetitionLevel {
+		raw = upTo(raw, d.Component)
+	}
+	return upTo(raw, d.Subcomponent)
+}
+
+// brief is how long a text may be for a loop over it to cost less than a search.
+const brief = 24
+
 // upTo gives what stands before the first sep.
 func upTo(raw []byte, sep byte) []byte {
+	if len(raw) <= brief {
+		for i, c := range raw {
+			if c == sep {
+				return raw[:i:i]
+			}
+		}
+		return raw
+	}
 	if i := bytes.IndexByte(raw, sep); i >= 0 {
 		return raw[:i:i]
 	}
@@ -331,14 +347,20 @@ func (v Value) isPlain() bool {
 
 // AppendText appends Text to dst.
 func (v Value) AppendText(dst []byte) []byte {
-	leaf := v.leaf()
-	switch {
-	case leaf.State() != Filled:
+	if !v.there {
 		return dst
-	case leaf.fixed:
-		return append(dst, leaf.raw...)
 	}
-	return leaf.m.appendUnescaped(dst, leaf.raw)
+	raw := v.raw
+	if v.level < SubcomponentLevel {
+		raw = v.leafRaw()
+	}
+	switch {
+	case v.fixed:
+		return append(dst, raw...)
+	case len(raw) == 0 || string(raw) == null:
+		return dst
+	}
+	return v.m.appendUnescaped(dst, raw)
 }
 
 // Equals says whether the text of the first subcomponent is text. It doesn't allocate unless there are escapes.
