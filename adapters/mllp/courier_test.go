@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -142,11 +143,10 @@ func byPipeWith(settings contracts.MLLPCourier, talk func(n int, c net.Conn)) (c
 		panic(err)
 	}
 	var talks sync.WaitGroup
-	n := 0
+	var dialled atomic.Int32 // connections are made side by side
 	c.dial = func(context.Context, string) (net.Conn, error) {
 		near, far := net.Pipe()
-		n++
-		number := n
+		number := int(dialled.Add(1))
 		talks.Go(func() { defer far.Close(); talk(number, far) })
 		return near, nil
 	}
