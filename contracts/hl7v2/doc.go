@@ -3,7 +3,8 @@
 // It does no I/O. A Message is the bytes as they came and an index over them: reading decodes one leaf at a time, and
 // whatever nobody changes goes out as it came in. Parse reads a message, Scan only what a door must know before it
 // acknowledges, Split takes a file with several messages or a batch apart, Builder makes a new message, Acknowledge
-// answers one, Dictionary gives the standard's own definitions of a version, and Validate compares a message with them.
+// answers one. Dictionary gives the standard's own definitions of a version, Message.Group puts segments into the groups
+// of its structures, Validate compares a message with it, and an Agreement with what a partner's contract demands.
 //
 // Places are written as in faults and on the command line:
 //

@@ -35,7 +35,7 @@ func (m *Message) Header() *Header { return &Header{m} }
 // Raw gives the bytes of MSH field n as they stand; nil if the field is absent or empty.
 func (h *Header) Raw(n int) []byte { return h.m.headerField(n) }
 
-// Get reads the value at p from the scanned bytes, without an index over the fields.
+// Get reads the value at p, as Message.Get does.
 func (h *Header) Get(p Path) Value { return h.m.Get(p) }
 
 // Segments counts the segments.
