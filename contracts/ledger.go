@@ -118,6 +118,21 @@ type StoredBody struct {
 	Body   Body
 }
 
+// Pause is an operator's word that a partner gets nothing until it is resumed.
+type Pause struct {
+	Partner  string    `json:"partner"`
+	Since    time.Time `json:"since"`
+	Operator string    `json:"operator"`
+	Reason   string    `json:"reason,omitempty"`
+}
+
+// Replacement puts another message in the place of one that waits behind a key, so that the key's order stays. By.Seq
+// isn't read: By gets the place of the message Old. One that doesn't wait there (any more) makes the change a conflict.
+type Replacement struct {
+	Old ID
+	By  Waiting
+}
+
 // Change is what one moment writes to the ledger: all of it or nothing. Rows are keyed by derived ids, so applying
 // a change twice leaves what applying it once does.
 //
@@ -125,8 +140,14 @@ type StoredBody struct {
 // a message again while its delivery is under way. A Journey keeps the state of its latest Updated.
 //
 // Apply checks, and gives a fault of kind conflict and writes nothing, when: a Delivery has another digest than the
-// row of that id; a Wait is for a key that is live (and Keys of the same change doesn't spill or park it).
+// row of that id (At is "digest"); a Delivery of state sending finds its row delivered or stopped, or with as many
+// attempts already (At is "attempt": another process works it); a Wait is for a key that is live and Keys of the same
+// change doesn't spill or park it (At is "key"); a Replacement's Old doesn't wait behind the key (At is "message").
 type Change struct {
+	// Received is when the message that the change is about was received: the same for all changes about it, also when
+	// one is made again. A ledger may keep what is of one time together, to forget it together.
+	Received time.Time
+
 	Entries     []Entry
 	Deliveries  []Delivery
 	Steps       []Step
@@ -136,7 +157,10 @@ type Change struct {
 	Keys        []KeyState // set the condition (spilled, parked)
 	Wait        []Waiting  // append behind a key; a message that already waits there is moved to the new Due and Attempts
 	Done        []Waiting  // taken from behind a key, by topic, key and message
-	Revive      []KeyRef   // live again, if nothing waits behind the key any more
+	Replace     []Replacement
+	Revive      []KeyRef // live again, if nothing waits behind the key any more
+	Pauses      []Pause  // of partners; the first one of a partner holds
+	Resumes     []string // partners that are paused no more
 }
 
 // Filter chooses entries; empty fields choose all.

@@ -81,9 +81,9 @@ func (h *Hub) attemptNow(ctx context.Context, p *partner, r contracts.Record, pr
 	d.State, d.Attempts, d.Place, d.Fault = contracts.StateSending, d.Attempts+1, r.Place, nil
 	if h.secret.Digest(r.Body.Bytes()) != d.Digest {
 		d.State, d.Fault = contracts.StateParked, contracts.Faultf(contracts.Internal, "HUB-041", "", "The bytes on the bus aren't those that were translated; nothing was sent.")
-		return outcome{fault: d.Fault, change: h.attemptChange(d, contracts.StepParked, d.Fault, false)}, nil
+		return outcome{fault: d.Fault, change: h.attemptChange(r.Time, d, contracts.StepParked, d.Fault, false)}, nil
 	}
-	if err := h.apply(ctx, h.attemptChange(d, contracts.StepSending, nil, probing)); err != nil {
+	if err := h.apply(ctx, h.attemptChange(r.Time, d, contracts.StepSending, nil, probing)); err != nil {
 		return outcome{}, err
 	}
 	ctx, cancel := linger(ctx)
@@ -101,7 +101,7 @@ func (h *Hub) attemptNow(ctx context.Context, p *partner, r contracts.Record, pr
 	d.Answer = answer.Code
 	if err == nil {
 		d.State, d.Unknown = contracts.StateDelivered, false
-		return outcome{}, h.insist(ctx, h.attemptChange(d, contracts.StepDelivered, nil, false))
+		return outcome{}, h.insist(ctx, h.attemptChange(r.Time, d, contracts.StepDelivered, nil, false))
 	}
 	fault := gravest(contracts.FaultsOf(err))
 	step := contracts.StepRetried
@@ -109,7 +109,7 @@ func (h *Hub) attemptNow(ctx context.Context, p *partner, r contracts.Record, pr
 	if fault.Kind != contracts.Unavailable {
 		d.State, step = contracts.StateParked, contracts.StepParked
 	}
-	return outcome{fault, answer, h.attemptChange(d, step, fault, probing && step == contracts.StepRetried), !probing}, nil
+	return outcome{fault, answer, h.attemptChange(r.Time, d, step, fault, probing && step == contracts.StepRetried), !probing}, nil
 }
 
 // deliveryOf gives the ledger's row of a record. A ledger that was put back from an older copy lacks it: it is made
@@ -128,8 +128,8 @@ func (h *Hub) deliveryOf(ctx context.Context, p *partner, r contracts.Record) (c
 
 // attemptChange tells the ledger of an attempt. A probe of a paused partner leaves no step until it succeeds: an
 // outage of hours would else write thousands.
-func (h *Hub) attemptChange(d contracts.Delivery, step string, fault *contracts.Fault, probe bool) contracts.Change {
-	c := contracts.Change{Deliveries: []contracts.Delivery{d}}
+func (h *Hub) attemptChange(received time.Time, d contracts.Delivery, step string, fault *contracts.Fault, probe bool) contracts.Change {
+	c := contracts.Change{Received: received, Deliveries: []contracts.Delivery{d}}
 	if !probe {
 		c.Steps = []contracts.Step{h.deliveryStep(d, step, fault)}
 	}

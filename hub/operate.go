@@ -80,7 +80,7 @@ func (h *Hub) Show(ctx context.Context, r contracts.ShowRequest) (contracts.Show
 	at := h.now()
 	audit := contracts.Step{ID: contracts.StepID(e.ID, contracts.StepShown, string(r.View), int(at.UnixMicro())), At: at, Journey: e.Journey, Message: e.ID,
 		Control: e.Control, Type: e.Type, Step: contracts.StepShown, From: r.Operator, To: r.Partner, Reason: r.Reason}
-	return shown, h.apply(ctx, contracts.Change{Steps: []contracts.Step{audit}})
+	return shown, h.apply(ctx, contracts.Change{Received: e.Received, Steps: []contracts.Step{audit}})
 }
 
 func (h *Hub) body(ctx context.Context, e contracts.Entry, r contracts.ShowRequest) (contracts.Shown, error) {
@@ -245,7 +245,7 @@ func (h *Hub) onHeld(ctx context.Context, id string, change func(holding, []cont
 // operatorChange records what an operator did to a message that is held.
 func (h *Hub) operatorChange(ctx context.Context, x holding, step string, state contracts.State, reason, operator string) (contracts.Change, error) {
 	at := h.now()
-	c := contracts.Change{Steps: []contracts.Step{{ID: contracts.StepID(x.w.Message, step, x.q.topic, int(at.UnixMicro())), At: at, Journey: x.row.Journey,
+	c := contracts.Change{Received: x.row.At, Steps: []contracts.Step{{ID: contracts.StepID(x.w.Message, step, x.q.topic, int(at.UnixMicro())), At: at, Journey: x.row.Journey,
 		Message: x.row.ID, Control: x.row.Control, Type: x.row.Type, Step: step, From: operator, Reason: reason}}}
 	if x.q.p == nil {
 		e, err := h.ledger.Entry(ctx, x.w.Message)

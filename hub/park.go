@@ -77,7 +77,7 @@ func (q *queue) waitingChange(ctx context.Context, r contracts.Record) (c contra
 		return c, err == nil, err
 	}
 	d.State, d.Place = contracts.StateWaiting, r.Place
-	return q.h.attemptChange(d, contracts.StepWaiting, nil, false), false, nil
+	return q.h.attemptChange(r.Time, d, contracts.StepWaiting, nil, false), false, nil
 }
 
 // keep writes a record's bytes to the park topic, once: while the ledger refuses the row, the record comes again and
@@ -322,15 +322,19 @@ func (q *queue) unreadable(ctx context.Context, w contracts.Waiting, fault *cont
 			return err
 		}
 		c2 := q.h.stepChange(e, contracts.StateParked, contracts.StepParked, fault)
-		c.Entries, c.Steps = c2.Entries, c2.Steps
+		c.Received, c.Entries, c.Steps = c2.Received, c2.Entries, c2.Steps
 		return q.h.insist(ctx, c)
 	}
 	d, err := q.h.ledger.Delivery(ctx, w.Message)
 	if err != nil {
 		return err
 	}
+	e, err := q.h.ledger.Entry(ctx, d.Message)
+	if err != nil {
+		return err
+	}
 	d.State, d.Fault = contracts.StateParked, fault
-	c2 := q.h.attemptChange(d, contracts.StepParked, fault, false)
-	c.Deliveries, c.Steps = c2.Deliveries, c2.Steps
+	c2 := q.h.attemptChange(e.Received, d, contracts.StepParked, fault, false)
+	c.Received, c.Deliveries, c.Steps = c2.Received, c2.Deliveries, c2.Steps
 	return q.h.insist(ctx, c)
 }

@@ -33,6 +33,21 @@ type Bus interface {
 	Pause(topic, group string)
 	Resume(topic, group string)
 
+	// Owns says whether this process works a key now, on behalf of a group that it consumes for. With one process it
+	// always does. Where several share a topic it is the one that has the key's partition, as far as it can know
+	// without asking: one that was stopped for longer than the others wait for it doesn't own anything.
+	Owns(topic, group string, key contracts.Key) bool
+
+	// Hold keeps a key with this process until release is called, so that what waits behind it can be worked outside
+	// of a lane: the key's partition isn't handed over before, but for as long as a handover may take. held is false
+	// when the process doesn't own the key; release is nil then.
+	Hold(topic, group string, key contracts.Key) (release func(), held bool)
+
+	// Trim forgets the records of a topic that are older than before, beginning with the oldest and ending at the first
+	// that is younger, that a group hasn't finished, or that stands at one of the places in keep. It may keep more
+	// than it must. Places don't change.
+	Trim(ctx context.Context, topic string, before time.Time, keep []contracts.Place) error
+
 	// Lag counts the records that group hasn't finished.
 	Lag(ctx context.Context, topic, group string) (int64, error)
 
@@ -66,6 +81,17 @@ type Ledger interface {
 	Waiting(ctx context.Context, topic string, now time.Time, limit int) ([]contracts.Waiting, error)
 	// Behind gives all that waits behind one key, in order.
 	Behind(ctx context.Context, ref contracts.KeyRef) ([]contracts.Waiting, error)
+
+	// Parked gives the places in a park topic at which the bytes of waiting messages lie, oldest first by partition.
+	Parked(ctx context.Context, topic string) ([]contracts.Place, error)
+
+	// Pauses gives the partners that an operator paused.
+	Pauses(ctx context.Context) ([]contracts.Pause, error)
+
+	// Expire forgets messages that were received before a time, with all that belongs to them, and counts them. One
+	// that isn't settled (delivered, refused or stopped, for each receiver) stays, and so does what its journey needs.
+	// It works in portions that don't hold up Apply for long, and may keep more than it must.
+	Expire(ctx context.Context, before time.Time) (int64, error)
 
 	// Steps of a journey, or of one message and its deliveries, oldest first.
 	JourneySteps(ctx context.Context, journey contracts.ID) ([]contracts.Step, error)

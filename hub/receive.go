@@ -49,7 +49,7 @@ func (h *Hub) Receive(ctx context.Context, a contracts.Arrival) (contracts.Recei
 		return h.refuse(ctx, m, &contracts.Fault{Kind: contracts.Conflict, Code: "HUB-012", At: controlPlace(m.Format), ErrorCode: "205",
 			Public: "Another message came under this control id before. Both are kept; send this one under a new id."})
 	case contracts.ClaimSame:
-		h.note(contracts.Change{Steps: []contracts.Step{{
+		h.note(contracts.Change{Received: published.First, Steps: []contracts.Step{{
 			ID: contracts.StepID(published.ID, contracts.StepRepeated, "", int(m.Received.UnixMicro())), At: m.Received,
 			Message: published.ID, Control: m.Control, Type: m.Type, Step: contracts.StepRepeated, From: p.ID,
 		}}})
@@ -254,7 +254,7 @@ func (h *Hub) recordRefusal(ctx context.Context, r contracts.Record) error {
 		return err
 	}
 	e.State, e.Fault = contracts.StateRefused, fault
-	return h.apply(ctx, contracts.Change{Entries: []contracts.Entry{e}, Steps: []contracts.Step{{
+	return h.apply(ctx, contracts.Change{Received: e.Received, Entries: []contracts.Entry{e}, Steps: []contracts.Step{{
 		ID: contracts.StepID(e.ID, contracts.StepRefused, "", 0), At: r.Time, Message: e.ID, Control: e.Control, Type: e.Type,
 		Step: contracts.StepRefused, From: e.Partner, Fault: fault,
 	}}})

@@ -73,7 +73,7 @@ func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, e
 func (h *Hub) stepChange(e contracts.Entry, state contracts.State, step string, fault *contracts.Fault) contracts.Change {
 	e.State, e.Fault = state, fault
 	at := h.now()
-	return contracts.Change{Entries: []contracts.Entry{e}, Steps: []contracts.Step{receivedStep(e), {
+	return contracts.Change{Received: e.Received, Entries: []contracts.Entry{e}, Steps: []contracts.Step{receivedStep(e), {
 		ID: contracts.StepID(e.ID, step, "", int(at.UnixMicro())), At: at, Journey: e.Journey, Message: e.ID, Control: e.Control, Type: e.Type,
 		Step: step, From: e.Partner, Fault: fault,
 	}}}
@@ -283,6 +283,7 @@ func (h *Hub) translated(e contracts.Entry, c canonical, t thread, receivers []*
 	steps = append(steps, contracts.Step{ID: contracts.StepID(e.ID, contracts.StepTranslated, "", 0), At: at, Journey: e.Journey, Message: e.ID,
 		Control: e.Control, Type: e.Type, Step: contracts.StepTranslated, From: e.Partner, To: strings.Join(names, " "), Map: c.by, Digest: c.digest, Losses: c.findings})
 	return contracts.Change{
+		Received:    e.Received,
 		Entries:     []contracts.Entry{e},
 		Steps:       steps,
 		Journeys:    []contracts.Journey{{ID: e.Journey, State: journeyState(e.Event), Started: e.Received, Updated: e.Received}},
