@@ -84,7 +84,10 @@ func (h *Hub) attemptNow(ctx context.Context, p *partner, r contracts.Record, pr
 		return outcome{fault: d.Fault, change: h.attemptChange(r.Time, d, contracts.StepParked, d.Fault, false)}, nil
 	}
 	if err := h.apply(ctx, h.attemptChange(r.Time, d, contracts.StepSending, nil, probing)); err != nil {
-		return outcome{}, err
+		return outcome{}, err // of kind conflict when another process is at it: the record comes again, and is found done
+	}
+	if !h.bus.Owns(contracts.OutTopic(p.ID), groupDeliver, r.Key) {
+		return outcome{}, contracts.Faultf(contracts.Unavailable, "HUB-042", "", "The key moved to another process, which sends the message.")
 	}
 	ctx, cancel := linger(ctx)
 	defer cancel()

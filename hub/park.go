@@ -189,6 +189,14 @@ func spread(id contracts.ID, tries int) int {
 	return int(f.Sum32() & 255)
 }
 
+// group is the consumer group whose lanes feed this queue.
+func (q *queue) group() string {
+	if q.p == nil {
+		return groupTranslate
+	}
+	return groupDeliver
+}
+
 func (q *queue) nudge() {
 	select {
 	case q.wake <- struct{}{}:
@@ -204,28 +212,47 @@ func (q *queue) run(ctx context.Context) error {
 	var working sync.WaitGroup
 	defer working.Wait()
 	free := make(chan struct{}, q.h.lanes)
+	limit := 2 * q.h.lanes
 	for {
-		due, err := q.h.ledger.Waiting(ctx, q.topic, q.h.now(), 2*q.h.lanes)
+		due, err := q.h.ledger.Waiting(ctx, q.topic, q.h.now(), limit)
 		if err != nil && ctx.Err() == nil {
 			q.h.log.WithField("topic", q.topic).WithField("kind", contracts.KindOf(err)).Warn("what waits can't be read; trying again")
 		}
+		owned := 0
 		for _, w := range due {
+			if !q.h.bus.Owns(q.topic, q.group(), w.Key) {
+				continue
+			}
+			owned++
 			if q.crowded() || !q.begin(w.Key) {
 				continue
 			}
 			select {
 			case free <- struct{}{}:
 			case <-ctx.Done():
+				q.end(w.Key)
 				return nil
 			}
+			release, held := q.h.bus.Hold(q.topic, q.group(), w.Key)
+			if !held {
+				q.end(w.Key)
+				<-free
+				continue
+			}
 			working.Go(func() {
-				defer func() { q.end(w.Key); <-free; q.nudge() }()
+				defer func() { release(); q.end(w.Key); <-free; q.nudge() }()
 				if err := q.work(ctx, w); err != nil && ctx.Err() == nil {
 					q.h.log.WithField("topic", q.topic).WithField("kind", contracts.KindOf(err)).Warn("a waiting message must wait on")
 					pause(ctx, idle)
 				}
 			})
 		}
+		// What other processes own must not hide what is ours behind it.
+		if len(due) == limit && owned == 0 {
+			limit *= 4
+			continue
+		}
+		limit = 2 * q.h.lanes
 		timer := time.NewTimer(idle)
 		select {
 		case <-ctx.Done():
