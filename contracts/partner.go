@@ -203,9 +203,11 @@ type OutMap struct {
 	Map   string `yaml:"map"`
 }
 
-// Route sends events to partners.
+// Route sends messages to partners: by event, translated, or by message type, passed on without a map to partners of
+// the same format. One of both.
 type Route struct {
-	Events []string `yaml:"events"`
+	Events []string `yaml:"events"` // canonical events: "response-*" takes a family
+	Types  []string `yaml:"types"`  // HL7 v2 message types, of which nothing but the addresses is written anew: "ORU^R01", "MDM^*"
 	To     []string `yaml:"to"`
 }
 
@@ -379,6 +381,17 @@ func (p *Partner) Receivers(event string) []string {
 	var to []string
 	for _, r := range p.Routes {
 		if slices.ContainsFunc(r.Events, func(pattern string) bool { return matches(pattern, event) }) {
+			to = append(to, r.To...)
+		}
+	}
+	return to
+}
+
+// Passes are the partners that get a message of a type as it came, by the routes of p; none where it is translated.
+func (p *Partner) Passes(typ string) []string {
+	var to []string
+	for _, r := range p.Routes {
+		if slices.ContainsFunc(r.Types, func(pattern string) bool { return matches(pattern, typ) }) {
 			to = append(to, r.To...)
 		}
 	}

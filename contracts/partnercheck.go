@@ -204,11 +204,16 @@ func CheckPartners(partners []*Partner) Faults {
 	}
 	for _, p := range partners {
 		for _, r := range p.Routes {
+			if (len(r.Events) > 0) == (len(r.Types) > 0) {
+				faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-008", File: p.File, Public: "A route has either events, which are translated, or types, which are passed on as they are."})
+			}
 			for _, to := range r.To {
 				if q := byID[to]; q == nil {
 					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-006", File: p.File, Public: "A route leads to a partner without a contract: " + to + didYouMean(to, keysOf(byID)) + "."})
 				} else if q.Courier.MLLP == nil && q.Courier.FHIR == nil {
 					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-007", File: p.File, Public: "A route leads to a partner without a courier: " + to + "."})
+				} else if len(r.Types) > 0 && (p.Dialect.Format != FormatV2 || q.Dialect.Format != FormatV2) {
+					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-009", File: p.File, Public: "Only HL7 v2 messages can be passed on as they are, to a partner that speaks it: " + to + "."})
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -150,7 +151,8 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog) contr
 				fault(f.Code, "%s: %s", f.At, f.Public)
 			}
 		}
-		if p.Dialect.Format == contracts.FormatV2 && p.Door.MLLP != nil && len(p.In) == 0 {
+		passes := slices.ContainsFunc(p.Routes, func(r contracts.Route) bool { return len(r.Types) > 0 })
+		if p.Dialect.Format == contracts.FormatV2 && p.Door.MLLP != nil && len(p.In) == 0 && !passes {
 			fault("CFG-033", "The partner has an MLLP door and no map for what comes in.")
 		}
 	}

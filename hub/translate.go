@@ -133,6 +133,9 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 	if sender == nil {
 		return contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender's contract is gone. Put it back and release the message.")
 	}
+	if receivers := h.passTo(sender, *e, before); len(receivers) > 0 {
+		return h.passOn(ctx, sender, receivers, r, e)
+	}
 	c, err := h.toCanonical(sender, *e, r, before.entry.Map)
 	if err != nil {
 		return err
@@ -158,16 +161,20 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 	}
 	var out []contracts.Record
 	for _, p := range receivers {
-		o, err := h.toDialect(p, *e, c, t, origin, before.maps[p.ID])
+		o, err := h.toDialect(p, *e, c, t, origin, before.maps[p.ID], r.Header[contracts.HeaderTrace])
 		if err != nil {
 			return err
 		}
 		change.Deliveries = append(change.Deliveries, o.delivery)
 		change.Identifiers = append(change.Identifiers, o.identifiers...)
 		change.Steps = append(change.Steps, o.steps...)
-		o.record.Header[contracts.HeaderTrace] = r.Header[contracts.HeaderTrace]
 		out = append(out, o.record)
 	}
+	return h.send(ctx, change, out)
+}
+
+// send writes what was made of a message to the ledger, and then publishes it: no answer can come before its row.
+func (h *Hub) send(ctx context.Context, change contracts.Change, out []contracts.Record) error {
 	if err := h.apply(ctx, change); err != nil {
 		return err
 	}
@@ -315,7 +322,7 @@ type outgoing struct {
 
 // toDialect writes the canonical message for one receiver. The control ids are the hub's business (readdress): the
 // message leaves under an id of its own, and an answer names the id that its receiver once gave.
-func (h *Hub) toDialect(p *partner, e contracts.Entry, c canonical, t thread, origin *mappings.Origin, by string) (outgoing, error) {
+func (h *Hub) toDialect(p *partner, e contracts.Entry, c canonical, t thread, origin *mappings.Origin, by, trace string) (outgoing, error) {
 	id := contracts.OutgoingID(e.ID, p.ID, "message", 0)
 	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
 		Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.secret.Key("journey", string(e.Journey)), Type: e.Event, Map: by}
@@ -331,19 +338,26 @@ func (h *Hub) toDialect(p *partner, e contracts.Entry, c canonical, t thread, or
 	} else if body, findings, err = h.toV2(p, e, bundle, origin, &d); err != nil {
 		return outgoing{}, err
 	}
+	o := h.outgoing(d, e, body, trace)
+	o.record.Header[contracts.HeaderCanonical], o.record.Header[contracts.HeaderMap] = string(c.digest), d.Map
+	o.identifiers = identifiers(p.ID, e.ID, e.Journey, c.head, []string{d.Control, string(id)}, resources)
+	o.steps[0].Losses = findings
+	return o, nil
+}
+
+// outgoing completes a delivery by its bytes, with the record that carries them.
+func (h *Hub) outgoing(d contracts.Delivery, e contracts.Entry, body []byte, trace string) outgoing {
 	d.Digest = h.secret.Digest(body)
 	return outgoing{
 		delivery: d,
-		record: contracts.Record{Topic: contracts.OutTopic(p.ID), Key: d.Key, ID: id, Time: e.Received, Body: contracts.NewBody(body), Header: map[string]string{
-			contracts.HeaderPartner: p.ID, contracts.HeaderFormat: d.Format, contracts.HeaderType: d.Type, contracts.HeaderControl: d.Control,
+		record: contracts.Record{Topic: contracts.OutTopic(d.Partner), Key: d.Key, ID: d.ID, Time: e.Received, Body: contracts.NewBody(body), Header: map[string]string{
+			contracts.HeaderPartner: d.Partner, contracts.HeaderFormat: d.Format, contracts.HeaderType: d.Type, contracts.HeaderControl: d.Control,
 			contracts.HeaderDigest: string(d.Digest), contracts.HeaderCause: string(e.ID), contracts.HeaderRoute: d.Route,
-			contracts.HeaderCanonical: string(c.digest), contracts.HeaderJourney: string(e.Journey), contracts.HeaderMap: d.Map,
-			contracts.HeaderKeyedBy: contracts.KeyedByReferral,
+			contracts.HeaderJourney: string(e.Journey), contracts.HeaderKeyedBy: contracts.KeyedByReferral, contracts.HeaderTrace: trace,
 		}},
-		identifiers: identifiers(p.ID, e.ID, e.Journey, c.head, []string{d.Control, string(id)}, resources),
-		steps: []contracts.Step{{ID: contracts.StepID(id, contracts.StepReaddress, p.ID, 0), At: h.now(), Journey: e.Journey, Message: e.ID,
-			Control: d.Control, Type: d.Type, Step: contracts.StepReaddress, From: e.Partner, To: p.ID, Map: d.Map, Digest: d.Digest, Losses: findings}},
-	}, nil
+		steps: []contracts.Step{{ID: contracts.StepID(d.ID, contracts.StepReaddress, d.Partner, 0), At: h.now(), Journey: e.Journey, Message: e.ID,
+			Control: d.Control, Type: d.Type, Step: contracts.StepReaddress, From: e.Partner, To: d.Partner, Map: d.Map, Digest: d.Digest}},
+	}
 }
 
 // readdress gives a copy of a canonical Bundle under our own ids: Bundle.id and Bundle.identifier name the message
@@ -407,26 +421,35 @@ func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *map
 	if err != nil {
 		return nil, nil, err
 	}
-	m, names := result.Message, p.Dialect.Names
+	if err := h.readdressV2(result.Message, p, e.Received, d.Control); err != nil {
+		return nil, nil, err
+	}
+	d.Type = result.Message.MessageType()
+	return result.Message.Bytes(), result.Findings, nil
+}
+
+// readdressV2 puts our addresses, the partner's, the time and our control id on a message (MSH-3 to MSH-7, MSH-10).
+func (h *Hub) readdressV2(m *hl7v2.Message, p *partner, received time.Time, control string) error {
+	names := p.Dialect.Names
 	for _, field := range []struct {
 		path  hl7v2.Path
 		value string
 	}{
 		{msh3, names.OurApplication}, {msh4, names.OurFacility}, {msh5, names.Application}, {msh6, names.Facility},
-		{msh7, hl7Time(e.Received.In(p.zone))}, {msh10, d.Control},
+		{msh7, hl7Time(received.In(p.zone))}, {msh10, control},
 	} {
 		if err := m.SetText(field.path, field.value); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	d.Type = m.MessageType()
-	return m.Bytes(), result.Findings, nil
+	return nil
 }
 
 // The fields of MSH that are the hub's.
 var (
 	msh3, msh4, msh5, msh6 = hl7v2.MustPath("MSH-3"), hl7v2.MustPath("MSH-4"), hl7v2.MustPath("MSH-5"), hl7v2.MustPath("MSH-6")
 	msh7, msh10            = hl7v2.MustPath("MSH-7"), hl7v2.MustPath("MSH-10")
+	msa2                   = hl7v2.MustPath("MSA-2")
 )
 
 // hl7Time writes a time as HL7 v2.5.1 DTM to the second with its zone (chapter 2A.22).

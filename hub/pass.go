@@ -1,0 +1,132 @@
+package hub
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// passed is the state of a journey whose messages go through without being understood.
+const passed = "passed"
+
+// passTo gives the partners that get a message as it came; none where it is translated. What was translated once stays
+// so, whatever the contract says by now.
+func (h *Hub) passTo(sender *partner, e contracts.Entry, b past) []string {
+	if e.Format != contracts.FormatV2 || b.entry.Canonical != "" {
+		return nil
+	}
+	return sender.Passes(e.Type)
+}
+
+// passOn gives a message to its receivers as it came: nothing but its addresses and its ids (MSH-3 to MSH-7, MSH-10,
+// MSA-2) is written anew. Like translating it depends on the record and the ledger's first writes alone.
+func (h *Hub) passOn(ctx context.Context, sender *partner, names []string, r contracts.Record, e *contracts.Entry) error {
+	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
+	if err != nil {
+		return err
+	}
+	findings := sender.agreed.Check(m)
+	if err := findings.Err(); err != nil {
+		return err
+	}
+	head := m.Header()
+	referral, by := readKey(sender.keys[m.Code()], head)
+	if by != contracts.KeyedByReferral {
+		referral = ""
+	}
+	t, err := h.correlatePassed(ctx, *e, referral, m.Get(msa2).Text())
+	if err != nil {
+		return err
+	}
+	if e.Journey = t.journey; t.origin != nil {
+		e.Origin = t.origin.ID
+	}
+	e.Event, e.State = e.Type, contracts.StateTranslated
+	change := contracts.Change{
+		Received: e.Received,
+		Entries:  []contracts.Entry{*e},
+		Steps: []contracts.Step{receivedStep(*e), {ID: contracts.StepID(e.ID, contracts.StepTranslated, "", 0), At: h.now(), Journey: e.Journey, Message: e.ID,
+			Control: e.Control, Type: e.Type, Step: contracts.StepTranslated, From: e.Partner, To: strings.Join(names, " "), Losses: findings}},
+		Journeys:    []contracts.Journey{{ID: e.Journey, State: passed, Started: e.Received, Updated: e.Received}},
+		Identifiers: passedIdentifiers(e.Partner, *e, e.Control, referral),
+	}
+	var out []contracts.Record
+	for _, name := range names {
+		p := h.partners[name]
+		if p == nil || p.courier == nil {
+			return contracts.Faultf(contracts.Unmapped, "HUB-031", "", "The message goes to a partner that has no courier. Complete that partner's contract.")
+		}
+		o, err := h.passOne(p, *e, r, t, sender)
+		if err != nil {
+			return err
+		}
+		change.Deliveries = append(change.Deliveries, o.delivery)
+		change.Identifiers = append(change.Identifiers, passedIdentifiers(p.ID, *e, o.delivery.Control, referral)...)
+		change.Steps = append(change.Steps, o.steps...)
+		out = append(out, o.record)
+	}
+	return h.send(ctx, change, out)
+}
+
+// passOne readdresses a message for one receiver.
+func (h *Hub) passOne(p *partner, e contracts.Entry, r contracts.Record, t thread, sender *partner) (outgoing, error) {
+	id := contracts.OutgoingID(e.ID, p.ID, "message", 0)
+	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
+		Format: e.Format, State: contracts.StateTranslated, Key: h.secret.Key("journey", string(e.Journey)), Type: e.Type}
+	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
+	if err != nil {
+		return outgoing{}, err
+	}
+	if err := h.readdressV2(m, p, e.Received, d.Control); err != nil {
+		return outgoing{}, err
+	}
+	if t.origin != nil {
+		if err := m.SetText(msa2, t.origin.Control); err != nil {
+			return outgoing{}, err
+		}
+	}
+	return h.outgoing(d, e, m.Bytes(), r.Header[contracts.HeaderTrace]), nil
+}
+
+// correlatePassed finds the journey of a message that is passed on: by what it answers, else by its referral's id, else
+// it is one of its own. An answer to something unknown waits, like any other.
+func (h *Hub) correlatePassed(ctx context.Context, e contracts.Entry, referral, answers string) (thread, error) {
+	if known, err := h.ledger.Entry(ctx, e.ID); err == nil && known.Journey != "" {
+		return h.thread(ctx, known.Journey, known.Origin)
+	} else if err != nil && contracts.KindOf(err) != contracts.NotFound {
+		return thread{}, err
+	}
+	if answers != "" {
+		hits, err := h.lookup(ctx, e.Partner, contracts.IDControl, []string{answers})
+		if err != nil {
+			return thread{}, err
+		}
+		if len(hits) == 0 {
+			return thread{}, contracts.Faultf(contracts.NotFound, "HUB-020", "MSA-2",
+				"The answer names no message that its sender was given. It waits for a while, in case that one is still on its way.")
+		}
+		return h.thread(ctx, hits[0].Journey, hits[0].Message)
+	}
+	hits, err := h.lookup(ctx, e.Partner, contracts.IDPlacer, nonEmpty(referral))
+	if err != nil {
+		return thread{}, err
+	}
+	switch journeys := journeysOf(hits); len(journeys) {
+	case 0:
+		return thread{journey: contracts.JourneyID(e.ID)}, nil
+	case 1:
+		return thread{journey: journeys[0]}, nil
+	}
+	return thread{}, contracts.Faultf(contracts.Conflict, "HUB-021", "key", "The referral's id belongs to several journeys of this sender.")
+}
+
+// passedIdentifiers are the names under which a partner knows a message that is passed on.
+func passedIdentifiers(partner string, e contracts.Entry, control, referral string) []contracts.Identifier {
+	ids := []contracts.Identifier{{Partner: partner, Kind: contracts.IDControl, Value: control, Message: e.ID, Journey: e.Journey}}
+	if referral != "" {
+		ids = append(ids, contracts.Identifier{Partner: partner, Kind: contracts.IDPlacer, Value: referral, Message: e.ID, Journey: e.Journey})
+	}
+	return ids
+}
