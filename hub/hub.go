@@ -22,11 +22,11 @@ import (
 	"github.com/hoitosilta/silta/mappings"
 )
 
-// The consumer groups of the hub's own topics.
+// The consumer groups of the hub's own topics: for silta.in, the partners' silta.out, and silta.dead.
 const (
-	groupTranslate = "translate"
-	groupDeliver   = "deliver"
-	groupRefuse    = "refuse"
+	GroupTranslate = "translate"
+	GroupDeliver   = "deliver"
+	GroupRefuse    = "refuse"
 )
 
 // Config is what a hub works with. Everything but Watch, Lanes and Development must be set.
@@ -166,11 +166,11 @@ func (h *Hub) Run(ctx context.Context) error {
 	consume := func(topic, group string, lanes int, work func(context.Context, contracts.Record) error) {
 		g.Go(func() error { return h.bus.Consume(ctx, topic, group, lanes, h.handler(ctx, topic, work)) })
 	}
-	consume(contracts.TopicIn, groupTranslate, h.lanes, h.translate)
-	consume(contracts.TopicDead, groupRefuse, 4, h.recordRefusal)
+	consume(contracts.TopicIn, GroupTranslate, h.lanes, h.translate)
+	consume(contracts.TopicDead, GroupRefuse, 4, h.recordRefusal)
 	for _, p := range h.partners {
 		if p.courier != nil {
-			consume(contracts.OutTopic(p.ID), groupDeliver, h.lanes, func(ctx context.Context, r contracts.Record) error {
+			consume(contracts.OutTopic(p.ID), GroupDeliver, h.lanes, func(ctx context.Context, r contracts.Record) error {
 				return h.deliver(ctx, p, r)
 			})
 		}

@@ -192,9 +192,9 @@ func spread(id contracts.ID, tries int) int {
 // group is the consumer group whose lanes feed this queue.
 func (q *queue) group() string {
 	if q.p == nil {
-		return groupTranslate
+		return GroupTranslate
 	}
-	return groupDeliver
+	return GroupDeliver
 }
 
 func (q *queue) nudge() {

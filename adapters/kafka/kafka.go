@@ -11,6 +11,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"sync"
 	"time"
@@ -29,8 +30,13 @@ type Config struct {
 	Partitions  int32    // of topics that are made; fixed afterwards. Default: 12
 	Names       string   // stands before "once" and "body", the topics that the bus has for itself. Default: "silta."
 
+	TLS  *tls.Config
+	SASL *SASL
+
 	Backoff, BackoffMax time.Duration // pause after a record's first error, doubling up to the longest. Default: 100 ms, 10 s
 }
+
+type SASL struct{ Mechanism, User, Password string }
 
 // Bus is a connection to the cluster. Its methods may be called from many goroutines. It satisfies hub.Bus, which
 // documents them.

@@ -338,13 +338,3 @@ func eachFile(dir, kind string, each func(name string, b []byte)) error {
 		return err
 	})
 }
-
-// embeddedOnly refuses the stores that this build doesn't have.
-func embeddedOnly(bus, ledger string) error {
-	for flag, value := range map[string]string{"--bus": bus, "--ledger": ledger} {
-		if value != "embedded" {
-			return usagef("%s %q: this build carries the embedded one only; leave %s out", flag, value, flag)
-		}
-	}
-	return nil
-}

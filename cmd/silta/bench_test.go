@@ -74,8 +74,8 @@ func TestBenchFlowCountsWhatArrives(t *testing.T) {
 		}
 		positive(t, figures, "ackMsP50", "ackMsP99", "acceptedPerSecond", "endToEndPerSecond", "busPerSecond", "busAckMsP99", "busPipePerSecond")
 	}
-	if code, _, stderr := silta(t, "", "bench", "flow", "--bus", "kafka://127.0.0.1:9092"); code != exitUsage || !strings.Contains(stderr, "--bus") {
-		t.Errorf("a bus that isn't built in exits %d: %s", code, stderr)
+	if code, _, stderr := silta(t, "", "bench", "flow", "--bus", "rabbit://127.0.0.1:9092"); code != exitUsage || !strings.Contains(stderr, "--bus") {
+		t.Errorf("a bus that there isn't exits %d: %s", code, stderr)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestBenchDoorMeasuresBothWaysAndWhatIsHeld(t *testing.T) {
 }
 
 func TestTheReceiverSeesLossDoublesAndDisorder(t *testing.T) {
-	r, err := newReceiver()
+	r, err := newReceiver(false)
 	if err != nil {
 		t.Fatal(err)
 	}

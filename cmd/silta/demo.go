@@ -116,7 +116,7 @@ func runDemo(ctx context.Context, t *terminal, o demoOptions) (err error) {
 }
 
 func (d *demo) checkOptions() error {
-	if err := embeddedOnly(d.bus, d.ledger); err != nil {
+	if err := (&settings{Bus: d.bus, Ledger: d.ledger, Development: true}).checkServers(); err != nil {
 		return err
 	}
 	if d.portBase < 0 || d.portBase > 65535-demoPorts {

@@ -46,10 +46,10 @@ var technologies = []struct {
 	prefix string
 	homes  []string
 }{
-	{"github.com/twmb/franz-go", []string{"adapters/kafka"}},
+	{"github.com/twmb/franz-go", []string{"adapters/kafka", "testfixtures/bare"}},
 	{"github.com/segmentio/kafka-go", nil},
 	{"github.com/jackc/pgx", []string{"adapters/ledger"}},
-	{"modernc.org/sqlite", []string{"adapters/embedded", "adapters/ledger"}},
+	{"modernc.org/sqlite", []string{"adapters/embedded", "adapters/ledger", "testfixtures/bare"}},
 	{"github.com/pressly/goose", []string{"adapters/embedded", "adapters/ledger"}},
 	{"github.com/hashicorp/go-retryablehttp", []string{"adapters/fhirrest"}},
 	{"github.com/prometheus", []string{"adapters/console"}},

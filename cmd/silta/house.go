@@ -8,7 +8,6 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,9 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hoitosilta/silta/adapters/console"
-	"github.com/hoitosilta/silta/adapters/embedded"
 	"github.com/hoitosilta/silta/adapters/fhirrest"
-	"github.com/hoitosilta/silta/adapters/ledger"
 	"github.com/hoitosilta/silta/adapters/mllp"
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/hub"
@@ -29,8 +26,8 @@ import (
 // each contract, and the console. It is wired here, for `silta serve` and for the demo.
 type house struct {
 	hub     *hub.Hub
-	bus     *embedded.Bus
-	ledger  *ledger.Ledger
+	bus     hub.Bus
+	ledger  hub.Ledger
 	doors   map[string]*mllp.Door    // by partner id
 	senders map[string]*mllp.Courier // the couriers of partners that speak MLLP, by partner id
 	fhir    net.Listener             // of all FHIR doors; nil if no contract has one
@@ -57,7 +54,7 @@ func openHouse(ctx context.Context, s settings, a agreements, log logrus.FieldLo
 			h = nil
 		}
 	}()
-	if err = h.openStores(); err != nil {
+	if err = h.openStores(ctx, s); err != nil {
 		return h, err
 	}
 	metrics := console.NewMetrics()
@@ -73,25 +70,6 @@ func openHouse(ctx context.Context, s settings, a agreements, log logrus.FieldLo
 		return h, err
 	}
 	return h, h.openConsole(s, metrics, log)
-}
-
-// openStores takes the directory and opens what lies in it. What is opened first is closed last: the bus goes before
-// the ledger, the directory's lock is given back at the end.
-func (h *house) openStores() error {
-	lock, err := embedded.Lock(h.dir)
-	if err != nil {
-		return err
-	}
-	h.opened = append(h.opened, lock.Unlock)
-	if h.ledger, err = ledger.Open(filepath.Join(h.dir, "ledger.db")); err != nil {
-		return err
-	}
-	h.opened = append(h.opened, h.ledger.Close)
-	if h.bus, err = embedded.Open(h.dir); err != nil {
-		return err
-	}
-	h.opened = append(h.opened, h.bus.Close)
-	return nil
 }
 
 func (h *house) openHub(ctx context.Context, s settings, log logrus.FieldLogger, watch func(contracts.Step)) error {

@@ -18,16 +18,20 @@ import (
 
 // settings is silta.yaml. Paths in it are relative to the file's own directory.
 type settings struct {
-	Silta       string          `yaml:"silta"`       // config/v1
-	Dir         string          `yaml:"dir"`         // bus.db, ledger.db and what belongs to them; data
-	Development bool            `yaml:"development"` // show needs no reason
-	SecretFile  string          `yaml:"secretFile"`  // at least 32 random bytes; secrets/hub.secret
-	Partners    string          `yaml:"partners"`    // the contracts; contracts/partners
-	Mappings    string          `yaml:"mappings"`    // lies over the built-in catalog, if it is there; mappings
-	Lanes       int             `yaml:"lanes"`       // keys worked at once, a topic; 32
-	Console     consoleSettings `yaml:"console"`
-	FHIR        fhirSettings    `yaml:"fhir"`
-	Log         logSettings     `yaml:"log"`
+	Silta       string           `yaml:"silta"`       // config/v1
+	Dir         string           `yaml:"dir"`         // bus.db, ledger.db and what belongs to them; data
+	Development bool             `yaml:"development"` // show needs no reason
+	SecretFile  string           `yaml:"secretFile"`  // at least 32 random bytes; secrets/hub.secret
+	Partners    string           `yaml:"partners"`    // the contracts; contracts/partners
+	Mappings    string           `yaml:"mappings"`    // lies over the built-in catalog, if it is there; mappings
+	Lanes       int              `yaml:"lanes"`       // keys worked at once, a topic; 32
+	Bus         string           `yaml:"bus"`         // embedded, or kafka://HOST:PORT,HOST:PORT,…; embedded
+	Ledger      string           `yaml:"ledger"`      // embedded, or postgres://USER@HOST:PORT/DATABASE; embedded
+	Kafka       kafkaSettings    `yaml:"kafka"`
+	Postgres    postgresSettings `yaml:"postgres"`
+	Console     consoleSettings  `yaml:"console"`
+	FHIR        fhirSettings     `yaml:"fhir"`
+	Log         logSettings      `yaml:"log"`
 
 	home string // the directory of silta.yaml
 }
@@ -49,7 +53,8 @@ type logSettings struct {
 func defaultSettings(home string) settings {
 	return settings{
 		Silta: "config/v1", Dir: "data", SecretFile: "secrets/hub.secret", Partners: "contracts/partners", Mappings: "mappings",
-		Lanes:   32,
+		Lanes: 32,
+		Bus:   embeddedStore, Ledger: embeddedStore, Kafka: kafkaSettings{Partitions: 12},
 		Console: consoleSettings{Listen: "127.0.0.1:8080", TokenFile: "secrets/operator.token"},
 		FHIR:    fhirSettings{Listen: "127.0.0.1:8081"},
 		Log:     logSettings{Level: "info", Format: "text"},
@@ -102,6 +107,7 @@ func (s *settings) check(file string, doc *contracts.YAML) contracts.Faults {
 	if _, err := logrus.ParseLevel(s.Log.Level); err != nil {
 		fault("log.level", "The level is error, warn, info or debug.")
 	}
+	s.checkStores(fault)
 	if s.Log.Format != "text" && s.Log.Format != "json" {
 		fault("log.format", "The format is text or json.")
 	}
