@@ -74,7 +74,7 @@ func (h *Hub) passOn(ctx context.Context, sender *partner, names []string, r con
 func (h *Hub) passOne(p *partner, e contracts.Entry, r contracts.Record, t thread, sender *partner) (outgoing, error) {
 	id := contracts.OutgoingID(e.ID, p.ID, "message", 0)
 	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
-		Format: e.Format, State: contracts.StateTranslated, Key: h.secret.Key("journey", string(e.Journey)), Type: e.Type}
+		Format: e.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Type}
 	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
 	if err != nil {
 		return outgoing{}, err

@@ -161,7 +161,7 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 	}
 	var out []contracts.Record
 	for _, p := range receivers {
-		o, err := h.toDialect(p, *e, c, t, origin, before.maps[p.ID], r.Header[contracts.HeaderTrace])
+		o, err := h.toDialect(p, *e, r, c, t, origin, before.maps[p.ID])
 		if err != nil {
 			return err
 		}
@@ -322,10 +322,10 @@ type outgoing struct {
 
 // toDialect writes the canonical message for one receiver. The control ids are the hub's business (readdress): the
 // message leaves under an id of its own, and an answer names the id that its receiver once gave.
-func (h *Hub) toDialect(p *partner, e contracts.Entry, c canonical, t thread, origin *mappings.Origin, by, trace string) (outgoing, error) {
+func (h *Hub) toDialect(p *partner, e contracts.Entry, r contracts.Record, c canonical, t thread, origin *mappings.Origin, by string) (outgoing, error) {
 	id := contracts.OutgoingID(e.ID, p.ID, "message", 0)
 	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
-		Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.secret.Key("journey", string(e.Journey)), Type: e.Event, Map: by}
+		Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Event, Map: by}
 	bundle, err := readdress(c, id, t)
 	if err != nil {
 		return outgoing{}, err
@@ -338,11 +338,20 @@ func (h *Hub) toDialect(p *partner, e contracts.Entry, c canonical, t thread, or
 	} else if body, findings, err = h.toV2(p, e, bundle, origin, &d); err != nil {
 		return outgoing{}, err
 	}
-	o := h.outgoing(d, e, body, trace)
+	o := h.outgoing(d, e, body, r.Header[contracts.HeaderTrace])
 	o.record.Header[contracts.HeaderCanonical], o.record.Header[contracts.HeaderMap] = string(c.digest), d.Map
 	o.identifiers = identifiers(p.ID, e.ID, e.Journey, c.head, []string{d.Control, string(id)}, resources)
 	o.steps[0].Losses = findings
 	return o, nil
+}
+
+// outKey is what keeps the order of a message that leaves: its journey. One that was keyed by its patient, and opens a
+// journey of its own, keeps the order of that patient's messages, as it did when it came in.
+func (h *Hub) outKey(e contracts.Entry, r contracts.Record) contracts.Key {
+	if r.Header[contracts.HeaderKeyedBy] == contracts.KeyedByPatient && e.Journey == contracts.JourneyID(e.ID) {
+		return h.secret.Key("patient", string(e.Key))
+	}
+	return h.secret.Key("journey", string(e.Journey))
 }
 
 // outgoing completes a delivery by its bytes, with the record that carries them.
