@@ -22,7 +22,7 @@ var _ hub.Bus = (*bus.Bus)(nil)
 // The whole suite, against one real broker. What isn't here: kill -9 and a second process on the same data, which
 // belong to brokers, not to the bus.
 func TestKafka(t *testing.T) {
-	brokers := kafka.Start(t, 1)
+	brokers := kafka.Start(t, kafka.Options{Brokers: 1}).Addresses()
 	t.Run("conforms", func(t *testing.T) { conforms(t, brokers) })
 	t.Run("refuses topics that one broker can lose", func(t *testing.T) {
 		_, err := bus.Open(t.Context(), bus.Config{Brokers: brokers, Names: "weak."})

@@ -1,197 +1,192 @@
-// Package kafka starts real Apache Kafka brokers for tests: from Maven's jars, without containers, on 127.0.0.1.
-//
-// It needs Java 17 or later, and Maven the first time. A broker ends with the test, and also when the test's process
-// dies, because it hangs on a pipe that only that process holds.
 package kafka
 
 import (
 	"bufio"
-	"crypto/rand"
-	_ "embed"
-	"encoding/base64"
+	"context"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"testing"
-	"time"
+	"sync"
+	"syscall"
 )
 
-//go:embed log4j2.properties
-var log4j []byte
-
-// patience is how long a broker may take to start.
-const patience = 2 * time.Minute
-
-// Start starts n brokers as one KRaft cluster with empty data and gives their addresses once they take requests. With
-// three or more, replication is 3 and two replicas must be in sync. Topics aren't created by themselves.
-func Start(t testing.TB, n int) []string {
-	t.Helper()
-	jars, err := jars()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	c := cluster{t: t, jars: jars, dir: dir, id: clusterID()}
-	for range 2 * n {
-		c.ports = append(c.ports, freePort(t))
-	}
-	if err := os.WriteFile(filepath.Join(dir, "log4j2.properties"), log4j, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var brokers []*broker
-	for i := range n {
-		brokers = append(brokers, c.start(i))
-	}
-	for _, b := range brokers {
-		b.ready(t)
-	}
-	return c.addresses(0, n)
-}
-
-type cluster struct {
-	t     testing.TB
-	jars  string
-	dir   string
-	id    string
-	ports []int // the brokers', then their controllers'
-}
-
-// addresses gives n ports from the first one on, on this machine.
-func (c *cluster) addresses(first, n int) []string {
-	var all []string
-	for _, port := range c.ports[first : first+n] {
-		all = append(all, fmt.Sprintf("127.0.0.1:%d", port))
-	}
-	return all
-}
-
-// settings is server.properties of one broker, which is a controller too.
-func (c *cluster) settings(i int, dir string) string {
-	n := len(c.ports) / 2
-	replicas, inSync := min(n, 3), 1
-	if n >= 3 {
-		inSync = 2
-	}
-	var voters []string
-	for k, address := range c.addresses(n, n) {
-		voters = append(voters, fmt.Sprintf("%d@%s", k+1, address))
-	}
-	broker, controller := c.addresses(i, 1)[0], c.addresses(n+i, 1)[0]
-	lines := []string{
-		"process.roles=broker,controller",
-		fmt.Sprintf("node.id=%d", i+1),
-		"controller.quorum.voters=" + strings.Join(voters, ","),
-		"controller.listener.names=CONTROLLER",
-		"listeners=PLAINTEXT://" + broker + ",CONTROLLER://" + controller,
-		"advertised.listeners=PLAINTEXT://" + broker,
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-		"log.dirs=" + filepath.Join(dir, "data"),
-		"auto.create.topics.enable=false",
-		"unclean.leader.election.enable=false",
-		fmt.Sprintf("default.replication.factor=%d", replicas),
-		fmt.Sprintf("min.insync.replicas=%d", inSync),
-		fmt.Sprintf("offsets.topic.replication.factor=%d", replicas),
-		"offsets.topic.num.partitions=3",
-		fmt.Sprintf("transaction.state.log.replication.factor=%d", replicas),
-		fmt.Sprintf("transaction.state.log.min.isr=%d", inSync),
-		"group.initial.rebalance.delay.ms=0", // tests don't wait for members that won't come
-	}
-	return strings.Join(lines, "\n") + "\n"
-}
-
-// broker is one running process.
+// broker is one of a cluster: a folder, and the process that works on it now, if one does.
 type broker struct {
-	name string
-	out  io.Reader
+	cluster *Cluster
+	dir     string
+
+	mu      sync.Mutex
+	process *process
 }
 
-// start formats one broker's folder and starts it.
-func (c *cluster) start(i int) *broker {
-	c.t.Helper()
-	dir := filepath.Join(c.dir, fmt.Sprint("broker-", i+1))
-	settings := filepath.Join(dir, "server.properties")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		c.t.Fatal(err)
+// process is a broker that was started, with a shell between that ends it when its own input ends: by kill, or because
+// the program died that started it.
+type process struct {
+	input   io.Closer
+	pid     int           // of the broker itself
+	started chan struct{} // closed when it takes requests
+	ended   chan struct{} // closed when it is gone
+}
+
+// format writes the broker's settings and prepares its folder for data.
+func (b *broker) format(ctx context.Context, id, settings string) error {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+		return err
 	}
-	if err := os.WriteFile(settings, []byte(c.settings(i, dir)), 0o600); err != nil {
-		c.t.Fatal(err)
+	if err := os.WriteFile(b.settings(), []byte(settings), 0o600); err != nil {
+		return err
 	}
-	format := exec.Command("java", c.java("kafka.tools.StorageTool", "format", "-t", c.id, "-c", settings)...)
+	args := []string{"format", "-t", id, "-c", b.settings()}
+	if b.cluster.security != nil {
+		args = append(args, b.cluster.security.users()...)
+	}
+	format := exec.CommandContext(ctx, "java", b.java("kafka.tools.StorageTool", args...)...)
 	if out, err := format.CombinedOutput(); err != nil {
-		c.t.Fatalf("format: %v\n%s", err, out)
+		return fmt.Errorf("format: %w\n%s", err, out)
 	}
-	// The shell ends the broker when its own input ends: by cleanup, or because this process died.
-	run := exec.Command("sh", append([]string{"-c", `"$@" & p=$!; read -r _; kill -9 $p; wait $p`, "sh", "java", "-Xmx384m"}, c.java("kafka.Kafka", settings)...)...)
+	return nil
+}
+
+// formatAs prepares the broker's folder like another's, which hasn't run yet: a few bytes instead of a run of Java.
+func (b *broker) formatAs(other *broker, id int, settings string) error {
+	if err := os.CopyFS(filepath.Join(b.dir, "data"), os.DirFS(filepath.Join(other.dir, "data"))); err != nil {
+		return err
+	}
+	file := filepath.Join(b.dir, "data", "meta.properties")
+	meta, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(string(meta), "\n")
+	for i, line := range lines {
+		switch name, _, _ := strings.Cut(line, "="); name {
+		case "node.id":
+			lines[i] = fmt.Sprintf("node.id=%d", id)
+		case "directory.id":
+			lines[i] = "directory.id=" + clusterID() // ids of both kinds have one form
+		}
+	}
+	return errors.Join(os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600), os.WriteFile(b.settings(), []byte(settings), 0o600))
+}
+
+func (b *broker) settings() string { return filepath.Join(b.dir, "server.properties") }
+
+func (b *broker) java(class string, args ...string) []string {
+	java := []string{"-Xmx384m", "-XX:TieredStopAtLevel=1", "-Xlog:cds=off", "-Xlog:cds+dynamic=off",
+		"-Dlog4j2.configurationFile=" + filepath.Join(b.cluster.dir, "log4j2.properties"), "-cp", filepath.Join(b.cluster.jars, "*")}
+	return append(append(java, class), args...)
+}
+
+// pidMark stands before the broker's process id in the first line of output.
+const pidMark = "pid of the broker: "
+
+// keeper runs its arguments and tells their process id. It kills them when its input ends, and ends with them.
+const keeper = `exec 3<&0
+"$@" 3<&- & pid=$!
+echo "` + pidMark + `$pid"
+{ read -r _ <&3; kill -9 $pid; } >/dev/null 2>&1 & reader=$!
+wait $pid
+kill $reader 2>/dev/null`
+
+// start runs the broker and waits until it takes requests.
+func (b *broker) start(ctx context.Context) error {
+	run := exec.Command("sh", append([]string{"-c", keeper, "sh", "java"}, append(b.cluster.java, b.java("kafka.Kafka", b.settings())...)...)...)
 	input, err := run.StdinPipe()
 	if err != nil {
-		c.t.Fatal(err)
+		return err
 	}
-	out, in := io.Pipe()
-	run.Stdout, run.Stderr = in, in
+	output, err := run.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	run.Stderr = run.Stdout
+	log, err := os.OpenFile(filepath.Join(b.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
 	if err := run.Start(); err != nil {
-		c.t.Fatal(err)
+		return errors.Join(err, log.Close())
 	}
-	c.t.Cleanup(func() {
-		input.Close()
-		_ = run.Wait() // the shell ends as its child does: killed
-		in.Close()
-	})
-	return &broker{filepath.Base(dir), out}
-}
-
-func (c *cluster) java(class string, args ...string) []string {
-	return append([]string{"-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=" + filepath.Join(c.dir, "log4j2.properties"),
-		"-cp", filepath.Join(c.jars, "*"), class}, args...)
-}
-
-// ready waits until the broker says that it started: then it is registered and takes requests.
-func (b *broker) ready(t testing.TB) {
-	t.Helper()
-	started, ended, said := make(chan bool), make(chan bool), make(chan string, 1000)
+	p := &process{input: input, started: make(chan struct{}), ended: make(chan struct{})}
+	b.mu.Lock()
+	b.process = p
+	b.mu.Unlock()
 	go func() {
-		lines := bufio.NewScanner(b.out)
-		for lines.Scan() {
-			if strings.Contains(lines.Text(), "Kafka Server started") {
-				close(started)
-			}
-			select {
-			case said <- lines.Text():
-			default:
-			}
-		}
-		_, _ = io.Copy(io.Discard, b.out) // nobody reads a line that long, but the broker mustn't block on it
-		close(ended)
+		defer close(p.ended)
+		defer log.Close()
+		p.watch(io.TeeReader(output, log))
+		_ = run.Wait() // the shell ends as its child does: killed
 	}()
 	select {
-	case <-started:
-		return
-	case <-ended:
-	case <-time.After(patience):
+	case <-p.started:
+		return nil
+	case <-p.ended:
+		err = errors.New("it ended")
+	case <-ctx.Done():
+		err = errors.Join(ctx.Err(), b.kill())
 	}
-	for len(said) > 0 {
-		t.Log(<-said)
-	}
-	t.Fatalf("%s didn't start", b.name)
+	return fmt.Errorf("%s didn't start: %w\n%s", filepath.Base(b.dir), err, tail(filepath.Join(b.dir, "log")))
 }
 
-func clusterID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[0] = 'k'             // an id mustn't begin with a dash
-	return base64.RawURLEncoding.EncodeToString(b[:])
+// watch reads what the broker says until it has ended.
+func (p *process) watch(output io.Reader) {
+	lines, started := bufio.NewScanner(output), false
+	for lines.Scan() {
+		if pid, ok := strings.CutPrefix(lines.Text(), pidMark); ok {
+			p.pid, _ = strconv.Atoi(pid)
+		}
+		if !started && strings.Contains(lines.Text(), "Kafka Server started") {
+			started = true
+			close(p.started)
+		}
+	}
+	_, _ = io.Copy(io.Discard, output) // a line was too long to look at, but the broker mustn't block on it
 }
 
-// freePort gives a port that nobody listens on now.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// kill ends the broker by SIGKILL, if it runs, and waits until it is gone.
+func (b *broker) kill() error {
+	b.mu.Lock()
+	p := b.process
+	b.process = nil
+	b.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	err := p.input.Close()
+	<-p.ended
+	return err
+}
+
+// end ends the broker in order.
+func (b *broker) end() error {
+	p := b.process
+	err := b.signal(syscall.SIGTERM)
+	<-p.ended
+	return err
+}
+
+func (b *broker) stop() error   { return b.signal(syscall.SIGSTOP) }
+func (b *broker) resume() error { return b.signal(syscall.SIGCONT) }
+
+func (b *broker) signal(s syscall.Signal) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.process == nil {
+		return errors.New("the broker doesn't run")
+	}
+	return syscall.Kill(b.process.pid, s)
+}
+
+// tail gives the last lines of a log.
+func tail(file string) string {
+	b, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		return err.Error()
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return string(b[max(0, len(b)-4000):])
 }
