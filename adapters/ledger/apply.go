@@ -7,10 +7,9 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// Apply writes c whole or not at all, and returns when it is on disk. Of c's parts Keys come first, then Wait, Done
-// and Revive, so a change that spills a key may let a message wait behind it, and one that takes the last message away
-// may revive it. A refusal is a fault of kind conflict: At is "digest" for a delivery whose bytes aren't those of the
-// row, "key" for a message that would wait behind a live key.
+// Apply writes c whole or not at all, and returns when it is on disk. Of c's parts Keys come first, then Wait, Done,
+// Replace and Revive, so a change that spills a key may let a message wait behind it, and one that takes the last
+// message away may revive it. A refusal is a fault of kind conflict; contracts.Change says when, and at which place.
 func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
 	rows, err := prepare(c)
 	if err != nil {
@@ -24,31 +23,51 @@ func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
 			}
 			if n, err := result.RowsAffected(); err != nil {
 				return err
-			} else if n == 0 && r.refusal.Kind != "" {
-				return &r.refusal
+			} else if n == 0 && r.refuse != nil {
+				return r.refuse(w)
 			}
 		}
 		return nil
 	})
 }
 
-// statement is one row to write. One that touches no row is refused if it has a refusal.
+// statement is one row to write. If it touches no row and has a refuse, that tells why the change is refused.
 type statement struct {
-	text    string
-	args    []any
-	refusal contracts.Fault
+	text   string
+	args   []any
+	refuse func(*writer) error
+}
+
+func refusal(code, at, public string) func(*writer) error {
+	return func(*writer) error { return contracts.Faultf(contracts.Conflict, code, at, "%s", public) }
 }
 
 var (
-	otherBytes = contracts.Fault{Kind: contracts.Conflict, Code: "LED-005", At: "digest", Public: "A delivery of this id has other bytes; the same id never leaves with two contents."}
-	keyIsLive  = contracts.Fault{Kind: contracts.Conflict, Code: "LED-006", At: "key", Public: "Nothing may wait behind a key that is live."}
+	otherBytes = refusal("LED-005", "digest", "A delivery of this id has other bytes; the same id never leaves with two contents.")
+	keyIsLive  = refusal("LED-006", "key", "Nothing may wait behind a key that is live.")
+	attempted  = refusal("LED-007", "attempt", "This attempt was made already, or the delivery is finished: another process works it.")
+	notWaiting = refusal("LED-008", "message", "The message whose place is to be taken doesn't wait behind this key.")
 )
+
+// refuseDelivery tells the two reasons for which a delivery isn't written apart.
+func refuseDelivery(d contracts.Delivery) func(*writer) error {
+	return func(w *writer) error {
+		var held string
+		if err := w.row(heldDigestSQL, []any{string(d.ID)}, &held); err != nil {
+			return err
+		}
+		if held != "" && d.Digest != "" && held != string(d.Digest) {
+			return otherBytes(w)
+		}
+		return attempted(w)
+	}
+}
 
 // prepare turns a change into statements. It runs in the caller's goroutine, so packing bodies and writing JSON hold up
 // nobody else.
 func prepare(c contracts.Change) ([]statement, error) {
 	p := preparation{}
-	for _, part := range []func(contracts.Change) error{p.bodies, p.deliveries, p.entries, p.shown, p.steps, p.identifiers, p.journeys, p.keys, p.waits} {
+	for _, part := range []func(contracts.Change) error{p.bodies, p.deliveries, p.entries, p.shown, p.steps, p.identifiers, p.journeys, p.keys, p.waits, p.replacements, p.revivals, p.pauses} {
 		if err := part(c); err != nil {
 			return nil, err
 		}
@@ -67,9 +86,22 @@ func (p *preparation) bodies(c contracts.Change) error {
 		if b.Digest == "" {
 			return incomplete("body")
 		}
-		p.add(`INSERT INTO bodies (digest, body) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, string(b.Digest), contracts.PackSmall(b.Body))
+		p.add(bodySQL, string(b.Digest), micros(received(c)), contracts.PackSmall(b.Body))
 	}
 	return nil
+}
+
+// received is when the message of a change was received, as far as the change tells; else it is now.
+func received(c contracts.Change) time.Time {
+	if !c.Received.IsZero() {
+		return c.Received
+	}
+	for _, e := range c.Entries {
+		if !e.Received.IsZero() {
+			return e.Received
+		}
+	}
+	return time.Now()
 }
 
 func (p *preparation) entries(c contracts.Change) error {
@@ -99,7 +131,7 @@ func (p *preparation) deliveries(c contracts.Change) error {
 		}
 		p.rows = append(p.rows, statement{deliverySQL, []any{string(d.ID), string(d.Message), string(d.Journey), d.Partner, d.Route, d.Generation,
 			d.Control, d.Type, d.Format, d.Map, string(d.Key), string(d.Digest), string(d.State), rank(d.State), d.Attempts, d.Unknown,
-			d.Answer, text, d.Place.Topic, d.Place.Partition, d.Place.Offset}, otherBytes})
+			d.Answer, text, d.Place.Topic, d.Place.Partition, d.Place.Offset}, refuseDelivery(d)})
 	}
 	return nil
 }
@@ -188,14 +220,48 @@ func (p *preparation) waits(c contracts.Change) error {
 	for _, m := range c.Done {
 		p.add(`DELETE FROM waiting WHERE topic = $1 AND key = $2 AND message = $3`, m.Topic, string(m.Key), string(m.Message))
 	}
+	return nil
+}
+
+func (p *preparation) replacements(c contracts.Change) error {
+	for _, r := range c.Replace {
+		m := r.By
+		if m.Topic == "" || m.Key == "" || m.Message == "" || r.Old == "" {
+			return incomplete("replacement")
+		}
+		p.rows = append(p.rows, statement{replaceSQL, []any{m.Topic, string(m.Key), string(r.Old), string(m.Message), m.Park.Topic, m.Park.Partition,
+			m.Park.Offset, micros(m.Since), micros(m.Due), m.Attempts}, notWaiting})
+	}
+	return nil
+}
+
+func (p *preparation) revivals(c contracts.Change) error {
 	for _, r := range c.Revive {
 		p.add(reviveSQL, r.Topic, string(r.Key))
 	}
 	return nil
 }
 
+func (p *preparation) pauses(c contracts.Change) error {
+	for _, pause := range c.Pauses {
+		if pause.Partner == "" {
+			return incomplete("pause")
+		}
+		p.add(`INSERT INTO pauses (partner, since, operator, reason) VALUES ($1, $2, $3, $4) ON CONFLICT (partner) DO NOTHING`,
+			pause.Partner, micros(pause.Since), pause.Operator, pause.Reason)
+	}
+	for _, partner := range c.Resumes {
+		p.add(`DELETE FROM pauses WHERE partner = $1`, partner)
+	}
+	return nil
+}
+
 // In what follows the older value stands first where it wins, and the newer one where that wins.
 const (
+	// A body that comes again becomes younger, so that it isn't forgotten with the first message that had it.
+	bodySQL = `INSERT INTO bodies (digest, received, body) VALUES ($1, $2, $3)
+ON CONFLICT (digest) DO UPDATE SET received = excluded.received WHERE excluded.received > bodies.received`
+
 	entrySQL = `INSERT INTO entries (id, partner, format, control, type, version, application, facility, key, received,
 	journey, origin, event, cause, state, shown, map, canonical, digest, fault, place_topic, place_partition, place_offset)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, COALESCE(` + leastSQL + `, $15), $16, $17, $18, $19, $20, $21, $22)
@@ -247,7 +313,10 @@ ON CONFLICT (id) DO UPDATE SET
 	answer          = CASE WHEN excluded.answer <> '' AND excluded.state <> 'translated' THEN excluded.answer ELSE deliveries.answer END,
 	fault           = CASE WHEN excluded.state = 'delivered' OR excluded.fault <> '' AND excluded.state <> 'translated' THEN excluded.fault
 		ELSE deliveries.fault END
-WHERE deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = ''`
+WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = '')
+	AND (excluded.state <> 'sending' OR deliveries.state NOT IN ('delivered', 'stopped') AND deliveries.attempts < excluded.attempts)`
+
+	heldDigestSQL = `SELECT digest FROM deliveries WHERE id = $1`
 
 	// movesSQL says whether a write moves a delivery on that is there already. One of state translated never does, since
 	// the translator may do a message again while its delivery is under way.
@@ -278,6 +347,11 @@ ON CONFLICT (topic, key) DO UPDATE SET condition = excluded.condition, since = e
 SELECT k.topic, k.key, (SELECT COALESCE(MAX(w.seq), 0) + 1 FROM waiting w WHERE w.topic = k.topic AND w.key = k.key), $3, $4, $5, $6, $7, $8, $9
 FROM keys k WHERE k.topic = $1 AND k.key = $2
 ON CONFLICT (topic, key, message) DO UPDATE SET due = excluded.due, attempts = excluded.attempts`
+
+	// A message waits behind a key once.
+	replaceSQL = `UPDATE waiting SET message = $4, park_topic = $5, park_partition = $6, park_offset = $7, since = $8, due = $9, attempts = $10
+WHERE topic = $1 AND key = $2 AND message = $3
+	AND ($3 = $4 OR NOT EXISTS (SELECT 1 FROM waiting w WHERE w.topic = $1 AND w.key = $2 AND w.message = $4))`
 
 	reviveSQL = `DELETE FROM keys WHERE topic = $1 AND key = $2
 	AND NOT EXISTS (SELECT 1 FROM waiting w WHERE w.topic = $1 AND w.key = $2)`

@@ -193,6 +193,15 @@ func (w *writer) row(text string, args []any, into ...any) error {
 	return s.QueryRowContext(context.Background(), args...).Scan(into...)
 }
 
+// QueryContext runs a query inside the transaction. Its rows must be closed before the next statement.
+func (w *writer) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	s, err := w.prepared(text)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
+}
+
 func (w *writer) prepared(text string) (*sql.Stmt, error) {
 	if s := w.stmts[text]; s != nil {
 		return s, nil

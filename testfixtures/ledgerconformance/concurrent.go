@@ -14,6 +14,7 @@ var concurrentTests = []test{
 	{"changes of many callers are all there, and a refused one harms no neighbour", manyCallers},
 	{"a change is seen whole or not at all while it is written", seenWhole},
 	{"of several contents under one id exactly one is taken", oneContentTaken},
+	{"of several processes exactly one makes an attempt", oneAttempts},
 	{"of several values fixed at once one holds for all", oneFixHolds},
 	{"a message never waits behind a key that was revived under it", reviveRace},
 }
@@ -119,6 +120,25 @@ func oneContentTaken(t *testing.T, l hub.Ledger) {
 			t.Fatalf("not exactly one of %d contents was taken", callers)
 		}
 		equal(t, "content", must(l.Delivery(t.Context(), outgoing(n, "hus")))(t).Digest, contracts.Digest(fmt.Sprint("content ", winner)))
+	}
+}
+
+func oneAttempts(t *testing.T, l hub.Ledger) {
+	d := delivery(1, "hus", contracts.StateTranslated)
+	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{d}})
+	d.State = contracts.StateSending
+	for d.Attempts = 1; d.Attempts <= 8; d.Attempts++ {
+		made := make([]bool, callers)
+		together(callers, func(i int) {
+			err := l.Apply(t.Context(), contracts.Change{Deliveries: []contracts.Delivery{d}})
+			made[i] = err == nil
+			if err != nil && contracts.KindOf(err) != contracts.Conflict {
+				t.Error(err)
+			}
+		})
+		if i := slices.Index(made, true); i < 0 || slices.Contains(made[i+1:], true) {
+			t.Fatalf("attempt %d wasn't made by exactly one of %d callers", d.Attempts, callers)
+		}
 	}
 }
 

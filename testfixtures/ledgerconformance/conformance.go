@@ -16,7 +16,7 @@ import (
 
 // Run tests the ledgers that open gives. Each is empty and used by one test; open closes it by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) hub.Ledger) {
-	for _, group := range [][]test{rowTests, progressTests, refusalTests, keyTests, lookTests, listTests, concurrentTests} {
+	for _, group := range [][]test{rowTests, progressTests, refusalTests, keyTests, lookTests, listTests, keepTests, concurrentTests} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 		}

@@ -16,6 +16,7 @@ var keyTests = []test{
 	{"only the first message behind a key comes, when it is due", firstOnly},
 	{"nothing comes from behind a parked key", parkedStays},
 	{"the longest due come first, and no more than were asked for", dueFirst},
+	{"a message takes the place of one that waits, and only of such a one", replaced},
 	{"a key revives when nothing waits behind it", revives},
 	{"a message that joins stops a key from reviving", joinsFirst},
 }
@@ -105,6 +106,31 @@ func firstOnly(t *testing.T, l hub.Ledger) {
 	equal(t, "of another topic", len(must(l.Waiting(t.Context(), contracts.OutTopic("hus"), after(time.Hour), 10))(t)), 0)
 	apply(t, l, contracts.Change{Done: []contracts.Waiting{first}})
 	equal(t, "due behind it", due(t, l, after(59*time.Second), 10), []contracts.ID{incoming(1)})
+}
+
+func replaced(t *testing.T, l hub.Ledger) {
+	apply(t, l, contracts.Change{Keys: []contracts.KeyState{spilled("k1", 1)}, Wait: []contracts.Waiting{waiting(1, "k1"), waiting(2, "k1"), waiting(3, "k1")}})
+	before := must(l.Behind(t.Context(), ref("k1")))(t)
+	by := waiting(7, "k1")
+	by.Seq = 99
+	change := contracts.Change{Replace: []contracts.Replacement{{Old: incoming(2), By: by}}}
+	apply(t, l, change)
+	by.Seq = before[1].Seq
+	before[1] = by
+	equal(t, "behind", must(l.Behind(t.Context(), ref("k1")))(t), before)
+	refuse(t, l, change, "message")
+	for what, r := range map[string]contracts.Replacement{
+		"of another key's message":       {Old: incoming(1), By: waiting(8, "k2")},
+		"by one that waits there itself": {Old: incoming(1), By: waiting(3, "k1")},
+		"of a message that is done":      {Old: incoming(4), By: waiting(8, "k1")},
+	} {
+		t.Run(what, func(t *testing.T) { refuse(t, l, contracts.Change{Replace: []contracts.Replacement{r}}, "message") })
+	}
+	again := waiting(1, "k1")
+	again.Park.Offset, again.Seq = 400, before[0].Seq
+	apply(t, l, contracts.Change{Replace: []contracts.Replacement{{Old: incoming(1), By: again}}})
+	before[0] = again
+	equal(t, "behind, after the bytes of one moved", must(l.Behind(t.Context(), ref("k1")))(t), before)
 }
 
 func parkedStays(t *testing.T, l hub.Ledger) {

@@ -10,6 +10,7 @@ import (
 
 var refusalTests = []test{
 	{"a delivery of other bytes under a known id is a conflict", otherBytesRefused},
+	{"an attempt that was made, or that comes after the end, is a conflict", attemptRefused},
 	{"two contents of one id in one change are a conflict", twoContentsRefused},
 	{"waiting behind a live key is a conflict", liveKeyRefused},
 	{"a refused change leaves nothing, whichever row was refused", refusedWhole},
@@ -21,12 +22,45 @@ func otherBytesRefused(t *testing.T, l hub.Ledger) {
 	d := delivery(1, "hus", contracts.StateDelivered)
 	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{d}})
 	other := d
-	other.Digest, other.State = "d2", contracts.StateSending
+	other.Digest, other.State, other.Attempts = "d2", contracts.StateWaiting, 1
 	refuse(t, l, contracts.Change{Deliveries: []contracts.Delivery{other}}, "digest")
 	equal(t, "delivery", must(l.Delivery(t.Context(), d.ID))(t), d)
 	other.Digest = d.Digest
 	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{other}})
 	equal(t, "delivery of the same bytes", must(l.Delivery(t.Context(), d.ID))(t), other)
+}
+
+// attemptRefused is the fence between two processes: only one of them makes attempt n.
+func attemptRefused(t *testing.T, l hub.Ledger) {
+	sending := func(attempt int) contracts.Change {
+		d := delivery(1, "hus", contracts.StateSending)
+		d.Attempts = attempt
+		return contracts.Change{Deliveries: []contracts.Delivery{d}, Steps: []contracts.Step{step(1, contracts.StepSending, start)}}
+	}
+	end := func(state contracts.State) contracts.Change {
+		return contracts.Change{Deliveries: []contracts.Delivery{{ID: outgoing(1, "hus"), Message: incoming(1), State: state}}}
+	}
+	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{delivery(1, "hus", contracts.StateTranslated)}})
+	refuse(t, l, sending(0), "attempt")
+	if ss := must(l.MessageSteps(t.Context(), incoming(1)))(t); len(ss) != 0 {
+		t.Error("a refused attempt left a step")
+	}
+	apply(t, l, sending(1))
+	refuse(t, l, sending(1), "attempt")
+	apply(t, l, end(contracts.StateWaiting))
+	refuse(t, l, sending(1), "attempt")
+	apply(t, l, sending(3))
+	refuse(t, l, sending(2), "attempt")
+	for _, state := range []contracts.State{contracts.StateDelivered, contracts.StateStopped} {
+		apply(t, l, end(state))
+		refuse(t, l, sending(9), "attempt")
+		equal(t, "state after a refused attempt", must(l.Delivery(t.Context(), outgoing(1, "hus")))(t).State, state)
+		other := sending(9)
+		other.Deliveries[0].Digest = "d2"
+		refuse(t, l, other, "digest")
+	}
+	twice := contracts.Change{Deliveries: []contracts.Delivery{delivery(2, "hus", contracts.StateSending), delivery(2, "hus", contracts.StateSending)}}
+	refuse(t, l, twice, "attempt")
 }
 
 func twoContentsRefused(t *testing.T, l hub.Ledger) {
@@ -64,6 +98,10 @@ func refusedWhole(t *testing.T, l hub.Ledger) {
 	byKey.Wait = append(byKey.Wait, waiting(2, "a live key"))
 	refuse(t, l, byKey, "key")
 	nothing(t, l, 1)
+	byReplace := everything(1)
+	byReplace.Replace = []contracts.Replacement{{Old: incoming(2), By: waiting(3, control(1))}}
+	refuse(t, l, byReplace, "message")
+	nothing(t, l, 1)
 	apply(t, l, everything(1))
 }
 
@@ -75,6 +113,13 @@ func idlessRefused(t *testing.T, l hub.Ledger) {
 		"identifier": func(c *contracts.Change) { c.Identifiers = append(c.Identifiers, contracts.Identifier{Partner: "hus"}) },
 		"journey":    func(c *contracts.Change) { c.Journeys = append(c.Journeys, contracts.Journey{State: "accepted"}) },
 		"body":       func(c *contracts.Change) { c.Bodies = append(c.Bodies, contracts.StoredBody{}) },
+		"replacement": func(c *contracts.Change) {
+			c.Replace = append(c.Replace, contracts.Replacement{By: waiting(1, control(1))})
+		},
+		"replaced message": func(c *contracts.Change) {
+			c.Replace = append(c.Replace, contracts.Replacement{Old: incoming(1), By: contracts.Waiting{KeyRef: ref(control(1))}})
+		},
+		"pause": func(c *contracts.Change) { c.Pauses = append(c.Pauses, contracts.Pause{Operator: "anna"}) },
 		"key": func(c *contracts.Change) {
 			c.Keys = append(c.Keys, contracts.KeyState{KeyRef: contracts.KeyRef{Topic: "t", Key: "k"}, Condition: contracts.KeyLive})
 		},

@@ -26,8 +26,10 @@ type Ledger struct {
 	names      map[string][]*contracts.Identifier // by value
 	journeys   map[contracts.ID]*contracts.Journey
 	bodies     map[contracts.Digest]contracts.Body
+	born       map[contracts.Digest]time.Time // when the youngest message that has the body was received
 	keys       map[contracts.KeyRef]contracts.KeyState
 	behind     map[contracts.KeyRef][]contracts.Waiting
+	pauses     map[string]contracts.Pause
 	seq        int64
 	fixed      map[string]string
 }
@@ -36,8 +38,9 @@ type Ledger struct {
 func NewLedger(w *World, weather Weather) *Ledger {
 	return &Ledger{w: w, weather: weather, entries: map[contracts.ID]*contracts.Entry{}, deliveries: map[contracts.ID]*contracts.Delivery{},
 		of: map[contracts.ID][]*contracts.Delivery{}, stepped: map[contracts.ID]bool{}, names: map[string][]*contracts.Identifier{},
-		journeys: map[contracts.ID]*contracts.Journey{}, bodies: map[contracts.Digest]contracts.Body{},
-		keys: map[contracts.KeyRef]contracts.KeyState{}, behind: map[contracts.KeyRef][]contracts.Waiting{}, fixed: map[string]string{}}
+		journeys: map[contracts.ID]*contracts.Journey{}, bodies: map[contracts.Digest]contracts.Body{}, born: map[contracts.Digest]time.Time{},
+		pauses: map[string]contracts.Pause{},
+		keys:   map[contracts.KeyRef]contracts.KeyState{}, behind: map[contracts.KeyRef][]contracts.Waiting{}, fixed: map[string]string{}}
 }
 
 // Apply writes c whole or not at all; see contracts.Change.
@@ -65,6 +68,15 @@ func nameOf(c contracts.Change) string {
 	}
 	for _, w := range slices.Concat(c.Wait, c.Done) {
 		name += " " + string(w.Message)
+	}
+	for _, r := range c.Replace {
+		name += " " + string(r.Old) + string(r.By.Message)
+	}
+	for _, p := range c.Pauses {
+		name += " pause " + p.Partner
+	}
+	for _, partner := range c.Resumes {
+		name += " resume " + partner
 	}
 	return name
 }
@@ -94,21 +106,60 @@ func (l *Ledger) check(c contracts.Change) error {
 	if !complete(c) {
 		return contracts.Faultf(contracts.Internal, "SIM-006", "change", "A change holds a row without what it is known by.")
 	}
-	digests := map[contracts.ID]contracts.Digest{}
-	for _, d := range c.Deliveries {
-		held := digests[d.ID]
-		if row := l.deliveries[d.ID]; held == "" && row != nil {
-			held = row.Digest
-		}
-		if held != "" && d.Digest != "" && held != d.Digest {
-			return contracts.Faultf(contracts.Conflict, "SIM-007", "digest", "A delivery of this id has other bytes.")
-		}
-		digests[d.ID] = first(held, d.Digest)
+	if err := l.checkDeliveries(c.Deliveries); err != nil {
+		return err
 	}
 	for _, w := range c.Wait {
 		_, held := l.keys[w.KeyRef]
 		if !held && !slices.ContainsFunc(c.Keys, func(k contracts.KeyState) bool { return k.KeyRef == w.KeyRef }) {
 			return contracts.Faultf(contracts.Conflict, "SIM-008", "key", "Nothing may wait behind a key that is live.")
+		}
+	}
+	return l.checkReplacements(c)
+}
+
+// checkDeliveries compares each delivery with the row that it finds, which may be of the same change.
+func (l *Ledger) checkDeliveries(deliveries []contracts.Delivery) error {
+	written := map[contracts.ID]contracts.Delivery{}
+	for _, d := range deliveries {
+		held, known := written[d.ID]
+		if row := l.deliveries[d.ID]; !known && row != nil {
+			held, known = *row, true
+		}
+		if held.Digest != "" && d.Digest != "" && held.Digest != d.Digest {
+			return contracts.Faultf(contracts.Conflict, "SIM-007", "digest", "A delivery of this id has other bytes.")
+		}
+		over := held.State == contracts.StateDelivered || held.State == contracts.StateStopped
+		if known && d.State == contracts.StateSending && (over || held.Attempts >= d.Attempts) {
+			return contracts.Faultf(contracts.Conflict, "SIM-010", "attempt", "This attempt was made already, or the delivery is finished.")
+		}
+		if known {
+			d = moved(held, d)
+		}
+		written[d.ID] = d
+	}
+	return nil
+}
+
+// checkReplacements follows what waits behind each key through the change's own Wait, Done and Replace.
+func (l *Ledger) checkReplacements(c contracts.Change) error {
+	for i, r := range c.Replace {
+		var behind []contracts.ID
+		for _, w := range slices.Concat(l.behind[r.By.KeyRef], c.Wait) {
+			if w.KeyRef == r.By.KeyRef {
+				behind = append(behind, w.Message)
+			}
+		}
+		behind = slices.DeleteFunc(behind, func(id contracts.ID) bool {
+			return slices.ContainsFunc(c.Done, func(w contracts.Waiting) bool { return w.KeyRef == r.By.KeyRef && w.Message == id })
+		})
+		for _, earlier := range c.Replace[:i] {
+			if at := slices.Index(behind, earlier.Old); at >= 0 && earlier.By.KeyRef == r.By.KeyRef {
+				behind[at] = earlier.By.Message
+			}
+		}
+		if !slices.Contains(behind, r.Old) || r.Old != r.By.Message && slices.Contains(behind, r.By.Message) {
+			return contracts.Faultf(contracts.Conflict, "SIM-011", "message", "The message whose place is to be taken doesn't wait behind this key.")
 		}
 	}
 	return nil
@@ -124,13 +175,20 @@ func complete(c contracts.Change) bool {
 		slices.ContainsFunc(c.Keys, func(k contracts.KeyState) bool {
 			return k.Topic == "" || k.Key == "" || k.Condition != contracts.KeySpilled && k.Condition != contracts.KeyParked
 		}) ||
-		slices.ContainsFunc(c.Wait, func(w contracts.Waiting) bool { return w.Topic == "" || w.Key == "" || w.Message == "" }))
+		slices.ContainsFunc(c.Wait, unnamed) ||
+		slices.ContainsFunc(c.Replace, func(r contracts.Replacement) bool { return r.Old == "" || unnamed(r.By) }) ||
+		slices.ContainsFunc(c.Pauses, func(p contracts.Pause) bool { return p.Partner == "" }))
 }
+
+func unnamed(w contracts.Waiting) bool { return w.Topic == "" || w.Key == "" || w.Message == "" }
 
 func (l *Ledger) write(c contracts.Change) {
 	for _, b := range c.Bodies {
 		if _, known := l.bodies[b.Digest]; !known {
 			l.bodies[b.Digest] = contracts.NewBody(slices.Clone(b.Body.Bytes()))
+		}
+		if received := receivedAt(c); received.After(l.born[b.Digest]) {
+			l.born[b.Digest] = received
 		}
 	}
 	for _, d := range c.Deliveries {
@@ -160,6 +218,28 @@ func (l *Ledger) write(c contracts.Change) {
 		l.journeys[j.ID] = &j
 	}
 	l.writeKeys(c)
+	for _, p := range c.Pauses {
+		if _, known := l.pauses[p.Partner]; !known {
+			p.Since = instant(p.Since)
+			l.pauses[p.Partner] = p
+		}
+	}
+	for _, partner := range c.Resumes {
+		delete(l.pauses, partner)
+	}
+}
+
+// receivedAt is when the message of a change was received, as far as the change tells; else it is now.
+func receivedAt(c contracts.Change) time.Time {
+	if !c.Received.IsZero() {
+		return c.Received
+	}
+	for _, e := range c.Entries {
+		if !e.Received.IsZero() {
+			return e.Received
+		}
+	}
+	return time.Now()
 }
 
 func (l *Ledger) writeKeys(c contracts.Change) {
@@ -179,6 +259,12 @@ func (l *Ledger) writeKeys(c contracts.Change) {
 	}
 	for _, w := range c.Done {
 		l.behind[w.KeyRef] = slices.DeleteFunc(l.behind[w.KeyRef], func(v contracts.Waiting) bool { return v.Message == w.Message })
+	}
+	for _, r := range c.Replace {
+		row := l.behind[r.By.KeyRef]
+		i := slices.IndexFunc(row, func(v contracts.Waiting) bool { return v.Message == r.Old })
+		r.By.Seq, r.By.Since, r.By.Due = row[i].Seq, instant(r.By.Since), instant(r.By.Due)
+		row[i] = r.By
 	}
 	for _, ref := range c.Revive {
 		if len(l.behind[ref]) == 0 {
@@ -210,6 +296,11 @@ func (l *Ledger) writeDelivery(d contracts.Delivery) {
 		l.of[d.Message] = append(l.of[d.Message], &d)
 		return
 	}
+	*held = moved(*held, d)
+}
+
+// moved is the row that d makes of the one that is held.
+func moved(held, d contracts.Delivery) contracts.Delivery {
 	d.Message, d.Journey, d.Partner, d.Route = held.Message, first(held.Journey, d.Journey), first(held.Partner, d.Partner), first(held.Route, d.Route)
 	d.Generation, d.Control, d.Type = first(held.Generation, d.Generation), first(held.Control, d.Control), first(held.Type, d.Type)
 	d.Format, d.Map, d.Key = first(held.Format, d.Format), first(held.Map, d.Map), first(held.Key, d.Key)
@@ -222,7 +313,7 @@ func (l *Ledger) writeDelivery(d contracts.Delivery) {
 	if d.State == "" {
 		d.State, d.Unknown = held.State, held.Unknown
 	}
-	*held = d
+	return d
 }
 
 // writeName keeps one row for each thing that a value names, and learns its journey later.

@@ -1,0 +1,114 @@
+package model
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// Parked gives the places in a park topic at which the bytes of waiting messages lie, oldest first by partition.
+func (l *Ledger) Parked(ctx context.Context, topic string) ([]contracts.Place, error) {
+	return asked(ctx, l, "parked", topic, func() ([]contracts.Place, error) {
+		var out []contracts.Place
+		for _, behind := range l.behind {
+			for _, w := range behind {
+				if w.Park.Topic == topic {
+					out = append(out, w.Park)
+				}
+			}
+		}
+		slices.SortFunc(out, func(a, b contracts.Place) int {
+			return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+		})
+		return out, nil
+	})
+}
+
+// Pauses gives the partners that an operator paused, by name.
+func (l *Ledger) Pauses(ctx context.Context) ([]contracts.Pause, error) {
+	return asked(ctx, l, "pauses", "", func() ([]contracts.Pause, error) {
+		return slices.SortedFunc(maps.Values(l.pauses), func(a, b contracts.Pause) int { return cmp.Compare(a.Partner, b.Partner) }), nil
+	})
+}
+
+// Expire forgets messages that were received before a time and whose journeys have nothing unsettled.
+func (l *Ledger) Expire(ctx context.Context, before time.Time) (forgotten int64, err error) {
+	err = l.w.change(ctx, l.weather, &l.mu, "expire", before.String(), func(*rand.Rand) error {
+		held := map[contracts.ID]bool{} // journeys
+		for _, e := range l.entries {
+			if !l.settled(e) {
+				held[e.Journey] = true
+			}
+		}
+		touched := map[contracts.ID]bool{}
+		for id, e := range l.entries {
+			if e.Received.Before(before) && l.settled(e) && (e.Journey == "" || !held[e.Journey]) {
+				l.forget(id)
+				touched[e.Journey] = true
+				forgotten++
+			}
+		}
+		l.forgetOrphans(touched, before)
+		return nil
+	})
+	return forgotten, err
+}
+
+// settled says that nothing is left to do for a message.
+func (l *Ledger) settled(e *contracts.Entry) bool {
+	over := func(s contracts.State) bool {
+		return s == contracts.StateDelivered || s == contracts.StateRefused || s == contracts.StateStopped
+	}
+	return over(l.rowOf(*e).State) && !slices.ContainsFunc(l.of[e.ID], func(d *contracts.Delivery) bool { return !over(d.State) })
+}
+
+func (l *Ledger) forget(id contracts.ID) {
+	gone := map[contracts.ID]bool{id: true}
+	for _, d := range l.of[id] {
+		gone[d.ID] = true
+		delete(l.deliveries, d.ID)
+	}
+	l.steps = slices.DeleteFunc(l.steps, func(s contracts.Step) bool {
+		if gone[s.Message] {
+			delete(l.stepped, s.ID)
+		}
+		return gone[s.Message]
+	})
+	l.forgetNames(func(i *contracts.Identifier) bool { return i.Message == id })
+	delete(l.of, id)
+	delete(l.entries, id)
+}
+
+func (l *Ledger) forgetNames(gone func(*contracts.Identifier) bool) {
+	for value, named := range l.names {
+		if l.names[value] = slices.DeleteFunc(named, gone); len(l.names[value]) == 0 {
+			delete(l.names, value)
+		}
+	}
+}
+
+// forgetOrphans drops those of the touched journeys that have no message left, with their names, and old bodies that no
+// message has.
+func (l *Ledger) forgetOrphans(touched map[contracts.ID]bool, before time.Time) {
+	bodies := map[contracts.Digest]bool{}
+	delete(touched, "")
+	for _, e := range l.entries {
+		bodies[e.Canonical] = true
+		delete(touched, e.Journey)
+	}
+	for journey := range touched {
+		delete(l.journeys, journey)
+	}
+	l.forgetNames(func(i *contracts.Identifier) bool { return touched[i.Journey] })
+	for digest, born := range l.born {
+		if born.Before(before) && !bodies[digest] {
+			delete(l.bodies, digest)
+			delete(l.born, digest)
+		}
+	}
+}
