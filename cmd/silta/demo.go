@@ -55,7 +55,9 @@ the journey is through when the referral is delivered; answers that your server 
 like any other. --partner apotti=mllp://… sends the answers to a listener of your own.
 
 --port-base N takes the console's port at N, the FHIR doors' at N+1, Apotti's and HUS's own at N+2 and N+3, and the
-MLLP doors from N+4 on; never more than 40.`,
+MLLP doors from N+4 on; never more than 40.
+
+--bus and --ledger put what happens on Apache Kafka and PostgreSQL. One demo at a time may use a server.`,
 		Example: "  silta demo\n  silta demo --dir /tmp/silta --serve --port-base 9100 --partner hus=http://127.0.0.1:9999/fhir",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), t, o) },
@@ -66,8 +68,8 @@ MLLP doors from N+4 on; never more than 40.`,
 	f.BoolVar(&o.serve, "serve", false, "keep running after the journey")
 	f.IntVar(&o.portBase, "port-base", 0, "the first of the ports that are used; free ones if 0")
 	f.StringArrayVar(&o.partners, "partner", nil, "NAME=URL: where that partner's messages go instead of its synthetic one")
-	f.StringVar(&o.bus, "bus", "embedded", "the bus; this build has the embedded one")
-	f.StringVar(&o.ledger, "ledger", "embedded", "the ledger; this build has the embedded one")
+	f.StringVar(&o.bus, "bus", embeddedStore, "the bus: embedded, or kafka://HOST:PORT,…?development=true")
+	f.StringVar(&o.ledger, "ledger", embeddedStore, "the ledger: embedded, or postgres://USER@HOST:PORT/DATABASE")
 	f.DurationVar(&o.patience, "wait", 30*time.Second, "how long the journey may take")
 	return c
 }
@@ -116,7 +118,7 @@ func runDemo(ctx context.Context, t *terminal, o demoOptions) (err error) {
 }
 
 func (d *demo) checkOptions() error {
-	if err := (&settings{Bus: d.bus, Ledger: d.ledger, Development: true}).checkServers(); err != nil {
+	if err := (&settings{Bus: d.bus, Ledger: d.ledger, Kafka: kafkaSettings{Partitions: 12}, Development: true}).checkServers(); err != nil {
 		return err
 	}
 	if d.portBase < 0 || d.portBase > 65535-demoPorts {
@@ -168,12 +170,22 @@ func (d *demo) makeDir() (err error) {
 		return err
 	}
 	for _, f := range files {
+		if f.path == defaultSettings("").SecretFile && d.onServers() {
+			f.data = []byte(demoSecret)
+		}
 		if err := writeNew(filepath.Join(d.dir, f.path), f.data, f.mode); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	return nil
 }
+
+// onServers says that what happens is kept on a server, which other directories may use as well.
+func (d *demo) onServers() bool { return d.bus != embeddedStore || d.ledger != embeddedStore }
+
+// demoSecret stands in for the secret where directories share a server: all keys there must be made with one. Nobody's
+// data is behind it.
+const demoSecret = "the demo's people are invented, so this needs no secret\n"
 
 // open starts the partners and opens the house.
 func (d *demo) open(ctx context.Context) error {
@@ -182,6 +194,7 @@ func (d *demo) open(ctx context.Context) error {
 		return err
 	}
 	s.Console.Listen, s.FHIR.Listen = d.listenAt(portConsole), d.listenAt(portFHIR)
+	s.Bus, s.Ledger = d.bus, d.ledger
 	s.Development, s.Log.Level = true, "error" // what goes wrong with a message is told, not logged
 	agreed, err := s.readAgreements()
 	if err != nil {
