@@ -43,11 +43,9 @@ func journeyState(event string) string {
 //
 // For an answer without any hit the fault is of kind notfound, for one with several journeys conflict. A message
 // that was correlated before keeps its thread: the ledger's first write wins.
-func (h *Hub) correlate(ctx context.Context, e contracts.Entry, head *fhir.Header) (thread, error) {
-	if known, err := h.ledger.Entry(ctx, e.ID); err == nil && known.Journey != "" {
-		return h.thread(ctx, known.Journey, known.Origin)
-	} else if err != nil && contracts.KindOf(err) != contracts.NotFound {
-		return thread{}, err
+func (h *Hub) correlate(ctx context.Context, e contracts.Entry, b past, head *fhir.Header) (thread, error) {
+	if b.entry.Journey != "" {
+		return h.thread(ctx, b.entry.Journey, b.entry.Origin)
 	}
 	if !answers(head.Event) {
 		hits, err := h.lookup(ctx, e.Partner, contracts.IDPlacer, identifierValues(head.Placers))

@@ -22,7 +22,7 @@ func (h *Hub) passTo(sender *partner, e contracts.Entry, b past) []string {
 
 // passOn gives a message to its receivers as it came: nothing but its addresses and its ids (MSH-3 to MSH-7, MSH-10,
 // MSA-2) is written anew. Like translating it depends on the record and the ledger's first writes alone.
-func (h *Hub) passOn(ctx context.Context, sender *partner, names []string, r contracts.Record, e *contracts.Entry) error {
+func (h *Hub) passOn(ctx context.Context, sender *partner, names []string, r contracts.Record, e *contracts.Entry, b past) error {
 	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (h *Hub) passOn(ctx context.Context, sender *partner, names []string, r con
 	if by != contracts.KeyedByReferral {
 		referral = ""
 	}
-	t, err := h.correlatePassed(ctx, *e, referral, m.Get(msa2).Text())
+	t, err := h.correlatePassed(ctx, *e, b, referral, m.Get(msa2).Text())
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,9 @@ func (h *Hub) passOne(p *partner, e contracts.Entry, r contracts.Record, t threa
 
 // correlatePassed finds the journey of a message that is passed on: by what it answers, else by its referral's id, else
 // it is one of its own. An answer to something unknown waits, like any other.
-func (h *Hub) correlatePassed(ctx context.Context, e contracts.Entry, referral, answers string) (thread, error) {
-	if known, err := h.ledger.Entry(ctx, e.ID); err == nil && known.Journey != "" {
-		return h.thread(ctx, known.Journey, known.Origin)
-	} else if err != nil && contracts.KindOf(err) != contracts.NotFound {
-		return thread{}, err
+func (h *Hub) correlatePassed(ctx context.Context, e contracts.Entry, b past, referral, answers string) (thread, error) {
+	if b.entry.Journey != "" {
+		return h.thread(ctx, b.entry.Journey, b.entry.Origin)
 	}
 	if answers != "" {
 		hits, err := h.lookup(ctx, e.Partner, contracts.IDControl, []string{answers})

@@ -134,13 +134,13 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 		return contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender's contract is gone. Put it back and release the message.")
 	}
 	if receivers := h.passTo(sender, *e, before); len(receivers) > 0 {
-		return h.passOn(ctx, sender, receivers, r, e)
+		return h.passOn(ctx, sender, receivers, r, e, before)
 	}
 	c, err := h.toCanonical(sender, *e, r, before.entry.Map)
 	if err != nil {
 		return err
 	}
-	t, err := h.correlate(ctx, *e, c.head)
+	t, err := h.correlate(ctx, *e, before, c.head)
 	if err != nil {
 		return err
 	}
