@@ -164,7 +164,7 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog) contr
 func (h *Hub) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	consume := func(topic, group string, lanes int, work func(context.Context, contracts.Record) error) {
-		g.Go(func() error { return h.bus.Consume(ctx, topic, group, lanes, h.handler(ctx, topic, work)) })
+		g.Go(func() error { return h.consume(ctx, topic, group, lanes, work) })
 	}
 	consume(contracts.TopicIn, GroupTranslate, h.lanes, h.translate)
 	consume(contracts.TopicDead, GroupRefuse, 4, h.recordRefusal)
@@ -183,6 +183,23 @@ func (h *Hub) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// again is how long a bus that can't give records is left alone.
+const again = time.Second
+
+// consume works a topic until ctx ends. A bus that is away for a while is asked again.
+func (h *Hub) consume(ctx context.Context, topic, group string, lanes int, work func(context.Context, contracts.Record) error) error {
+	for {
+		err := h.bus.Consume(ctx, topic, group, lanes, h.handler(ctx, topic, work))
+		if ctx.Err() != nil || contracts.KindOf(err) != contracts.Unavailable {
+			return err
+		}
+		h.log.WithFields(logrus.Fields{"topic": topic, "code": contracts.FaultsOf(err)[0].Code}).Warn("the bus gives no records; asking again")
+		if !pause(ctx, again) {
+			return nil
+		}
+	}
 }
 
 // handler makes what a bus calls for each record. Its context ends with Run's as well as with the bus's own, since a

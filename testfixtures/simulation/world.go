@@ -110,7 +110,19 @@ func (r *run) live(ctx context.Context) {
 		h, err := hub.New(ctx, r.config(log))
 		if err == nil {
 			r.current.Store(h)
-			err = h.Run(ctx)
+			life, end := context.WithCancel(ctx)
+			stop := context.AfterFunc(ctx, end)
+			crashed := r.world.Crashed()
+			go func() {
+				select {
+				case <-crashed:
+				case <-life.Done():
+				}
+				end()
+			}()
+			err = h.Run(life)
+			stop()
+			end()
 			r.current.Store(nil)
 		}
 		if ctx.Err() != nil {
