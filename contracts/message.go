@@ -24,6 +24,7 @@ type Receipt struct {
 	At      time.Time // when it was received first: what the acknowledgement is computed from
 	Control string    // the sender's control id, if it could be read
 	Fault   *Fault    // why it is refused; nil means accepted
+	Trace   string    // W3C traceparent of what was done with it; empty if nobody traces
 }
 
 // Message is one that was received, with what was read of it before it was parsed.
@@ -60,9 +61,9 @@ type Parcel struct {
 	Type    string
 	Format  string
 	Body    Body
-	Attempt int  // 1 for the first
-	Repeat  bool // an earlier attempt with these bytes has an unknown outcome
-	Trace   string
+	Attempt int    // 1 for the first
+	Repeat  bool   // an earlier attempt with these bytes has an unknown outcome
+	Trace   string // W3C traceparent for the partner; empty if nobody traces
 }
 
 // Answer is what came back from a partner.

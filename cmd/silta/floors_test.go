@@ -53,6 +53,7 @@ var technologies = []struct {
 	{"github.com/pressly/goose", []string{"adapters/embedded", "adapters/ledger"}},
 	{"github.com/hashicorp/go-retryablehttp", []string{"adapters/fhirrest"}},
 	{"github.com/prometheus", []string{"adapters/console"}},
+	{"go.opentelemetry.io", []string{"adapters/telemetry"}},
 	{"github.com/spf13/cobra", []string{"cmd"}},
 	{"github.com/google/cel-go", []string{"mappings"}},
 }
