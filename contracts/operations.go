@@ -57,9 +57,25 @@ type Shown struct {
 	Body   Body
 }
 
-// Readiness says what the hub lacks to take messages; no line means ready. A paused partner doesn't hinder that: what
-// is for it waits.
+// Readiness says what the hub lacks to take messages; nothing missing means ready. What is degraded or paused doesn't
+// hinder that: messages wait for it. Each line says what to do.
 type Readiness struct {
-	Missing []string `json:"missing"`
-	Paused  []string `json:"paused"` // partners that don't answer
+	Missing  []string `json:"missing"`
+	Degraded []string `json:"degraded"` // what doesn't work, while messages are taken all the same
+	Paused   []string `json:"paused"`   // partners that get nothing now: they don't answer, or an operator said so
+	Warnings []string `json:"warnings"` // what will be missing if nobody acts: a full disk, a certificate that expires
+}
+
+// Reloaded is what a reload of the configuration did.
+type Reloaded struct {
+	Partners int      `json:"partners"` // contracts there are now
+	Changed  []string `json:"changed"`  // partners that are new, gone, or have another contract or token
+}
+
+// Backup is a copy of the embedded files.
+type Backup struct {
+	Dir   string    `json:"dir"` // the folder, on the hub's machine
+	At    time.Time `json:"at"`  // everything that was acknowledged before is in it
+	Files int       `json:"files"`
+	Bytes int64     `json:"bytes"`
 }

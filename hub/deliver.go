@@ -89,14 +89,16 @@ func (h *Hub) attemptNow(ctx context.Context, p *partner, r contracts.Record, pr
 	if !h.bus.Owns(contracts.OutTopic(p.ID), GroupDeliver, r.Key) {
 		return outcome{}, contracts.Faultf(contracts.Unavailable, "HUB-042", "", "The key moved to another process, which sends the message.")
 	}
-	ctx, cancel := linger(ctx)
+	ctx, cancel := h.longer(ctx)
 	defer cancel()
+	trace, end := h.span(r.Header[contracts.HeaderTrace], contracts.Span{Name: "deliver", Partner: p.ID, Type: d.Type, Attempt: d.Attempts})
 	var answer contracts.Answer
-	err = h.guard("deliver", r.ID, func() (err error) {
+	err = h.guard("deliver", r, func() (err error) {
 		answer, err = p.courier.Deliver(ctx, contracts.Parcel{ID: d.ID, Control: d.Control, Type: d.Type, Format: d.Format, Body: r.Body,
-			Attempt: d.Attempts, Repeat: repeat, Trace: r.Header[contracts.HeaderTrace]})
+			Attempt: d.Attempts, Repeat: repeat, Trace: trace})
 		return err
 	})
+	end(delivered(answer, err))
 	if err != nil && ctx.Err() != nil {
 		return outcome{}, ctx.Err() // the hub is stopping: the row says sending, so the next one repeats it
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -29,7 +30,7 @@ const (
 	GroupRefuse    = "refuse"
 )
 
-// Config is what a hub works with. Everything but Watch, Lanes and Development must be set.
+// Config is what a hub works with. Everything but Before, Watch, Trace, Lanes, Linger and Development must be set.
 type Config struct {
 	Partners    []*contracts.Partner
 	Maps        *mappings.Catalog
@@ -40,7 +41,10 @@ type Config struct {
 	Now         func() time.Time
 	Log         logrus.FieldLogger
 	Watch       func(contracts.Step) // is told of each step once the ledger has it; must not block
+	Trace       contracts.Tracing    // follows messages; nil: nobody does
 	Lanes       int                  // keys worked at once, a topic; 32
+	Linger      time.Duration        // how long a message on its way gets to be answered when the hub stops; 10 s
+	Before      *Hub                 // the hub in whose place this one comes: what it holds in memory goes over
 	Development bool                 // show needs no reason
 }
 
@@ -53,12 +57,21 @@ type Hub struct {
 	now         func() time.Time
 	log         logrus.FieldLogger
 	watch       func(contracts.Step)
+	trace       contracts.Tracing
 	lanes       int
+	linger      time.Duration
 	development bool
 
 	partners map[string]*partner
 	queues   map[string]*queue // what waits behind keys, by topic
-	aside    chan contracts.Change
+	busy     map[string]*lanes // by topic
+	memory   *memory
+}
+
+// memory is what a hub knows that stands nowhere else. One that comes in its place takes it over.
+type memory struct {
+	aside   chan contracts.Change // steps that are good to have
+	dropped atomic.Int64          // those of them that found no room
 }
 
 // partner is a contract with what the hub made of it.
@@ -76,11 +89,17 @@ type partner struct {
 // against the ledger's) and gives a hub that Run starts. All faults come at once.
 func New(ctx context.Context, c Config) (*Hub, error) {
 	h := &Hub{
-		bus: c.Bus, ledger: c.Ledger, maps: c.Maps, secret: c.Secret, log: c.Log, watch: c.Watch,
+		bus: c.Bus, ledger: c.Ledger, maps: c.Maps, secret: c.Secret, log: c.Log, watch: c.Watch, trace: c.Trace,
 		now:   func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
-		lanes: c.Lanes, development: c.Development,
-		partners: map[string]*partner{}, queues: map[string]*queue{},
-		aside: make(chan contracts.Change, 1024),
+		lanes: c.Lanes, linger: c.Linger, development: c.Development,
+		partners: map[string]*partner{}, queues: map[string]*queue{}, busy: map[string]*lanes{},
+		memory: &memory{aside: make(chan contracts.Change, 1024)},
+	}
+	if c.Before != nil {
+		h.memory = c.Before.memory
+	}
+	if h.linger == 0 {
+		h.linger = 10 * time.Second
 	}
 	if h.lanes == 0 {
 		h.lanes = 32
@@ -90,8 +109,12 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	}
 	faults := CheckContracts(c.Partners, c.Maps)
 	h.queues[contracts.TopicIn] = h.newQueue(contracts.TopicIn, nil)
+	h.busy[contracts.TopicIn], h.busy[contracts.TopicDead] = newLanes(), newLanes()
 	for _, contract := range c.Partners {
 		p := &partner{Partner: contract, courier: c.Couriers[contract.ID], gate: newGate(contract.Retry), zone: contract.Location()}
+		if was := c.Before.partner(contract.ID); was != nil && was.Retry == contract.Retry {
+			p.gate = was.gate
+		}
 		// What is wrong with these, CheckContracts has told.
 		p.keys, _ = compileKeys(contract)
 		p.reading, _ = hl7v2.ReadingOptions(contract)
@@ -104,11 +127,20 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 			continue
 		}
 		h.queues[contracts.OutTopic(p.ID)] = h.newQueue(contracts.OutTopic(p.ID), p)
+		h.busy[contracts.OutTopic(p.ID)] = newLanes()
 	}
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return h, h.checkSecret(ctx)
+}
+
+// partner gives a partner of the hub, or nil; also of no hub.
+func (h *Hub) partner(id string) *partner {
+	if h == nil {
+		return nil
+	}
+	return h.partners[id]
 }
 
 // checkSecret refuses a secret that isn't the one this ledger was begun with: keys and digests would no longer meet.
@@ -160,7 +192,7 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog) contr
 }
 
 // Run translates and delivers until ctx ends and what was begun is finished: waiting ends at once, a message that is
-// on its way to a partner gets lingering to be answered. It returns nil at an orderly end.
+// on its way to a partner gets Config.Linger to be answered. It returns nil at an orderly end.
 func (h *Hub) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	consume := func(topic, group string, lanes int, work func(context.Context, contracts.Record) error) {
@@ -191,7 +223,7 @@ const again = time.Second
 // consume works a topic until ctx ends. A bus that is away for a while is asked again.
 func (h *Hub) consume(ctx context.Context, topic, group string, lanes int, work func(context.Context, contracts.Record) error) error {
 	for {
-		err := h.bus.Consume(ctx, topic, group, lanes, h.handler(ctx, topic, work))
+		err := h.bus.Consume(ctx, topic, group, lanes, h.busy[topic].counted(h.handler(ctx, topic, work)))
 		if ctx.Err() != nil || contracts.KindOf(err) != contracts.Unavailable {
 			return err
 		}
@@ -213,20 +245,17 @@ func (h *Hub) handler(run context.Context, topic string, work func(context.Conte
 		err := work(ctx, r)
 		if err != nil && ctx.Err() == nil {
 			f := contracts.FaultsOf(err)[0]
-			h.log.WithFields(logrus.Fields{"topic": topic, "id": r.ID, "kind": f.Kind, "code": f.Code}).Warn("a message must come again")
+			h.about(r).WithFields(logrus.Fields{"topic": topic, "kind": f.Kind, "code": f.Code}).Warn("a message must come again")
 		}
 		return err
 	}
 }
 
-// lingering is how long a message that is on its way gets to be answered when the hub stops.
-const lingering = 10 * time.Second
-
-// linger gives a context that ends only lingering after ctx.
-func linger(ctx context.Context) (context.Context, context.CancelFunc) {
+// longer gives a context that ends only Config.Linger after ctx.
+func (h *Hub) longer(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		if pause(longer, lingering) {
+		if pause(longer, h.linger) {
 			cancel()
 		}
 	})
@@ -276,8 +305,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 // note leaves a change for the background: a step that is good to have and that no acknowledgement may wait for.
 func (h *Hub) note(c contracts.Change) {
 	select {
-	case h.aside <- c:
+	case h.memory.aside <- c:
 	default:
+		h.memory.dropped.Add(1)
 		h.log.Warn("a step was not recorded: the ledger is behind")
 	}
 }
@@ -287,7 +317,7 @@ func (h *Hub) writeAside(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case c := <-h.aside:
+		case c := <-h.memory.aside:
 			if err := h.apply(ctx, c); err != nil {
 				h.log.WithField("kind", contracts.KindOf(err)).Warn("a step was not recorded")
 			}
@@ -296,10 +326,10 @@ func (h *Hub) writeAside(ctx context.Context) error {
 }
 
 // guard runs one message's work; a panic is a bug that stops this message, not the hub.
-func (h *Hub) guard(stage string, id contracts.ID, work func() error) (err error) {
+func (h *Hub) guard(stage string, record contracts.Record, work func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			h.log.WithFields(logrus.Fields{"stage": stage, "id": id, "bug": fmt.Sprintf("%T", r)}).Error("a bug stopped a message")
+			h.about(record).WithFields(logrus.Fields{"stage": stage, "bug": fmt.Sprintf("%T", r)}).Error("a bug stopped a message")
 			err = &contracts.Fault{Kind: contracts.Internal, Code: "HUB-001", Op: stage, Public: "A bug in the hub stopped this message. The log names the stage; the message is kept."}
 		}
 	}()

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"slices"
-	"sort"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -107,25 +106,6 @@ func (h *Hub) body(ctx context.Context, e contracts.Entry, r contracts.ShowReque
 	}
 	record, err := h.bus.Read(ctx, e.Place)
 	return contracts.Shown{Format: e.Format, Body: record.Body}, err
-}
-
-// Ready says what the hub lacks to take messages.
-func (h *Hub) Ready(ctx context.Context) contracts.Readiness {
-	missing := []string{}
-	if err := h.bus.Health(ctx); err != nil {
-		missing = append(missing, "bus: "+contracts.FaultsOf(err)[0].Public)
-	}
-	if err := h.ledger.Health(ctx); err != nil {
-		missing = append(missing, "ledger: "+contracts.FaultsOf(err)[0].Public)
-	}
-	paused := []string{}
-	for _, p := range h.partners {
-		if p.courier != nil && p.gate.paused() {
-			paused = append(paused, p.ID)
-		}
-	}
-	sort.Strings(paused)
-	return contracts.Readiness{Missing: missing, Paused: paused}
 }
 
 // holding is a message that waits or is parked, and the queue in which it does.

@@ -17,11 +17,25 @@ import (
 //
 // One pass is made over the bytes before: the header, the character set, the segment names, the contract's key
 // paths. Whether a map can take the content shows later, behind the acknowledgement.
-func (h *Hub) Receive(ctx context.Context, a contracts.Arrival) (contracts.Receipt, error) {
+func (h *Hub) Receive(ctx context.Context, a contracts.Arrival) (receipt contracts.Receipt, err error) {
 	m := contracts.Message{Partner: a.Partner, Format: a.Format, Body: a.Body, Received: h.now()}
+	trace, end := h.span(a.Trace, contracts.Span{Name: "door", Partner: a.Partner})
+	defer func() {
+		receipt.Trace = trace
+		o := contracts.Outcome{State: contracts.StateReceived, Err: err}
+		if receipt.Fault != nil {
+			o.State, o.Err = contracts.StateRefused, receipt.Fault
+		}
+		end(o)
+	}()
+	a.Trace = trace
+	return h.receive(ctx, a, m)
+}
+
+func (h *Hub) receive(ctx context.Context, a contracts.Arrival, m contracts.Message) (contracts.Receipt, error) {
 	p := h.partners[a.Partner]
 	if p == nil {
-		return h.refuse(ctx, m, contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender has no contract."))
+		return h.refuse(ctx, m, a.Trace, contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender has no contract."))
 	}
 	fault := h.read(p, &m)
 	if a.Fault != nil {
@@ -37,16 +51,16 @@ func (h *Hub) Receive(ctx context.Context, a contracts.Arrival) (contracts.Recei
 	case fault.Kind == contracts.Internal:
 		return contracts.Receipt{}, fault // a bug of ours is no reason to refuse
 	default:
-		return h.refuse(ctx, m, fault)
+		return h.refuse(ctx, m, a.Trace, fault)
 	}
 	once := contracts.Once{Key: h.secret.OnceKey(p.ID, m.Application, m.Facility, m.Control), Digest: m.Digest}
-	published, err := h.bus.Publish(ctx, inRecord(m, a.Trace), &once)
+	published, err := h.publish(ctx, inRecord(m, a.Trace), &once)
 	if err != nil {
 		return contracts.Receipt{}, fmt.Errorf("publish an arrival: %w", err)
 	}
 	switch published.Claim {
 	case contracts.ClaimOther:
-		return h.refuse(ctx, m, &contracts.Fault{Kind: contracts.Conflict, Code: "HUB-012", At: controlPlace(m.Format), ErrorCode: "205",
+		return h.refuse(ctx, m, a.Trace, &contracts.Fault{Kind: contracts.Conflict, Code: "HUB-012", At: controlPlace(m.Format), ErrorCode: "205",
 			Public: "Another message came under this control id before. Both are kept; send this one under a new id."})
 	case contracts.ClaimSame:
 		h.note(contracts.Change{Received: published.First, Steps: []contracts.Step{{
@@ -221,21 +235,21 @@ func entry(r contracts.Record) contracts.Entry {
 
 // refuse keeps the bytes and gives a receipt with the fault. A refusal claims nothing: the sender may mend the
 // message and send it under the same control id.
-func (h *Hub) refuse(ctx context.Context, m contracts.Message, fault *contracts.Fault) (contracts.Receipt, error) {
+func (h *Hub) refuse(ctx context.Context, m contracts.Message, trace string, fault *contracts.Fault) (contracts.Receipt, error) {
 	if m.Digest == "" {
 		m.Digest = h.secret.Digest(m.Body.Bytes())
 	}
 	if m.ID == "" {
 		m.ID = contracts.IncomingID(m.Partner, m.Application, m.Facility, m.Control, m.Digest)
 	}
-	r := inRecord(m, "")
+	r := inRecord(m, trace)
 	r.Topic, r.Key = contracts.TopicDead, h.secret.Key(string(m.ID))
 	written, err := json.Marshal(fault)
 	if err != nil {
 		return contracts.Receipt{}, fmt.Errorf("write a fault: %w", err)
 	}
 	r.Header[contracts.HeaderFault] = string(written)
-	if _, err := h.bus.Publish(ctx, r, nil); err != nil {
+	if _, err := h.publish(ctx, r, nil); err != nil {
 		return contracts.Receipt{}, fmt.Errorf("keep a refused arrival: %w", err)
 	}
 	return contracts.Receipt{ID: m.ID, At: m.Received, Control: m.Control, Fault: fault}, nil

@@ -43,7 +43,10 @@ func (h *Hub) aloneKey(id contracts.ID) contracts.Key { return h.secret.Key("alo
 // translateOnce translates a record, or says why it can't be.
 func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, error) {
 	e := entry(r)
-	err := h.guard("translate", r.ID, func() error { return h.translateNow(ctx, r, &e) })
+	r, end := h.translating(r, e)
+	var findings contracts.Faults
+	err := h.guard("translate", r, func() error { return h.translateNow(ctx, r, &e, &findings) })
+	end(contracts.Outcome{State: e.State, Map: e.Map, Findings: findings, Err: err})
 	if err == nil {
 		return outcome{}, nil
 	}
@@ -123,8 +126,8 @@ func gravest(faults contracts.Faults) *contracts.Fault {
 // translateNow turns a record into its outgoing messages: parse, map to canonical, correlate, route, map to each
 // receiver's dialect, write the ledger, publish. It depends on the record and the ledger's first writes alone, so
 // doing it again gives the same ids and bytes; what was published twice is delivered once. What it learns of the
-// message stands in e, also when a fault is returned.
-func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts.Entry) error {
+// message stands in e, and what its maps could not carry in findings, also when a fault is returned.
+func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts.Entry, findings *contracts.Faults) error {
 	before, err := h.before(ctx, e.ID)
 	if before.done || err != nil {
 		return err
@@ -140,6 +143,7 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 	if err != nil {
 		return err
 	}
+	*findings = c.findings
 	t, err := h.correlate(ctx, *e, before, c.head)
 	if err != nil {
 		return err
@@ -179,7 +183,7 @@ func (h *Hub) send(ctx context.Context, change contracts.Change, out []contracts
 		return err
 	}
 	for _, record := range out {
-		if _, err := h.bus.Publish(ctx, record, nil); err != nil {
+		if _, err := h.publish(ctx, record, nil); err != nil {
 			return err
 		}
 	}
