@@ -67,7 +67,7 @@ func NewCourier(settings contracts.FHIRCourier, token string, now func() time.Ti
 func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
 	begun := c.now()
 	answer, err := c.post(ctx, p)
-	c.log.WithFields(logrus.Fields{"message": p.ID, "attempt": p.Attempt, "answer": answer.Code, "kind": contracts.KindOf(err),
+	c.log.WithFields(logrus.Fields{"message": p.ID, "trace": contracts.TraceID(p.Trace), "attempt": p.Attempt, "answer": answer.Code, "kind": contracts.KindOf(err),
 		"bytes": p.Body.Len(), "ms": c.now().Sub(begun).Milliseconds()}).Debug("A message was offered.")
 	return answer, err
 }

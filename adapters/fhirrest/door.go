@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -37,7 +38,7 @@ type Sender struct {
 // Door is an http.Handler for `<prefix>/$process-message`. All FHIR partners share it; the token says who comes.
 type Door struct {
 	path     string
-	senders  []knownSender
+	senders  atomic.Pointer[[]knownSender]
 	receiver Receiver
 	now      func() time.Time
 	log      logrus.FieldLogger
@@ -62,6 +63,27 @@ func NewDoor(prefix string, senders []Sender, receiver Receiver, now func() time
 		path: strings.TrimRight(prefix, "/") + "/" + operation, receiver: receiver, now: now,
 		log: log.WithField("door", "fhir"), timeouts: timeouts.withDefaults(),
 	}
+	check, err := known(senders)
+	if err != nil {
+		return nil, err
+	}
+	d.senders.Store(&check)
+	return d, nil
+}
+
+// Admit lets these senders in from now on, and nobody else. Requests that have begun go on. A fault changes nothing.
+func (d *Door) Admit(senders []Sender) error {
+	check, err := known(senders)
+	if err != nil {
+		return err
+	}
+	d.senders.Store(&check)
+	return nil
+}
+
+// known checks senders: their tokens must differ and not be empty.
+func known(senders []Sender) ([]knownSender, error) {
+	var all []knownSender
 	byToken := map[string]string{}
 	for _, s := range senders {
 		if s.Token == "" {
@@ -74,9 +96,9 @@ func NewDoor(prefix string, senders []Sender, receiver Receiver, now func() time
 		if s.MaxBytes == 0 {
 			s.MaxBytes = maxBytes
 		}
-		d.senders = append(d.senders, knownSender{s, sha256.Sum256([]byte(s.Token))})
+		all = append(all, knownSender{s, sha256.Sum256([]byte(s.Token))})
 	}
-	return d, nil
+	return all, nil
 }
 
 func (t Timeouts) withDefaults() Timeouts {
@@ -159,9 +181,10 @@ func (d *Door) sender(authorization string) *knownSender {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	digest := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	var found *knownSender
-	for i := range d.senders {
-		if subtle.ConstantTimeCompare(digest[:], d.senders[i].digest[:]) == 1 {
-			found = &d.senders[i]
+	senders := *d.senders.Load()
+	for i := range senders {
+		if subtle.ConstantTimeCompare(digest[:], senders[i].digest[:]) == 1 {
+			found = &senders[i]
 		}
 	}
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -212,7 +235,7 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request, a contracts.Arrival)
 	defer cancel()
 	begun := d.now()
 	receipt, err := d.receiver.Receive(ctx, a)
-	d.log.WithFields(logrus.Fields{"partner": a.Partner, "message": receipt.ID, "bytes": a.Body.Len(), "ms": d.now().Sub(begun).Milliseconds()}).Debug("A message came.")
+	d.log.WithFields(logrus.Fields{"partner": a.Partner, "message": receipt.ID, "trace": contracts.TraceID(receipt.Trace), "bytes": a.Body.Len(), "ms": d.now().Sub(begun).Milliseconds()}).Debug("A message came.")
 	if err == nil && receipt.Fault != nil && (receipt.Fault.Kind == contracts.Internal || receipt.Fault.Kind == contracts.Unavailable) {
 		err = receipt.Fault // trouble of our own never becomes a refusal
 	}

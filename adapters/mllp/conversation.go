@@ -286,7 +286,7 @@ func (c *conversation) ask(ctx context.Context, a contracts.Arrival) (contracts.
 	begun := time.Now()
 	r, err := c.door.receiver.Receive(ctx, a)
 	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) { // the fields cost as much as the rest
-		c.log.WithFields(logrus.Fields{"message": r.ID, "bytes": a.Body.Len(), "ms": time.Since(begun).Milliseconds()}).Debug("A message came.")
+		c.log.WithFields(logrus.Fields{"message": r.ID, "trace": contracts.TraceID(r.Trace), "bytes": a.Body.Len(), "ms": time.Since(begun).Milliseconds()}).Debug("A message came.")
 	}
 	if err != nil {
 		return r, err

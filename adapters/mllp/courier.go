@@ -105,7 +105,7 @@ func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (answer contr
 	begun := c.now()
 	answer, good, err = c.exchange(ctx, l, f, p)
 	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
-		c.log.WithFields(logrus.Fields{"message": p.ID, "attempt": p.Attempt, "answer": answer.Code, "kind": contracts.KindOf(err),
+		c.log.WithFields(logrus.Fields{"message": p.ID, "trace": contracts.TraceID(p.Trace), "attempt": p.Attempt, "answer": answer.Code, "kind": contracts.KindOf(err),
 			"bytes": p.Body.Len(), "ms": c.now().Sub(begun).Milliseconds()}).Debug("A message was offered.")
 	}
 	return answer, err
