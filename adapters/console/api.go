@@ -25,6 +25,7 @@ const maxRequest = 64 << 10
 
 type api struct {
 	operator Operator
+	keeper   Keeper
 	log      logrus.FieldLogger
 	token    [32]byte
 	open     bool // a token is set

@@ -38,6 +38,7 @@ type Operator interface {
 // Config is what a console works with; all but Log must be set.
 type Config struct {
 	Operator Operator
+	Keeper   Keeper
 	Token    string // the operators' bearer token
 	Metrics  *Metrics
 	Log      logrus.FieldLogger
@@ -48,7 +49,7 @@ func Handler(c Config) http.Handler {
 	if c.Log == nil {
 		c.Log = logrus.StandardLogger()
 	}
-	a := &api{operator: c.Operator, log: c.Log, token: sha256.Sum256([]byte(c.Token)), open: c.Token != ""}
+	a := &api{operator: c.Operator, keeper: c.Keeper, log: c.Log, token: sha256.Sum256([]byte(c.Token)), open: c.Token != ""}
 	mux := http.NewServeMux()
 	for _, r := range a.routes(c.Metrics) {
 		mux.Handle(r.method+" "+r.path, r.handler)
@@ -79,6 +80,8 @@ func (a *api) routes(m *Metrics) []route {
 		{"POST", "/api/v1/release", a.operators(a.release)},
 		{"GET", "/api/v1/trace", a.operators(a.trace)},
 		{"GET", "/api/v1/journeys/{id}", a.operators(a.journey)},
+		{"POST", "/api/v1/reload", a.operators(a.reload)},
+		{"POST", "/api/v1/backup", a.operators(a.backup)},
 	}
 }
 
@@ -136,6 +139,8 @@ func (a *api) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	readiness.Missing = append([]string{}, readiness.Missing...) // a list, also when it is empty
 	readiness.Paused = append([]string{}, readiness.Paused...)
+	readiness.Degraded = append([]string{}, readiness.Degraded...)
+	readiness.Warnings = append([]string{}, readiness.Warnings...)
 	a.write(w, status, readiness)
 }
 

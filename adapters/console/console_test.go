@@ -79,7 +79,7 @@ func (d *desk) Ready(context.Context) contracts.Readiness {
 func open(t *testing.T, d *desk) (base string, m *console.Metrics) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	m = console.NewMetrics()
+	m = console.NewMetrics("test")
 	s := httptest.NewServer(console.Handler(console.Config{Operator: d, Token: token, Metrics: m, Log: log}))
 	t.Cleanup(s.Close)
 	return s.URL, m
@@ -217,7 +217,7 @@ func TestOnlyTheTokenOpensTheAPI(t *testing.T) {
 	if len(d.asked) > 0 {
 		t.Error("the operator was asked without the token")
 	}
-	none := httptest.NewServer(console.Handler(console.Config{Operator: d, Metrics: console.NewMetrics()}))
+	none := httptest.NewServer(console.Handler(console.Config{Operator: d, Metrics: console.NewMetrics("test")}))
 	defer none.Close()
 	isProblem(t, call(t, "GET", none.URL+"/api/v1/messages", "", "Authorization", "Bearer "), http.StatusUnauthorized)
 }
@@ -247,11 +247,11 @@ func TestAListIsChosen(t *testing.T) {
 func TestReadinessSaysWhatIsMissing(t *testing.T) {
 	d := &desk{}
 	base, _ := open(t, d)
-	if got := call(t, "GET", base+"/readyz", "", "Authorization", ""); got.status != 200 || got.body != `{"missing":[],"paused":[]}`+"\n" {
+	if got := call(t, "GET", base+"/readyz", "", "Authorization", ""); got.status != 200 || got.body != `{"missing":[],"degraded":[],"paused":[],"warnings":[]}`+"\n" {
 		t.Errorf("ready: %d %s", got.status, got.body)
 	}
 	d.missing = []string{"the ledger"}
-	if got := call(t, "GET", base+"/readyz", "", "Authorization", ""); got.status != 503 || got.body != `{"missing":["the ledger"],"paused":[]}`+"\n" {
+	if got := call(t, "GET", base+"/readyz", "", "Authorization", ""); got.status != 503 || got.body != `{"missing":["the ledger"],"degraded":[],"paused":[],"warnings":[]}`+"\n" {
 		t.Errorf("not ready: %d %s", got.status, got.body)
 	}
 	if got := call(t, "GET", base+"/healthz", "", "Authorization", ""); got.status != 200 {

@@ -16,6 +16,8 @@ type problem struct {
 	Kind   contracts.Kind `json:"kind"`
 	Code   string         `json:"code,omitempty"`
 	At     string         `json:"at,omitempty"`
+	// Faults are all, where there is more than the one that kind, code and detail tell of.
+	Faults contracts.Faults `json:"faults,omitempty"`
 }
 
 // statuses says which HTTP status a fault's kind is.
@@ -32,18 +34,26 @@ var statuses = map[contracts.Kind]int{
 }
 
 func (a *api) problem(w http.ResponseWriter, err error) {
-	fault := contracts.FaultsOf(err)[0]
+	faults := contracts.FaultsOf(err)
+	fault := faults[0]
 	status, known := statuses[fault.Kind]
 	if !known {
 		status = http.StatusInternalServerError
 		a.log.WithField("kind", fault.Kind).WithField("code", fault.Code).Error("the console met trouble of our own")
 	}
-	a.problemAs(w, status, fault)
+	if len(faults) == 1 {
+		faults = nil
+	}
+	a.tell(w, status, fault, faults)
 }
 
 func (a *api) problemAs(w http.ResponseWriter, status int, f *contracts.Fault) {
+	a.tell(w, status, f, nil)
+}
+
+func (a *api) tell(w http.ResponseWriter, status int, f *contracts.Fault, all contracts.Faults) {
 	b, err := json.Marshal(problem{
-		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: f.Public, Kind: f.Kind, Code: f.Code, At: f.Place(),
+		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: f.Public, Kind: f.Kind, Code: f.Code, At: f.Place(), Faults: all,
 	})
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)

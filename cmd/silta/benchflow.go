@@ -236,9 +236,9 @@ func measureFlow(ctx context.Context, o flowOptions, h *house, r *receiver, dir 
 		return nil, err
 	}
 	defer baseline.Close()
-	door := h.doors["apotti"]
+	door := h.posts["apotti"].door
 	if o.pass {
-		door = h.doors["feeder"]
+		door = h.posts["feeder"].door
 	}
 	m := &measuring{flow: &flow{Machine: machine()}, o: o, bus: h.bus, door: door.Addr().String(), receiver: r, baseline: baseline}
 	stop := m.watchMemory()

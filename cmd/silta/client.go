@@ -108,13 +108,17 @@ func (c *client) request(ctx context.Context, method, path string, query url.Val
 // problemOf gives the fault that an answer tells of. A wrong token is a matter of configuration.
 func problemOf(response *http.Response, body []byte) error {
 	var p struct {
-		Detail string         `json:"detail"`
-		Kind   contracts.Kind `json:"kind"`
-		Code   string         `json:"code"`
-		At     string         `json:"at"`
+		Detail string           `json:"detail"`
+		Kind   contracts.Kind   `json:"kind"`
+		Code   string           `json:"code"`
+		At     string           `json:"at"`
+		Faults contracts.Faults `json:"faults"`
 	}
 	if err := json.Unmarshal(body, &p); err != nil || p.Kind == "" {
 		return &contracts.Fault{Kind: contracts.Unavailable, Code: "CLI-002", Public: fmt.Sprintf("What answers there isn't Silta's API (HTTP status %d).", response.StatusCode), Err: errors.Join(err)}
+	}
+	if len(p.Faults) > 0 {
+		return p.Faults
 	}
 	fault := &contracts.Fault{Kind: p.Kind, Code: p.Code, At: p.At, Public: p.Detail}
 	if response.StatusCode == http.StatusUnauthorized {

@@ -9,5 +9,6 @@ func commands(t *terminal) []*cobra.Command {
 		newHL7(t), newFHIR(t), newMap(t),
 		newServe(t), newInit(t), newCheck(t), newBench(t),
 		newFind(t), newList(t), newTrace(t), newShow(t), newStop(t), newRelease(t),
+		newReload(t), newBackup(t), newRestore(t),
 	}
 }

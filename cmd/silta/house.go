@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -17,193 +19,216 @@ import (
 
 	"github.com/hoitosilta/silta/adapters/console"
 	"github.com/hoitosilta/silta/adapters/fhirrest"
-	"github.com/hoitosilta/silta/adapters/mllp"
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/hub"
 )
 
-// house is a hub with everything around it: the bus and the ledger in one locked directory, a door and a courier for
-// each contract, and the console. It is wired here, for `silta serve` and for the demo.
+// house is a hub with everything around it: the bus and the ledger, a door and a courier for each contract, and the
+// console. It is wired here, for `silta serve` and for the demo. What reload may put another in the place of is the hub
+// and the partners' posts; all else stays as long as the house stands.
 type house struct {
-	hub     *hub.Hub
-	bus     hub.Bus
-	ledger  hub.Ledger
-	doors   map[string]*mllp.Door    // by partner id
-	senders map[string]*mllp.Courier // the couriers of partners that speak MLLP, by partner id
-	fhir    net.Listener             // of all FHIR doors; nil if no contract has one
-	console net.Listener
-	serve   []func(context.Context) error // each takes until its context ends, and finishes what it has begun
-	opened  []func() error                // gives back what was opened, to be called from the last to the first
-	dir     string
-	agreed  agreements
+	hub      *hub.Hub // the present one
+	bus      hub.Bus
+	ledger   hub.Ledger
+	secret   contracts.Secret
+	settings settings
+	agreed   agreements
+	dir      string
+	log      logrus.FieldLogger
+	metrics  *console.Metrics
+	watch    func(contracts.Step)
+	trace    contracts.Tracing // nil: nobody traces
+
+	reception reception
+	posts     map[string]*post // by partner id
+	sockets   map[string]socket
+	fhir      net.Listener // of all FHIR doors; nil if no contract has one
+	fhirDoor  *fhirrest.Door
+	console   net.Listener
+	desk      atomic.Pointer[http.Handler] // what the console answers with
+	reread    func() (settings, agreements, error)
+
+	serve  []func(context.Context) error // each takes until its context ends, and finishes what it has begun
+	opened []func() error                // gives back what was opened, to be called from the last to the first
+
+	mu     sync.Mutex // one at a time: a reload, a copy, forgetting, the end
+	lanes  *task      // the hub at work; nil before run
+	others []*task    // what serve names, at work
+	over   bool       // the house is closing
+	failed chan struct{}
 }
 
 // fhirBase is where the FHIR doors are, under the listener's address.
 const fhirBase = "/fhir"
 
-// drain is how long requests to the console may take to end when the house closes.
-const drain = 10 * time.Second
-
 // openHouse opens everything that the settings and agreements name. Doors have their addresses then, and take
 // messages when run is called. watch is told of every step; it may be nil and must not block.
 func openHouse(ctx context.Context, s settings, a agreements, log logrus.FieldLogger, watch func(contracts.Step)) (h *house, err error) {
-	h = &house{doors: map[string]*mllp.Door{}, senders: map[string]*mllp.Courier{}, dir: s.path(s.Dir), agreed: a}
+	h = &house{dir: s.path(s.Dir), settings: s, agreed: a, log: log, metrics: console.NewMetrics(version()),
+		posts: map[string]*post{}, sockets: map[string]socket{}, failed: make(chan struct{}, 1)}
+	h.reception.told = h.metrics.Arrived
+	h.watch = func(step contracts.Step) {
+		h.metrics.Observe(step)
+		if watch != nil {
+			watch(step)
+		}
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close())
 			h = nil
 		}
 	}()
+	if err = h.openTelemetry(ctx, s); err != nil {
+		return h, err
+	}
 	if err = h.openStores(ctx, s); err != nil {
 		return h, err
 	}
-	metrics := console.NewMetrics()
-	if err = h.openHub(ctx, s, log, func(step contracts.Step) {
-		metrics.Observe(step)
-		if watch != nil {
-			watch(step)
-		}
-	}); err != nil {
+	if err = h.openPosts(s, a); err != nil {
 		return h, err
 	}
-	if err = h.openDoors(s, log); err != nil {
+	if err = h.openHub(ctx, s, a); err != nil {
 		return h, err
 	}
-	return h, h.openConsole(s, metrics, log)
+	senders, err := senders(s, a)
+	if err != nil {
+		return h, err
+	}
+	if err = h.openFHIR(s, senders); err != nil {
+		return h, err
+	}
+	h.serve = append(h.serve, h.forgetting)
+	return h, h.openConsole(s)
 }
 
-func (h *house) openHub(ctx context.Context, s settings, log logrus.FieldLogger, watch func(contracts.Step)) error {
+func (h *house) openPosts(s settings, a agreements) error {
+	h.opened = append(h.opened, h.closePosts)
+	for _, p := range a.partners {
+		post, err := h.openPost(s, p, nil, h.log)
+		if err != nil {
+			return err
+		}
+		h.posts[p.ID] = post
+	}
+	return nil
+}
+
+// closePosts gives back the couriers and the MLLP doors' addresses. The doors have stopped, or were never served.
+func (h *house) closePosts() error {
+	var errs []error
+	for _, p := range h.posts {
+		errs = append(errs, p.letGo(nil))
+	}
+	clear(h.posts)
+	h.closeSockets()
+	return errors.Join(errs...)
+}
+
+func (h *house) openHub(ctx context.Context, s settings, a agreements) error {
 	key, err := s.secret(s.SecretFile)
 	if err != nil {
 		return err
 	}
-	secret, err := contracts.NewSecret(key)
-	if err != nil {
+	if h.secret, err = contracts.NewSecret(key); err != nil {
 		return configuration{err}
 	}
-	couriers := map[string]hub.Courier{}
-	for _, p := range h.agreed.partners {
-		courier, err := h.openCourier(s, p, log)
-		if err != nil {
-			return err
-		}
-		if courier != nil {
-			couriers[p.ID] = courier
-		}
-	}
-	h.hub, err = hub.New(ctx, hub.Config{
-		Partners: h.agreed.partners, Maps: h.agreed.maps, Bus: h.bus, Ledger: h.ledger, Couriers: couriers, Secret: secret,
-		Now: time.Now, Log: log, Watch: watch, Lanes: s.Lanes, Development: s.Development,
-	})
-	if contracts.KindOf(err) == contracts.Invalid {
-		return configuration{err}
+	h.hub, err = h.newHub(ctx, s, a, h.posts)
+	if err == nil {
+		h.reception.hub.Store(h.hub)
 	}
 	return err
 }
 
-// openCourier gives the contract's courier, or nil if it has none.
-func (h *house) openCourier(s settings, p *contracts.Partner, log logrus.FieldLogger) (hub.Courier, error) {
-	log = log.WithField("partner", p.ID)
-	if p.Courier.MLLP != nil {
-		return h.openMLLPCourier(s, p, log)
-	}
-	c := p.Courier.FHIR
-	if c == nil {
-		return nil, nil
-	}
-	var token []byte
-	var err error
-	if c.TokenFile != "" {
-		if token, err = s.secret(c.TokenFile); err != nil {
-			return nil, err
+// newHub makes a hub of what may change. It takes over what the present one, if there is one, holds in memory.
+func (h *house) newHub(ctx context.Context, s settings, a agreements, posts map[string]*post) (*hub.Hub, error) {
+	couriers := map[string]hub.Courier{}
+	for id, p := range posts {
+		if p.courier != nil {
+			couriers[id] = p.courier
 		}
 	}
-	courier, err := fhirrest.NewCourier(*c, string(token), time.Now, log)
-	if err != nil {
-		return nil, configuration{err}
-	}
-	h.opened = append(h.opened, courier.Close)
-	return courier, nil
-}
-
-func (h *house) openMLLPCourier(s settings, p *contracts.Partner, log logrus.FieldLogger) (hub.Courier, error) {
-	c := *p.Courier.MLLP
-	c.TLS = s.courierTLS(c.TLS)
-	courier, err := mllp.NewCourier(c, time.Now, log)
-	if err != nil {
-		return nil, configuration{err}
-	}
-	h.senders[p.ID] = courier
-	h.opened = append(h.opened, courier.Close)
-	return courier, nil
-}
-
-// openMLLPDoor opens a partner's door. Acknowledgements that come in there may be those for which its courier waits.
-func (h *house) openMLLPDoor(s settings, p *contracts.Partner, log logrus.FieldLogger) error {
-	d := *p.Door.MLLP
-	d.TLS = s.doorTLS(d.TLS)
-	var opts []mllp.Option
-	if courier := h.senders[p.ID]; courier != nil {
-		opts = append(opts, mllp.WithAcknowledgements(courier.Offer))
-	}
-	door, err := mllp.Listen(d.Listen, p.ID, d, h.hub, time.Now, log, opts...)
+	n, err := hub.New(ctx, hub.Config{
+		Partners: a.partners, Maps: a.maps, Bus: timed{h.bus, h.metrics}, Ledger: h.ledger, Couriers: couriers, Secret: h.secret, Before: h.hub,
+		Now: time.Now, Log: h.log, Watch: h.watch, Trace: h.trace, Lanes: s.Lanes, Linger: s.Stop / 2, Development: s.Development,
+	})
 	if contracts.KindOf(err) == contracts.Invalid {
-		return configuration{err}
+		return nil, configuration{err}
 	}
-	if err != nil {
-		return err
-	}
-	h.doors[p.ID] = door
-	h.serve = append(h.serve, door.Serve)
-	h.opened = append(h.opened, func() error { return stopDoor(door) })
-	return nil
+	return n, err
 }
 
-func (h *house) openDoors(s settings, log logrus.FieldLogger) error {
-	var senders []fhirrest.Sender
-	for _, p := range h.agreed.partners {
-		if p.Door.MLLP != nil {
-			if err := h.openMLLPDoor(s, p, log); err != nil {
-				return err
-			}
-		}
+// timed is a bus that says how long publishing takes.
+type timed struct {
+	hub.Bus
+	metrics *console.Metrics
+}
+
+func (t timed) Publish(ctx context.Context, r contracts.Record, once *contracts.Once) (contracts.Published, error) {
+	begun := time.Now()
+	published, err := t.Bus.Publish(ctx, r, once)
+	t.metrics.Published(r.Topic, err, time.Since(begun))
+	return published, err
+}
+
+// senders are the partners that may come in by the FHIR doors, with their tokens.
+func senders(s settings, a agreements) ([]fhirrest.Sender, error) {
+	var all []fhirrest.Sender
+	for _, p := range a.partners {
 		if d := p.Door.FHIR; d != nil {
 			token, err := s.secret(d.TokenFile)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			senders = append(senders, fhirrest.Sender{Partner: p.ID, Token: string(token), MaxBytes: d.MaxBytes})
+			all = append(all, fhirrest.Sender{Partner: p.ID, Token: string(token), MaxBytes: d.MaxBytes})
 		}
 	}
+	return all, nil
+}
+
+// openFHIR opens the FHIR doors, if somebody may come in by one.
+func (h *house) openFHIR(s settings, senders []fhirrest.Sender) error {
 	if len(senders) == 0 {
 		return nil
 	}
-	door, err := fhirrest.NewDoor(fhirBase, senders, h.hub, time.Now, log, fhirrest.Timeouts{})
+	door, err := fhirrest.NewDoor(fhirBase, senders, &h.reception, time.Now, h.log, fhirrest.Timeouts{Drain: s.Stop / 4})
 	if err != nil {
 		return configuration{err}
 	}
 	h.fhir, err = h.listen("FHIR doors", s.FHIR.Listen, door.Serve)
+	if err == nil {
+		h.fhirDoor = door
+	}
 	return err
 }
 
-// stopDoor closes a door that was never served.
-func stopDoor(d *mllp.Door) error {
-	ended, end := context.WithCancel(context.Background())
-	end()
-	return d.Serve(ended)
-}
-
-func (h *house) openConsole(s settings, metrics *console.Metrics, log logrus.FieldLogger) error {
+func (h *house) openConsole(s settings) error {
 	token, err := s.secret(s.Console.TokenFile)
 	if err != nil {
 		return err
 	}
-	handler := console.Handler(console.Config{Operator: h.hub, Token: string(token), Metrics: metrics, Log: log})
+	h.setDesk(token)
 	h.console, err = h.listen("console", s.Console.Listen, func(ctx context.Context, l net.Listener) error {
-		return serveHTTP(ctx, l, handler)
+		return serveHTTP(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*h.desk.Load()).ServeHTTP(w, r) }), s.Stop/4)
 	})
 	return err
 }
+
+// setDesk lets the console and the figures speak for the present hub.
+func (h *house) setDesk(token []byte) {
+	handler := console.Handler(console.Config{Operator: frontOffice{h.hub, h}, Keeper: h, Token: string(token), Metrics: h.metrics, Log: h.log})
+	h.desk.Store(&handler)
+	h.metrics.Measure(h.hub.Figures)
+}
+
+// frontOffice is the hub as the console shows it: ready only if the house around it is.
+type frontOffice struct {
+	*hub.Hub
+	house *house
+}
+
+// Ready says what the hub and the house lack.
+func (f frontOffice) Ready(ctx context.Context) contracts.Readiness { return f.house.ready(ctx, f.Hub) }
 
 // listen opens a listener that serve will run on.
 func (h *house) listen(what, address string, serve func(context.Context, net.Listener) error) (net.Listener, error) {
@@ -219,9 +244,9 @@ func (h *house) listen(what, address string, serve func(context.Context, net.Lis
 	return l, nil
 }
 
-// serveHTTP answers requests until ctx ends, and lets those that have begun end. Everything that is read from outside
-// has a deadline.
-func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error {
+// serveHTTP answers requests until ctx ends, and gives those that have begun so long to end. Everything that is read
+// from outside has a deadline.
+func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, drain time.Duration) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: stdlog.New(io.Discard, "", 0), // strangers' broken handshakes
@@ -245,23 +270,40 @@ func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error 
 // run takes, translates and delivers until ctx ends. Then the doors close and finish what they have begun, after
 // them the lanes; close does the rest. It returns nil at an orderly end.
 func (h *house) run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	lanes, stopLanes := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopLanes()
-	worked := make(chan error, 1)
-	go func() {
-		worked <- h.hub.Run(lanes)
-		stop() // without lanes the doors must not stay open
-	}()
-	var doors errgroup.Group
-	for _, serve := range h.serve {
-		doors.Go(func() error { defer stop(); return serve(ctx) })
+	h.mu.Lock()
+	h.lanes = h.begin(h.hub.Run)
+	for _, p := range h.posts {
+		h.openUp(p)
 	}
-	<-ctx.Done()
+	for _, serve := range h.serve {
+		h.others = append(h.others, h.begin(serve))
+	}
+	h.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-h.failed: // without lanes the doors must not stay open
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
+	var doors errgroup.Group
+	for _, p := range h.posts {
+		if p.serving != nil {
+			doors.Go(p.serving.end)
+		}
+	}
+	for _, t := range h.others {
+		doors.Go(t.end)
+	}
 	err := doors.Wait()
-	stopLanes()
-	return errors.Join(err, <-worked)
+	return errors.Join(err, h.lanes.end())
+}
+
+// openUp lets a post's door take messages, if it has one that doesn't yet.
+func (h *house) openUp(p *post) {
+	if p.door != nil && p.serving == nil {
+		p.serving = h.begin(p.door.Serve)
+	}
 }
 
 // close gives everything back, what was opened last first. It may be called on a house that is half open.
@@ -289,8 +331,8 @@ func (h *house) addresses() readiness {
 	r := readiness{Ready: true, API: "http://" + h.console.Addr().String(), Doors: map[string]string{}, Partners: map[string]string{}, Dir: h.dir}
 	for _, p := range h.agreed.partners {
 		switch {
-		case h.doors[p.ID] != nil:
-			r.Doors[p.ID] = "mllp://" + h.doors[p.ID].Addr().String()
+		case h.posts[p.ID].door != nil:
+			r.Doors[p.ID] = "mllp://" + h.posts[p.ID].door.Addr().String()
 		case p.Door.FHIR != nil:
 			r.Doors[p.ID] = "http://" + h.fhir.Addr().String() + fhirBase
 		}

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -29,16 +34,40 @@ func newServe(t *terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, h.close()) }()
+			h.reread = rereading(file)
 			if err := t.print(h.addresses()); err != nil {
-				return err
+				return errors.Join(err, h.close())
 			}
 			log.WithField("dir", h.dir).Info("The hub takes messages.")
-			err = h.run(cmd.Context())
-			log.Info("The hub has stopped.")
-			return err
+			return h.runWithin(cmd.Context(), s.Stop)
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "silta.yaml", "the configuration")
 	return c
+}
+
+// runWithin runs and closes the house, and reloads it at each SIGHUP. After ctx ends that takes no longer than bound:
+// what isn't finished by then is left as a crash would leave it, and the next start goes on from there.
+func (h *house) runWithin(ctx context.Context, bound time.Duration) error {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	ended := make(chan error, 1)
+	go func() { ended <- errors.Join(h.run(ctx), h.close()) }()
+	stopping := ctx.Done()
+	var late <-chan time.Time
+	for {
+		select {
+		case err := <-ended:
+			h.log.Info("The hub has stopped.")
+			return err
+		case <-again:
+			go func() { _, _ = h.Reload(ctx) }() // it tells the log itself
+		case <-stopping:
+			stopping, late = nil, time.After(bound)
+		case <-late:
+			h.log.Warn("The hub ends without having finished all that it had begun; nothing is lost, and the next start goes on from there.")
+			return nil
+		}
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -32,6 +34,10 @@ type settings struct {
 	Console     consoleSettings  `yaml:"console"`
 	FHIR        fhirSettings     `yaml:"fhir"`
 	Log         logSettings      `yaml:"log"`
+	Stop        time.Duration    `yaml:"stop"`   // within which the process ends when it is told to; 30s
+	Backup      string           `yaml:"backup"` // a directory under which copies may be written; none
+	Keep        keepSettings     `yaml:"keep"`
+	Telemetry   tracing          `yaml:"telemetry"`
 
 	home string // the directory of silta.yaml
 }
@@ -50,6 +56,18 @@ type logSettings struct {
 	Format string `yaml:"format"` // text or json; text
 }
 
+// keepSettings say how long things are kept; 0 is for ever.
+type keepSettings struct {
+	Messages time.Duration `yaml:"messages"` // bytes on the bus, once everybody is done with them; 0
+	Ledger   time.Duration `yaml:"ledger"`   // what is known of messages that are settled; 0
+}
+
+// tracing says where spans go; nowhere, unless it or the OTEL_ environment names a collector.
+type tracing struct {
+	OTLP   string  `yaml:"otlp"`   // http://host:4318
+	Sample float64 `yaml:"sample"` // the part of traces begun here that is kept; 1
+}
+
 func defaultSettings(home string) settings {
 	return settings{
 		Silta: "config/v1", Dir: "data", SecretFile: "secrets/hub.secret", Partners: "contracts/partners", Mappings: "mappings",
@@ -58,7 +76,8 @@ func defaultSettings(home string) settings {
 		Console: consoleSettings{Listen: "127.0.0.1:8080", TokenFile: "secrets/operator.token"},
 		FHIR:    fhirSettings{Listen: "127.0.0.1:8081"},
 		Log:     logSettings{Level: "info", Format: "text"},
-		home:    home,
+		Stop:    30 * time.Second, Telemetry: tracing{Sample: 1},
+		home: home,
 	}
 }
 
@@ -83,6 +102,9 @@ func readSettings(file string) (settings, error) {
 	}
 	return s, nil
 }
+
+// leastKept is the shortest time for which anything is kept: long enough for a partner's long weekend.
+const leastKept = 7 * 24 * time.Hour
 
 func (s *settings) check(file string, doc *contracts.YAML) contracts.Faults {
 	var faults contracts.Faults
@@ -110,6 +132,17 @@ func (s *settings) check(file string, doc *contracts.YAML) contracts.Faults {
 	s.checkStores(fault)
 	if s.Log.Format != "text" && s.Log.Format != "json" {
 		fault("log.format", "The format is text or json.")
+	}
+	if s.Stop < time.Second {
+		fault("stop", "The process gets at least 1s to end.")
+	}
+	if k := s.Keep; k.Messages < 0 || k.Ledger < 0 || k.Messages > 0 && k.Messages < leastKept || k.Ledger > 0 && k.Ledger < leastKept {
+		fault("keep", "Things are kept for at least %s, or for ever (0).", leastKept)
+	}
+	if t := s.Telemetry; t.Sample < 0 || t.Sample > 1 {
+		fault("telemetry.sample", "The part of traces that is kept is from 0 to 1.")
+	} else if u, err := url.Parse(t.OTLP); t.OTLP != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		fault("telemetry.otlp", "A collector's address is like http://127.0.0.1:4318.")
 	}
 	for _, p := range []struct{ key, path string }{
 		{"dir", s.Dir}, {"secretFile", s.SecretFile}, {"partners", s.Partners}, {"console.tokenFile", s.Console.TokenFile},
