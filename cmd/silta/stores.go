@@ -178,7 +178,7 @@ func (h *house) openBus(ctx context.Context, s settings) error {
 }
 
 // reachable is how long a cluster gets to answer when the house is opened.
-const reachable = time.Minute
+const reachable = 20 * time.Second
 
 // topicsOf are the topics of the hub and of each partner.
 func topicsOf(partners []*contracts.Partner) []string {
