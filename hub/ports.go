@@ -93,7 +93,7 @@ type Ledger interface {
 	// It works in portions that don't hold up Apply for long, and may keep more than it must.
 	Expire(ctx context.Context, before time.Time) (int64, error)
 
-	// Steps of a journey, or of one message and its deliveries, oldest first.
+	// Steps of a journey's messages, or of one message, with their deliveries', oldest first.
 	JourneySteps(ctx context.Context, journey contracts.ID) ([]contracts.Step, error)
 	MessageSteps(ctx context.Context, message contracts.ID) ([]contracts.Step, error)
 	// JourneyEntries gives a journey's messages, oldest first.
@@ -101,7 +101,7 @@ type Ledger interface {
 
 	// List gives rows, newest first. State is the entry's, or the least advanced of its deliveries'.
 	List(ctx context.Context, f contracts.Filter) ([]contracts.Row, error)
-	// Find gives the rows that any id names: ours, a control id, a placer or filler id, a journey's.
+	// Find gives the rows that any id names: ours, a message's control id, a journey's, or any identifier.
 	Find(ctx context.Context, id string) ([]contracts.Row, error)
 
 	// Fix keeps a value under a name for good: the first write wins, and the value that holds is returned.

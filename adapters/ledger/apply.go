@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -16,30 +18,30 @@ func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
 		return fault("apply", err)
 	}
 	return l.w.do(ctx, "apply", func(w *writer) error {
-		for _, r := range rows {
-			result, err := w.exec(r.text, r.args...)
-			if err != nil {
+		for i := range rows {
+			if err := w.apply(&rows[i]); err != nil {
 				return err
-			}
-			if n, err := result.RowsAffected(); err != nil {
-				return err
-			} else if n == 0 && r.refuse != nil {
-				return r.refuse(w)
 			}
 		}
 		return nil
 	})
 }
 
-// statement is one row to write. If it touches no row and has a refuse, that tells why the change is refused.
+// statement writes one row or several. If it touches no row and has a refuse, that tells why the change is refused.
 type statement struct {
 	text   string
 	args   []any
-	refuse func(*writer) error
+	usual  *statement // does the same more cheaply, unless it touches no row: then nothing is done yet
+	refuse func(rower) error
 }
 
-func refusal(code, at, public string) func(*writer) error {
-	return func(*writer) error { return contracts.Faultf(contracts.Conflict, code, at, "%s", public) }
+// rower reads one row inside a transaction; there must be one.
+type rower interface {
+	row(text string, arg any, into *string) error
+}
+
+func refusal(code, at, public string) func(rower) error {
+	return func(rower) error { return contracts.Faultf(contracts.Conflict, code, at, "%s", public) }
 }
 
 var (
@@ -50,16 +52,16 @@ var (
 )
 
 // refuseDelivery tells the two reasons for which a delivery isn't written apart.
-func refuseDelivery(d contracts.Delivery) func(*writer) error {
-	return func(w *writer) error {
+func refuseDelivery(d contracts.Delivery) func(rower) error {
+	return func(r rower) error {
 		var held string
-		if err := w.row(heldDigestSQL, []any{string(d.ID)}, &held); err != nil {
+		if err := r.row(heldDigestSQL, string(d.ID), &held); err != nil {
 			return err
 		}
 		if held != "" && d.Digest != "" && held != string(d.Digest) {
-			return otherBytes(w)
+			return otherBytes(r)
 		}
-		return attempted(w)
+		return attempted(r)
 	}
 }
 
@@ -79,6 +81,40 @@ type preparation struct{ rows []statement }
 
 func (p *preparation) add(text string, args ...any) {
 	p.rows = append(p.rows, statement{text: text, args: args})
+}
+
+// addMany adds rows by as few statements as there are texts for.
+func (p *preparation) addMany(m many, args []any) {
+	for len(args) > 0 {
+		rows := min(len(args)/m.columns, len(m.texts))
+		p.add(m.texts[rows-1], args[:rows*m.columns]...)
+		args = args[rows*m.columns:]
+	}
+}
+
+// many is a statement for one row and more: texts[n-1] is the one for n rows.
+type many struct {
+	columns int
+	texts   []string
+}
+
+// forRows writes the statements for up to most rows.
+func forRows(most int, insert string, columns int, conflict string) many {
+	m := many{columns: columns}
+	var values strings.Builder
+	for n := range most {
+		for c := range columns {
+			sign := ", "
+			if c == 0 && n == 0 {
+				sign = "("
+			} else if c == 0 {
+				sign = "), ("
+			}
+			values.WriteString(sign + "$" + strconv.Itoa(n*columns+c+1))
+		}
+		m.texts = append(m.texts, insert+" VALUES "+values.String()+") "+conflict)
+	}
+	return m
 }
 
 func (p *preparation) bodies(c contracts.Change) error {
@@ -115,7 +151,7 @@ func (p *preparation) entries(c contracts.Change) error {
 		}
 		p.add(entrySQL, string(e.ID), e.Partner, e.Format, e.Control, e.Type, e.Version, e.Application, e.Facility, string(e.Key),
 			micros(e.Received), string(e.Journey), string(e.Origin), e.Event, string(e.Cause), string(e.State), e.Map,
-			string(e.Canonical), string(e.Digest), text, e.Place.Topic, e.Place.Partition, e.Place.Offset)
+			string(e.Canonical), string(e.Digest), text, e.Place.Topic, int64(e.Place.Partition), e.Place.Offset)
 	}
 	return nil
 }
@@ -129,9 +165,13 @@ func (p *preparation) deliveries(c contracts.Change) error {
 		if err != nil {
 			return err
 		}
-		p.rows = append(p.rows, statement{deliverySQL, []any{string(d.ID), string(d.Message), string(d.Journey), d.Partner, d.Route, d.Generation,
-			d.Control, d.Type, d.Format, d.Map, string(d.Key), string(d.Digest), string(d.State), rank(d.State), d.Attempts, d.Unknown,
-			d.Answer, text, d.Place.Topic, d.Place.Partition, d.Place.Offset}, refuseDelivery(d)})
+		row := statement{text: deliverySQL, args: []any{string(d.ID), string(d.Message), string(d.Journey), d.Partner, d.Route, int64(d.Generation),
+			d.Control, d.Type, d.Format, d.Map, string(d.Key), string(d.Digest), string(d.State), rank(d.State), int64(d.Attempts), d.Unknown,
+			d.Answer, text, d.Place.Topic, int64(d.Place.Partition), d.Place.Offset}, refuse: refuseDelivery(d)}
+		if d.State != "" && d.State != contracts.StateTranslated {
+			row.usual = &statement{text: progressSQL, args: row.args}
+		}
+		p.rows = append(p.rows, row)
 	}
 	return nil
 }
@@ -153,6 +193,7 @@ func (p *preparation) shown(c contracts.Change) error {
 }
 
 func (p *preparation) steps(c contracts.Change) error {
+	var args []any
 	for _, s := range c.Steps {
 		if s.ID == "" {
 			return incomplete("step")
@@ -165,13 +206,15 @@ func (p *preparation) steps(c contracts.Change) error {
 		if err != nil {
 			return err
 		}
-		p.add(stepSQL, string(s.ID), micros(s.At), string(s.Journey), string(s.Message), s.Control, s.Type, s.Step, s.From, s.To, s.Map,
-			s.Attempt, s.Answer, string(s.Digest), text, findings, s.Reason)
+		args = append(args, string(s.ID), micros(s.At), string(s.Journey), string(s.Message), s.Control, s.Type, s.Step, s.From, s.To, s.Map,
+			int64(s.Attempt), s.Answer, string(s.Digest), text, findings, s.Reason)
 	}
+	p.addMany(stepSQL, args)
 	return nil
 }
 
 func (p *preparation) identifiers(c contracts.Change) error {
+	var args []any
 	for _, i := range c.Identifiers {
 		owner := i.Message
 		if owner == "" {
@@ -180,8 +223,9 @@ func (p *preparation) identifiers(c contracts.Change) error {
 		if i.Value == "" || owner == "" {
 			return incomplete("identifier")
 		}
-		p.add(identifierSQL, i.Value, i.Partner, i.Kind, string(owner), string(i.Message), string(i.Journey))
+		args = append(args, i.Value, i.Partner, i.Kind, string(owner), string(i.Message), string(i.Journey))
 	}
+	p.addMany(identifierSQL, args)
 	return nil
 }
 
@@ -214,8 +258,8 @@ func (p *preparation) waits(c contracts.Change) error {
 		if m.Topic == "" || m.Key == "" || m.Message == "" {
 			return incomplete("waiting message")
 		}
-		p.rows = append(p.rows, statement{waitSQL, []any{m.Topic, string(m.Key), string(m.Message), m.Park.Topic, m.Park.Partition,
-			m.Park.Offset, micros(m.Since), micros(m.Due), m.Attempts}, keyIsLive})
+		p.rows = append(p.rows, statement{text: waitSQL, args: []any{m.Topic, string(m.Key), string(m.Message), m.Park.Topic, int64(m.Park.Partition),
+			m.Park.Offset, micros(m.Since), micros(m.Due), int64(m.Attempts)}, refuse: keyIsLive})
 	}
 	for _, m := range c.Done {
 		p.add(`DELETE FROM waiting WHERE topic = $1 AND key = $2 AND message = $3`, m.Topic, string(m.Key), string(m.Message))
@@ -229,8 +273,8 @@ func (p *preparation) replacements(c contracts.Change) error {
 		if m.Topic == "" || m.Key == "" || m.Message == "" || r.Old == "" {
 			return incomplete("replacement")
 		}
-		p.rows = append(p.rows, statement{replaceSQL, []any{m.Topic, string(m.Key), string(r.Old), string(m.Message), m.Park.Topic, m.Park.Partition,
-			m.Park.Offset, micros(m.Since), micros(m.Due), m.Attempts}, notWaiting})
+		p.rows = append(p.rows, statement{text: replaceSQL, args: []any{m.Topic, string(m.Key), string(r.Old), string(m.Message), m.Park.Topic, int64(m.Park.Partition),
+			m.Park.Offset, micros(m.Since), micros(m.Due), int64(m.Attempts)}, refuse: notWaiting})
 	}
 	return nil
 }
@@ -316,6 +360,18 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = '')
 	AND (excluded.state <> 'sending' OR deliveries.state NOT IN ('delivered', 'stopped') AND deliveries.attempts < excluded.attempts)`
 
+	// progressSQL is deliverySQL, by the same arguments, for a row that is there and learns nothing but progress.
+	progressSQL = `UPDATE deliveries SET state = $13, rank = $14, unknown = $16,
+	attempts        = CASE WHEN $15 <> 0 THEN $15 ELSE attempts END,
+	answer          = CASE WHEN $17 <> '' THEN $17 ELSE answer END,
+	fault           = CASE WHEN $18 <> '' OR $13 = 'delivered' THEN $18 ELSE fault END,
+	place_partition = CASE WHEN place_topic <> '' THEN place_partition ELSE $20 END,
+	place_offset    = CASE WHEN place_topic <> '' THEN place_offset ELSE $21 END,
+	place_topic     = CASE WHEN place_topic <> '' THEN place_topic ELSE $19 END
+WHERE id = $1 AND message = $2 AND journey = $3 AND partner = $4 AND route = $5 AND generation = $6 AND control = $7 AND type = $8
+	AND format = $9 AND map = $10 AND key = $11 AND digest = $12
+	AND ($13 <> 'sending' OR state NOT IN ('delivered', 'stopped') AND attempts < $15)`
+
 	heldDigestSQL = `SELECT digest FROM deliveries WHERE id = $1`
 
 	// movesSQL says whether a write moves a delivery on that is there already. One of state translated never does, since
@@ -326,12 +382,6 @@ WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded
 
 	// leastSQL is the state of message $1's least advanced delivery.
 	leastSQL = `(SELECT d.state FROM deliveries d WHERE d.message = $1 AND d.state <> '' ORDER BY d.rank, d.seq LIMIT 1)`
-
-	stepSQL = `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO NOTHING`
-
-	identifierSQL = `INSERT INTO ids (value, partner, kind, owner, message, journey) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (value, partner, kind, owner) DO UPDATE SET journey = excluded.journey WHERE ids.journey = ''`
 
 	journeySQL = `INSERT INTO journeys (id, state, started, updated) VALUES ($1, $2, $3, $4)
 ON CONFLICT (id) DO UPDATE SET
@@ -360,7 +410,7 @@ WHERE topic = $1 AND key = $2 AND message = $3
 // rank orders states from the least to the most advanced: first those that need a person (parked, then refused), then
 // those on their way, then delivered; stopped comes last, because a message that was stopped for one receiver is as far
 // as the others have got.
-func rank(s contracts.State) int {
+func rank(s contracts.State) int64 {
 	switch s {
 	case contracts.StateParked:
 		return 1
@@ -395,3 +445,11 @@ func instant(micros int64) time.Time {
 	}
 	return time.UnixMicro(micros).UTC()
 }
+
+var (
+	stepSQL = forRows(8, `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason)`,
+		16, `ON CONFLICT (message, id) DO NOTHING`)
+
+	identifierSQL = forRows(16, `INSERT INTO ids (value, partner, kind, owner, message, journey)`, 6,
+		`ON CONFLICT (value, partner, kind, owner) DO UPDATE SET journey = excluded.journey WHERE ids.journey = '' AND excluded.journey <> ''`)
+)

@@ -60,11 +60,8 @@ func (l *Ledger) Expire(ctx context.Context, before time.Time) (int64, error) {
 func (l *Ledger) forgetBodies(ctx context.Context, before time.Time) error {
 	for gone := int64(portion); gone == portion; {
 		err := l.w.do(ctx, "expire", func(w *writer) error {
-			result, err := w.exec(forgetBodiesSQL, micros(before), portion)
-			if err != nil {
-				return err
-			}
-			gone, err = result.RowsAffected()
+			var err error
+			gone, err = w.exec(forgetBodiesSQL, micros(before), int64(portion))
 			return err
 		})
 		if err != nil {
@@ -83,8 +80,15 @@ type mark struct {
 
 // settled gives the next messages behind a mark that may be forgotten.
 func (w *writer) settled(from mark, before time.Time) ([]mark, error) {
-	scan := func(r rowScanner) (m mark, err error) { return m, r.Scan(&m.received, &m.id, &m.journey) }
-	return all(context.Background(), w, scan, settledSQL, micros(before), from.received, from.id, portion)
+	rows, err := w.query(settledSQL, micros(before), from.received, from.id, int64(portion))
+	if err != nil {
+		return nil, err
+	}
+	var old []mark
+	for _, row := range rows {
+		old = append(old, mark{row[0].(int64), row[1].(string), row[2].(string)})
+	}
+	return old, nil
 }
 
 // forget deletes messages with what belongs to them, and their journeys if nothing is left of those.

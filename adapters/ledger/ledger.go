@@ -38,7 +38,6 @@ const readers = 6
 // Ledger is an open ledger. Its methods may be called at once from many goroutines.
 type Ledger struct {
 	reads  *pool
-	writes *sql.DB
 	w      *writer
 	closed sync.Once
 }
@@ -51,7 +50,9 @@ func Open(path string) (*Ledger, error) {
 		if l.w != nil {
 			l.w.close()
 		}
-		l.closePools()
+		if l.reads != nil {
+			l.reads.Close()
+		}
 		return nil, fault("open", err)
 	}
 	return l, nil
@@ -61,21 +62,19 @@ func (l *Ledger) open(path string) error {
 	if err := create(path); err != nil {
 		return err
 	}
-	var err error
-	if l.writes, err = sql.Open("sqlite", source(path, "journal_mode(WAL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)")); err != nil {
-		return fmt.Errorf("open for writing: %w", err)
-	}
-	l.writes.SetMaxOpenConns(1)
-	if err := migrate(l.writes); err != nil {
+	writing := source(path, "journal_mode(WAL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)")
+	if err := migrate(writing); err != nil {
 		return err
 	}
-	if l.w, err = newWriter(l.writes); err != nil {
+	var err error
+	if l.w, err = newWriter(writing); err != nil {
 		return err
 	}
 	reads, err := sql.Open("sqlite", source(path, "query_only(1)"))
-	if l.reads = (&pool{DB: reads}); err != nil {
+	if err != nil {
 		return fmt.Errorf("open for reading: %w", err)
 	}
+	l.reads = &pool{DB: reads}
 	l.reads.SetMaxOpenConns(readers)
 	l.reads.SetMaxIdleConns(readers)
 	return l.reads.Ping()
@@ -109,7 +108,12 @@ func source(path string, pragmas ...string) string {
 	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + q.Encode()
 }
 
-func migrate(db *sql.DB) error {
+func migrate(source string) error {
+	db, err := sql.Open("sqlite", source)
+	if err != nil {
+		return fmt.Errorf("open to migrate: %w", err)
+	}
+	defer db.Close()
 	files, err := fs.Sub(migrations, "migrations/sqlite")
 	if err != nil {
 		return err
@@ -130,26 +134,9 @@ func (l *Ledger) Close() error {
 	var err error
 	l.closed.Do(func() {
 		l.w.close()
-		err = l.closePools()
+		err = l.reads.Close()
 	})
 	return fault("close", err)
-}
-
-func (l *Ledger) closePools() error {
-	var first error
-	pools := []*sql.DB{l.writes}
-	if l.reads != nil {
-		pools = append(pools, l.reads.DB)
-	}
-	for _, db := range pools {
-		if db == nil {
-			continue
-		}
-		if err := db.Close(); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
 }
 
 // Health is nil when Apply would work now: it writes, and waits for the fsync.
@@ -167,7 +154,7 @@ func (l *Ledger) Fix(ctx context.Context, name, value string) (string, error) {
 		if _, err := w.exec(fixSQL, name, value); err != nil {
 			return err
 		}
-		return w.row(fixedSQL, []any{name}, &held)
+		return w.row(fixedSQL, name, &held)
 	})
 	if err != nil {
 		return "", err

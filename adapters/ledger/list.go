@@ -26,6 +26,9 @@ func (l *Ledger) List(ctx context.Context, f contracts.Filter) ([]contracts.Row,
 	}
 	if f.State != "" {
 		and("e.shown = ?", string(f.State))
+		if f.State != contracts.StateDelivered {
+			where.WriteString(" AND e.shown <> 'delivered'") // only those stand in the index by state
+		}
 	}
 	if f.Type != "" {
 		and("e.type = ?", f.Type)
@@ -41,9 +44,9 @@ func (l *Ledger) List(ctx context.Context, f contracts.Filter) ([]contracts.Row,
 		` ORDER BY e.received DESC, e.id DESC LIMIT $`+strconv.Itoa(len(args)), args...)
 }
 
-// Find gives the rows that id names, newest first: a message by its own id, its control id, the id or control id of one
-// of its deliveries, or a value that a partner knows it by; and all messages of a journey, by the journey's id or a
-// value that names the journey alone. Values are compared as they stand.
+// Find gives the rows that id names, newest first: a message by its own id, its control id, the id of one of its
+// deliveries, or a value that a partner knows it by, such as the control id under which it left; and all messages of a
+// journey, by the journey's id or a value that names the journey alone. Values are compared as they stand.
 func (l *Ledger) Find(ctx context.Context, id string) ([]contracts.Row, error) {
 	if id == "" {
 		return nil, nil
@@ -53,7 +56,6 @@ func (l *Ledger) Find(ctx context.Context, id string) ([]contracts.Row, error) {
 	UNION SELECT id FROM entries WHERE control = $1 AND control <> ''
 	UNION SELECT id FROM entries WHERE journey = $1 AND journey <> ''
 	UNION SELECT message FROM deliveries WHERE id = $1
-	UNION SELECT message FROM deliveries WHERE control = $1 AND control <> ''
 	UNION SELECT message FROM ids WHERE value = $1 AND message <> ''
 	UNION SELECT m.id FROM ids i JOIN entries m ON m.journey = i.journey WHERE i.value = $1 AND i.message = '' AND m.journey <> '')
 ORDER BY e.received DESC, e.id DESC`, id)

@@ -228,17 +228,14 @@ func (l *Ledger) Behind(ctx context.Context, ref contracts.KeyRef) ([]contracts.
 	return ms, fault("behind", err)
 }
 
-// JourneySteps gives the steps of a journey, oldest first: those that name it, and those of its messages and
-// their deliveries from before it was known.
+// JourneySteps gives the steps of a journey's messages and of their deliveries, oldest first.
 func (l *Ledger) JourneySteps(ctx context.Context, journey contracts.ID) ([]contracts.Step, error) {
 	if journey == "" {
 		return nil, nil
 	}
-	ss, err := all(ctx, l.reads, scanStep, `SELECT `+stepColumns+` FROM steps s WHERE s.seq IN (
-	SELECT seq FROM steps WHERE journey = $1 AND journey <> ''
-	UNION SELECT t.seq FROM entries e JOIN steps t ON t.message = e.id WHERE e.journey = $1 AND e.journey <> ''
-	UNION SELECT t.seq FROM entries e JOIN deliveries d ON d.message = e.id JOIN steps t ON t.message = d.id
-		WHERE e.journey = $1 AND e.journey <> '')
+	ss, err := all(ctx, l.reads, scanStep, `SELECT `+stepColumns+` FROM steps s WHERE s.message IN (
+	SELECT e.id FROM entries e WHERE e.journey = $1 AND e.journey <> ''
+	UNION SELECT d.id FROM entries e JOIN deliveries d ON d.message = e.id WHERE e.journey = $1 AND e.journey <> '')
 ORDER BY s.at, s.seq`, string(journey))
 	return ss, fault("steps", err)
 }

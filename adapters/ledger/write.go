@@ -3,10 +3,14 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"sync/atomic"
+
+	"modernc.org/sqlite"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -14,11 +18,13 @@ import (
 // most is how many changes share one transaction at most. More would gain nothing and make each wait longer.
 const most = 512
 
-// writer owns the one connection that writes. Its goroutine takes the tasks that have gathered while the last group
+// writer owns the one connection that writes, and speaks to the driver itself: database/sql costs more than many of the
+// rows. Its goroutine takes the tasks that have gathered while the last group
 // was on its way to disk, and commits them together.
 type writer struct {
-	conn    *sql.Conn
-	stmts   map[string]*sql.Stmt
+	conn    driver.Conn
+	stmts   map[string]driver.Stmt
+	args    []driver.NamedValue // of the statement that runs
 	tasks   chan *task
 	closing atomic.Bool
 	stop    chan struct{}
@@ -33,12 +39,12 @@ type task struct {
 	done chan struct{}
 }
 
-func newWriter(db *sql.DB) (*writer, error) {
-	conn, err := db.Conn(context.Background())
+func newWriter(source string) (*writer, error) {
+	conn, err := (&sqlite.Driver{}).Open(source)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	w := &writer{conn: conn, stmts: map[string]*sql.Stmt{}, tasks: make(chan *task, most), stop: make(chan struct{}), stopped: make(chan struct{})}
+	w := &writer{conn: conn, stmts: map[string]driver.Stmt{}, tasks: make(chan *task, most), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go w.run()
 	return w, nil
 }
@@ -175,38 +181,83 @@ func (w *writer) attempt(tasks []*task) (refused *task, err error) {
 	return nil, nil
 }
 
-// exec runs a statement, prepared once, outside of any caller's context: a change is written whole, whoever waits.
-func (w *writer) exec(text string, args ...any) (sql.Result, error) {
-	s, err := w.prepared(text)
-	if err != nil {
-		return nil, err
+// apply writes one statement's rows, or refuses.
+func (w *writer) apply(s *statement) error {
+	if s.usual != nil {
+		if n, err := w.exec(s.usual.text, s.usual.args...); n > 0 || err != nil {
+			return err
+		}
 	}
-	return s.ExecContext(context.Background(), args...)
+	n, err := w.exec(s.text, s.args...)
+	if err == nil && n == 0 && s.refuse != nil {
+		return s.refuse(w)
+	}
+	return err
 }
 
-// row reads one row inside the transaction; sql.ErrNoRows if there is none.
-func (w *writer) row(text string, args []any, into ...any) error {
+// exec runs a statement, prepared once, outside of any caller's context: a change is written whole, whoever waits. It
+// counts the rows that were touched.
+func (w *writer) exec(text string, args ...any) (int64, error) {
 	s, err := w.prepared(text)
+	if err != nil {
+		return 0, err
+	}
+	result, err := s.(driver.StmtExecContext).ExecContext(context.Background(), w.named(args))
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// row reads the one column of one row inside the transaction.
+func (w *writer) row(text string, arg any, into *string) error {
+	rows, err := w.query(text, arg)
 	if err != nil {
 		return err
 	}
-	return s.QueryRowContext(context.Background(), args...).Scan(into...)
+	if len(rows) == 0 {
+		return sql.ErrNoRows
+	}
+	*into = rows[0][0].(string)
+	return nil
 }
 
-// QueryContext runs a query inside the transaction. Its rows must be closed before the next statement.
-func (w *writer) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+// query reads all rows inside the transaction.
+func (w *writer) query(text string, args ...any) (out [][]driver.Value, err error) {
 	s, err := w.prepared(text)
 	if err != nil {
 		return nil, err
 	}
-	return s.QueryContext(ctx, args...)
+	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), w.named(args))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for {
+		row := make([]driver.Value, len(rows.Columns()))
+		if err := rows.Next(row); err == io.EOF {
+			return out, nil
+		} else if err != nil {
+			return nil, err
+		}
+		out = append(out, row)
+	}
 }
 
-func (w *writer) prepared(text string) (*sql.Stmt, error) {
+// named gives arguments as the driver takes them, until the next call.
+func (w *writer) named(args []any) []driver.NamedValue {
+	w.args = w.args[:0]
+	for i, arg := range args {
+		w.args = append(w.args, driver.NamedValue{Ordinal: i + 1, Value: arg})
+	}
+	return w.args
+}
+
+func (w *writer) prepared(text string) (driver.Stmt, error) {
 	if s := w.stmts[text]; s != nil {
 		return s, nil
 	}
-	s, err := w.conn.PrepareContext(context.Background(), text)
+	s, err := w.conn.Prepare(text)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}

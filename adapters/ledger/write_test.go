@@ -75,15 +75,28 @@ func (l *Ledger) mustHave(t *testing.T, name string, want bool) {
 	}
 }
 
+// ask gives the one value that a statement gives on the writing connection.
+func ask(t *testing.T, l *Ledger, text string) (value any) {
+	t.Helper()
+	if err := l.w.do(t.Context(), "ask", func(w *writer) error {
+		rows, err := w.query(text)
+		if err == nil {
+			value = rows[0][0]
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
 func TestWritesAreSyncedAndReadsAreNot(t *testing.T) {
 	l := opened(t)
-	var synchronous int
-	var mode string
-	if err := l.w.conn.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&synchronous); err != nil || synchronous != 2 {
-		t.Errorf("synchronous is %d (%v), want 2: an fsync for each commit", synchronous, err)
+	if got := ask(t, l, "PRAGMA synchronous"); got != int64(2) {
+		t.Errorf("synchronous is %v, want 2: an fsync for each commit", got)
 	}
-	if err := l.w.conn.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode); err != nil || mode != "wal" {
-		t.Errorf("the journal is %s (%v), want wal", mode, err)
+	if got := ask(t, l, "PRAGMA journal_mode"); got != "wal" {
+		t.Errorf("the journal is %v, want wal", got)
 	}
 	if _, err := l.reads.ExecContext(t.Context(), "DELETE FROM entries"); err == nil {
 		t.Error("a reading connection writes")
@@ -160,10 +173,7 @@ func TestTheFileIsItsOwnersAlone(t *testing.T) {
 	if err := l.Apply(t.Context(), body("any", 10)); err != nil {
 		t.Fatal(err)
 	}
-	var path string
-	if err := l.w.conn.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
-		t.Fatal(err)
-	}
+	path := ask(t, l, "SELECT file FROM pragma_database_list WHERE name = 'main'").(string)
 	files, err := filepath.Glob(filepath.Dir(path) + "/*")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("there are %d files (%v), want the ledger and its log", len(files), err)

@@ -83,12 +83,11 @@ func journeySteps(t *testing.T, l hub.Ledger) {
 	translated := step(1, contracts.StepTranslated, after(time.Second))
 	translated.Journey = journey
 	sent := contracts.Step{ID: contracts.StepID(outgoing(1, "hus"), contracts.StepSending, "hus", 1), At: after(2 * time.Second), Message: outgoing(1, "hus"), Step: contracts.StepSending}
-	named := step(7, contracts.StepCorrelated, after(3*time.Second))
-	named.Journey = journey
-	apply(t, l, contracts.Change{Entries: []contracts.Entry{e}, Steps: []contracts.Step{named, sent, translated},
+	other := step(2, contracts.StepTranslated, after(3*time.Second))
+	apply(t, l, contracts.Change{Entries: []contracts.Entry{e}, Steps: []contracts.Step{other, sent, translated},
 		Deliveries: []contracts.Delivery{delivery(1, "hus", contracts.StateSending)}})
 	equal(t, "steps", kinds(must(l.JourneySteps(t.Context(), journey))(t)),
-		[]string{contracts.StepReceived, contracts.StepTranslated, contracts.StepSending, contracts.StepCorrelated})
+		[]string{contracts.StepReceived, contracts.StepTranslated, contracts.StepSending})
 	equal(t, "steps of no journey", len(must(l.JourneySteps(t.Context(), ""))(t)), 0)
 }
 
@@ -128,7 +127,7 @@ func findByAny(t *testing.T, l hub.Ledger) {
 	e.Control, e.Journey = "C^1 ä%", contracts.JourneyID(incoming(1))
 	apply(t, l, contracts.Change{Entries: []contracts.Entry{e, entry(2)}, Deliveries: []contracts.Delivery{delivery(1, "hus", contracts.StateDelivered), delivery(2, "hus", contracts.StateSending)},
 		Identifiers: []contracts.Identifier{identifier("apotti", contracts.IDPlacer, "L-1", 1, 1), identifier("hus", contracts.IDFiller, "F-1", 1, 1),
-			identifier("hus", contracts.IDResource, "Task/1", 1, 1), {Partner: "hus", Kind: contracts.IDResource, Value: "Task/2", Journey: e.Journey}}})
+			identifier("hus", contracts.IDControl, outgoing(1, "hus").Control(), 1, 1), identifier("hus", contracts.IDResource, "Task/1", 1, 1), {Partner: "hus", Kind: contracts.IDResource, Value: "Task/2", Journey: e.Journey}}})
 	for what, id := range map[string]string{"its own id": string(e.ID), "its control id": e.Control, "its delivery's id": string(outgoing(1, "hus")),
 		"its delivery's control id": outgoing(1, "hus").Control(), "a placer id": "L-1", "a filler id": "F-1", "a resource": "Task/1",
 		"a name of its journey": "Task/2", "its journey": string(e.Journey)} {

@@ -138,15 +138,12 @@ func (l *Ledger) Behind(ctx context.Context, ref contracts.KeyRef) ([]contracts.
 func (l *Ledger) JourneySteps(ctx context.Context, journey contracts.ID) ([]contracts.Step, error) {
 	return asked(ctx, l, "steps", string(journey), func() ([]contracts.Step, error) {
 		return l.chosenSteps(func(s contracts.Step) bool {
-			if journey == "" || s.Journey == journey {
-				return journey != ""
-			}
 			message := s.Message
 			if d := l.deliveries[message]; d != nil {
 				message = d.Message
 			}
 			e := l.entries[message]
-			return e != nil && e.Journey == journey
+			return e != nil && journey != "" && e.Journey == journey
 		}), nil
 	})
 }
@@ -218,7 +215,7 @@ func (l *Ledger) Find(ctx context.Context, id string) ([]contracts.Row, error) {
 		}
 		messages, journeys := map[contracts.ID]bool{contracts.ID(id): true}, map[contracts.ID]bool{contracts.ID(id): true}
 		for _, d := range l.deliveries {
-			if string(d.ID) == id || d.Control == id {
+			if string(d.ID) == id {
 				messages[d.Message] = true
 			}
 		}
