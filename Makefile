@@ -7,7 +7,7 @@ export CGO_ENABLED ?= 0
 export HOME ?= $(shell getent passwd $$(id -u) | cut -d: -f6)
 
 .DEFAULT_GOAL := build
-.PHONY: build check style test demo bench fuzz generate golden interop setup interop-setup
+.PHONY: build check style test chaos demo bench fuzz generate golden interop setup interop-setup
 
 build:                     ## bin/silta
 	@mkdir -p bin
@@ -27,6 +27,10 @@ style:
 test: setup style          ## everything, on a fresh Debian with Go and make
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m -tags kafka ./...
 	$(GO) test ./testfixtures/simulation -run Promise -seeds=$(SEEDS)
+
+CHAOS ?= 10m
+chaos: setup               ## hub processes, brokers and PostgreSQL killed and stopped under load, disks full
+	$(GO) test -count=1 -v -timeout 3h -tags kafka,postgres ./testfixtures/chaos -chaos=$(CHAOS)
 
 demo: build                ## a referral crosses and the answers come home
 	bin/silta demo
