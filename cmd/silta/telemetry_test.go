@@ -138,19 +138,20 @@ type live struct {
 	t       *testing.T
 	control []string // --url and --token
 	stop    func() error
-	log     *strings.Builder
+	log     *strings.Builder // to be read when it has stopped
+	steps   chan contracts.Step
 }
 
-// live opens and runs the house of a configuration until stop, or the end of the test.
+// start opens and runs the house of a configuration until stop, or the end of the test.
 func start(t *testing.T, config string) *live {
 	t.Helper()
 	s, agreed, err := rereading(config)()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &live{t: t, log: &strings.Builder{}}
+	l := &live{t: t, log: &strings.Builder{}, steps: make(chan contracts.Step, 10000)}
 	s.Log.Level = "debug"
-	if l.house, err = openHouse(t.Context(), s, agreed, newLog(s, &terminal{err: l.log}), nil); err != nil {
+	if l.house, err = openHouse(t.Context(), s, agreed, newLog(s, &terminal{err: l.log}), func(s contracts.Step) { l.steps <- s }); err != nil {
 		t.Fatal(err)
 	}
 	l.reread = func() (settings, agreements, error) {
@@ -184,6 +185,22 @@ func (l *live) begun() {
 		l.t.Fatal(err)
 	}
 	response.Body.Close()
+}
+
+// step waits for a step of that kind that says to whom.
+func (l *live) step(kind, to string) contracts.Step {
+	l.t.Helper()
+	late := time.After(time.Minute)
+	for {
+		select {
+		case s := <-l.steps:
+			if s.Step == kind && s.To == to {
+				return s
+			}
+		case <-late:
+			l.t.Fatalf("no step %s for %q came", kind, to)
+		}
+	}
 }
 
 func (l *live) apotti() string { return strings.TrimPrefix(l.addresses().Doors["apotti"], "mllp://") }
