@@ -72,6 +72,14 @@ func (d *desk) Release(_ context.Context, id, reason, operator string) error {
 	return d.note("release " + id + " " + reason + " " + operator)
 }
 
+func (d *desk) Reload(context.Context) (contracts.Reloaded, error) {
+	return contracts.Reloaded{Partners: 2, Changed: []string{"hus"}}, d.note("reload")
+}
+
+func (d *desk) Backup(_ context.Context, name string) (contracts.Backup, error) {
+	return contracts.Backup{Dir: "/backup/" + name, At: at, Files: 2, Bytes: 7}, d.note("backup " + name)
+}
+
 func (d *desk) Ready(context.Context) contracts.Readiness {
 	return contracts.Readiness{Missing: d.missing}
 }
@@ -80,7 +88,7 @@ func open(t *testing.T, d *desk) (base string, m *console.Metrics) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	m = console.NewMetrics("test")
-	s := httptest.NewServer(console.Handler(console.Config{Operator: d, Token: token, Metrics: m, Log: log}))
+	s := httptest.NewServer(console.Handler(console.Config{Operator: d, Keeper: d, Token: token, Metrics: m, Log: log}))
 	t.Cleanup(s.Close)
 	return s.URL, m
 }
