@@ -47,7 +47,7 @@ func refusal(code, at, public string) func(rower) error {
 var (
 	otherBytes = refusal("LED-005", "digest", "A delivery of this id has other bytes; the same id never leaves with two contents.")
 	keyIsLive  = refusal("LED-006", "key", "Nothing may wait behind a key that is live.")
-	attempted  = refusal("LED-007", "attempt", "This attempt was made already, or the delivery is finished: another process works it.")
+	attempted  = refusal("LED-007", "attempt", "A later attempt was made already, or the delivery is finished: another process works it.")
 	notWaiting = refusal("LED-008", "message", "The message whose place is to be taken doesn't wait behind this key.")
 )
 
@@ -358,7 +358,8 @@ ON CONFLICT (id) DO UPDATE SET
 	fault           = CASE WHEN excluded.state = 'delivered' OR excluded.fault <> '' AND excluded.state <> 'translated' THEN excluded.fault
 		ELSE deliveries.fault END
 WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = '')
-	AND (excluded.state <> 'sending' OR deliveries.state NOT IN ('delivered', 'stopped') AND deliveries.attempts < excluded.attempts)`
+	AND (excluded.state <> 'sending' OR deliveries.state NOT IN ('delivered', 'stopped') AND deliveries.attempts < excluded.attempts)
+	AND (excluded.state NOT IN ('waiting', 'parked') OR deliveries.state <> 'delivered' AND (excluded.attempts = 0 OR deliveries.attempts <= excluded.attempts))`
 
 	// progressSQL is deliverySQL, by the same arguments, for a row that is there and learns nothing but progress.
 	progressSQL = `UPDATE deliveries SET state = $13, rank = $14, unknown = $16,

@@ -11,6 +11,7 @@ import (
 var refusalTests = []test{
 	{"a delivery of other bytes under a known id is a conflict", otherBytesRefused},
 	{"an attempt that was made, or that comes after the end, is a conflict", attemptRefused},
+	{"what is told of an attempt that another one followed, or that succeeded, is a conflict", lateRefused},
 	{"two contents of one id in one change are a conflict", twoContentsRefused},
 	{"waiting behind a live key is a conflict", liveKeyRefused},
 	{"a refused change leaves nothing, whichever row was refused", refusedWhole},
@@ -19,7 +20,7 @@ var refusalTests = []test{
 }
 
 func otherBytesRefused(t *testing.T, l hub.Ledger) {
-	d := delivery(1, "hus", contracts.StateDelivered)
+	d := delivery(1, "hus", contracts.StateSending)
 	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{d}})
 	other := d
 	other.Digest, other.State, other.Attempts = "d2", contracts.StateWaiting, 1
@@ -28,6 +29,33 @@ func otherBytesRefused(t *testing.T, l hub.Ledger) {
 	other.Digest = d.Digest
 	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{other}})
 	equal(t, "delivery of the same bytes", must(l.Delivery(t.Context(), d.ID))(t), other)
+}
+
+// lateRefused is the fence against a process that was cut off: what it tells of its attempt brings nothing back.
+func lateRefused(t *testing.T, l hub.Ledger) {
+	told := func(state contracts.State, attempt int) contracts.Change {
+		d := delivery(1, "hus", state)
+		d.Attempts = attempt
+		w := waiting(1, "k1")
+		return contracts.Change{Deliveries: []contracts.Delivery{d}, Keys: []contracts.KeyState{spilled("k1", 1)}, Wait: []contracts.Waiting{w}}
+	}
+	sending := func(attempt int) contracts.Change {
+		return contracts.Change{Deliveries: told(contracts.StateSending, attempt).Deliveries}
+	}
+	apply(t, l, sending(1))
+	apply(t, l, sending(2))
+	for _, state := range []contracts.State{contracts.StateWaiting, contracts.StateParked} {
+		refuse(t, l, told(state, 1), "attempt")
+	}
+	if ms := must(l.Behind(t.Context(), ref("k1")))(t); len(ms) != 0 {
+		t.Error("a message waits because of an attempt that another one followed")
+	}
+	apply(t, l, told(contracts.StateWaiting, 2))
+	apply(t, l, told(contracts.StateWaiting, 2)) // told again: its answer was lost
+	apply(t, l, contracts.Change{Deliveries: told(contracts.StateDelivered, 1).Deliveries})
+	refuse(t, l, told(contracts.StateWaiting, 2), "attempt")
+	refuse(t, l, told(contracts.StateParked, 3), "attempt")
+	equal(t, "state", must(l.Delivery(t.Context(), outgoing(1, "hus")))(t).State, contracts.StateDelivered)
 }
 
 // attemptRefused is the fence between two processes: only one of them makes attempt n.
