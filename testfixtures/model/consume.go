@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -12,46 +13,61 @@ import (
 // again is how long a record rests after its handle gave an error.
 const again = 100 * time.Millisecond
 
-// consumer hands out one topic to one group. All but the handles runs in the goroutine of Consume; queues and ready are
-// its own, and lanes tell it by finished.
+// consumer hands out one topic to one group in one process. All but the handles runs in the goroutine of Consume; what it
+// has of the partitions is its own, and lanes tell it by done and rested.
 type consumer struct {
-	b       *Bus
-	life    *life
-	topic   string
-	name    string
-	group   *group
-	handle  func(context.Context, contracts.Record) error
-	ctx     context.Context // the handles', which ends only with the process
-	next    int64           // the first record that isn't in a queue yet
+	b      *Bus
+	life   *life
+	topic  string
+	name   string
+	handle func(context.Context, contracts.Record) error
+	ctx    context.Context // the handles', which ends only with the process
+	change chan struct{}   // there may be something to do
+
+	// Guarded by the broker's lock.
+	group *group
+	left  bool // it has ended, and the bus couldn't be told
+
+	terms   [partitions]int   // of which it has the records
+	next    [partitions]int64 // the first that isn't in a queue yet
 	queues  map[contracts.Key][]contracts.Record
-	ready   []contracts.Key // keys with a queue whose first record isn't being worked
+	ready   []contracts.Key        // keys with a queue that aren't busy
+	busy    map[contracts.Key]bool // keys whose first record is worked, or rests
 	running int
+	runs    [partitions]int // of the running
 	done    chan outcome
 	rested  chan contracts.Key
 }
 
 type outcome struct {
 	record contracts.Record
+	term   int
 	err    error
+}
+
+func (c *consumer) signal() {
+	select {
+	case c.change <- struct{}{}:
+	default:
+	}
 }
 
 // Consume hands out records as hub.Bus says. It ends with an error when the process crashes.
 func (b *Bus) Consume(ctx context.Context, topic, name string, lanes int, handle func(context.Context, contracts.Record) error) error {
 	handles, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	c := &consumer{b: b, life: b.w.now(), topic: topic, name: name, handle: handle, ctx: handles,
-		queues: map[contracts.Key][]contracts.Record{}, done: make(chan outcome), rested: make(chan contracts.Key)}
+	c := &consumer{b: b, life: b.p.now(), topic: topic, name: name, handle: handle, ctx: handles, change: make(chan struct{}, 1),
+		queues: map[contracts.Key][]contracts.Record{}, busy: map[contracts.Key]bool{}, done: make(chan outcome), rested: make(chan contracts.Key)}
 	if err := c.begin(); err != nil {
 		return unavailable("consume", err)
 	}
 	var lanesAndRests sync.WaitGroup
 	stop := make(chan struct{})
 	for {
-		c.fill()
-		for c.running < lanes && len(c.ready) > 0 && !c.isPaused() && ctx.Err() == nil && ended(c.life) == nil {
-			c.work(&lanesAndRests)
+		held := c.share()
+		for c.running < lanes && ctx.Err() == nil && ended(c.life) == nil && c.work(&lanesAndRests) {
 		}
-		if c.running == 0 && (ctx.Err() != nil || ended(c.life) != nil) {
+		if c.running == 0 && (ctx.Err() != nil && held == 0 || ended(c.life) != nil) {
 			break
 		}
 		stopping := ctx.Done()
@@ -66,10 +82,11 @@ func (b *Bus) Consume(ctx context.Context, topic, name string, lanes int, handle
 		select {
 		case o := <-c.done:
 			c.running--
+			c.runs[o.record.Place.Partition]--
 			c.settle(o, &lanesAndRests, stop)
 		case key := <-c.rested:
-			c.ready = append(c.ready, key)
-		case <-c.group.change:
+			c.free(key)
+		case <-c.change:
 		case <-stopping:
 		case <-crash:
 		}
@@ -79,7 +96,7 @@ func (b *Bus) Consume(ctx context.Context, topic, name string, lanes int, handle
 	return c.end()
 }
 
-// begin takes the group's place behind what was committed.
+// begin comes to the group. A process that comes again takes the place of its earlier life.
 func (c *consumer) begin() error {
 	if err := ended(c.life); err != nil {
 		return err
@@ -87,54 +104,111 @@ func (c *consumer) begin() error {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
 	c.group = c.b.group(c.topic, c.name)
-	if c.group.consumer != nil && c.group.consumer.life == c.life {
-		return contracts.Faultf(contracts.Internal, "SIM-003", "group", "This group consumes this topic already.")
+	for _, held := range slices.Clone(c.group.here) {
+		if held.b.p != c.b.p {
+			continue
+		}
+		if held.life == c.life && !held.left {
+			return contracts.Faultf(contracts.Internal, "SIM-003", "group", "This group consumes this topic already.")
+		}
+		c.b.remove(held)
 	}
-	if c.group.consumer != nil { // it crashed
-		c.group.low, c.group.beyond = c.group.committed, map[int64]bool{}
-	}
-	c.group.consumer = c
-	c.next = c.group.low
+	c.group.here = append(c.group.here, c)
 	return nil
 }
 
-// fill moves new records into their keys' queues.
-func (c *consumer) fill() {
+// share takes the process's part in the group: it joins, lets go of what others shall have, and moves new records of its
+// own partitions into their keys' queues. It tells how many keys are held in its partitions.
+func (c *consumer) share() (held int) {
+	heard := c.b.p.heard()
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
-	records := c.b.topic(c.topic).records
-	for ; c.next < int64(len(records)); c.next++ {
-		if c.group.beyond[c.next] {
+	if heard && ended(c.life) == nil && !slices.Contains(c.group.members, c) {
+		c.group.members = append(c.group.members, c)
+		c.b.assign(c.group)
+	}
+	for i := range c.group.shares {
+		s := &c.group.shares[i]
+		if s.owner == c && s.heir != c && c.runs[i] == 0 && s.holds == 0 && heard {
+			s.committed = s.low
+			s.grant()
+		}
+		if s.term != c.terms[i] {
+			c.drop(int32(i))
+			c.terms[i], c.next[i] = s.term, s.low
+		}
+		if s.owner == c {
+			held += s.holds
+			c.fill(i, s)
+		}
+	}
+	return held
+}
+
+// drop forgets the queues of a partition.
+func (c *consumer) drop(partition int32) {
+	for key := range c.queues {
+		if partitionOf(key) == partition {
+			delete(c.queues, key)
+		}
+	}
+	c.ready = slices.DeleteFunc(c.ready, func(key contracts.Key) bool { return partitionOf(key) == partition })
+}
+
+func (c *consumer) fill(i int, s *share) {
+	t := c.b.topic(c.topic)
+	for ; c.next[i] < int64(len(t.parts[i])); c.next[i]++ {
+		if s.beyond[c.next[i]] {
 			continue
 		}
-		r := records[c.next]
-		if len(c.queues[r.Key]) == 0 {
+		r := t.at(int32(i), c.next[i])
+		c.queues[r.Key] = append(c.queues[r.Key], r)
+		if len(c.queues[r.Key]) == 1 && !c.busy[r.Key] {
 			c.ready = append(c.ready, r.Key)
 		}
-		c.queues[r.Key] = append(c.queues[r.Key], r)
 	}
 }
 
-func (c *consumer) isPaused() bool {
+// take gives the first record of the first key that may be begun, and takes the key.
+func (c *consumer) take() (r contracts.Record, ok bool) {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
-	return c.group.paused == c.life
+	if c.group.paused[c.life] {
+		return r, false
+	}
+	i := slices.IndexFunc(c.ready, func(key contracts.Key) bool {
+		s := &c.group.shares[partitionOf(key)]
+		return s.owner == c && s.heir == c && s.term == c.terms[partitionOf(key)]
+	})
+	if i < 0 {
+		return r, false
+	}
+	key := c.ready[i]
+	c.ready = slices.Delete(c.ready, i, i+1)
+	c.busy[key] = true
+	return copyOf(c.queues[key][0]), true
 }
 
-// work begins the first record of the first ready key, after the moment that the weather takes to hand it over.
-func (c *consumer) work(wg *sync.WaitGroup) {
-	key := c.ready[0]
-	c.ready = c.ready[1:]
-	r := copyOf(c.queues[key][0])
+// work begins a record, after the moment that the weather takes to hand it over.
+func (c *consumer) work(wg *sync.WaitGroup) bool {
+	r, ok := c.take()
+	if !ok {
+		return false
+	}
 	c.running++
+	c.runs[r.Place.Partition]++
+	o := outcome{record: r, term: c.terms[r.Place.Partition]}
 	wg.Go(func() {
-		o := outcome{record: r}
-		draw := c.b.w.chance("hand over", c.topic+" "+strconv.FormatInt(r.Place.Offset, 10)+" "+c.name)
+		draw := c.b.w.chance(c.b.p.name, "hand over", c.topic+" "+strconv.Itoa(int(r.Place.Partition))+" "+strconv.FormatInt(r.Place.Offset, 10)+" "+c.name)
 		if o.err = pass(c.ctx, c.life, c.b.weather.duration(draw)); o.err == nil {
+			o.err = c.b.p.awake(c.ctx, c.life)
+		}
+		if o.err == nil {
 			o.err = c.handle(c.ctx, r)
 		}
 		c.done <- o
 	})
+	return true
 }
 
 // settle finishes a record, or lets it rest and come again.
@@ -156,42 +230,63 @@ func (c *consumer) settle(o outcome, wg *sync.WaitGroup, stop <-chan struct{}) {
 		})
 		return
 	}
-	c.finish(o.record)
-	if c.queues[key] = c.queues[key][1:]; len(c.queues[key]) == 0 {
-		delete(c.queues, key)
-		return
+	if o.term == c.terms[o.record.Place.Partition] {
+		c.finish(o)
+		if c.queues[key] = c.queues[key][1:]; len(c.queues[key]) == 0 {
+			delete(c.queues, key)
+		}
 	}
-	c.ready = append(c.ready, key)
+	c.free(key)
+}
+
+// free lets a key's next record begin.
+func (c *consumer) free(key contracts.Key) {
+	delete(c.busy, key)
+	if len(c.queues[key]) > 0 {
+		c.ready = append(c.ready, key)
+	}
 }
 
 // finish moves the low watermark. In calm weather it is committed at once, else half of the time, so that a crash
 // brings finished records again.
-func (c *consumer) finish(r contracts.Record) {
+func (c *consumer) finish(o outcome) {
 	if ended(c.life) != nil {
 		return
 	}
-	draw := c.b.w.chance("commit", c.topic+" "+strconv.FormatInt(r.Place.Offset, 10)+" "+c.name)
+	draw := c.b.w.chance(c.b.p.name, "commit", c.topic+" "+strconv.Itoa(int(o.record.Place.Partition))+" "+strconv.FormatInt(o.record.Place.Offset, 10)+" "+c.name)
+	heard := c.b.p.heard()
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
-	g := c.group
-	g.beyond[r.Place.Offset] = true
-	for g.beyond[g.low] {
-		delete(g.beyond, g.low)
-		g.low++
+	s := &c.group.shares[o.record.Place.Partition]
+	if s.term != o.term {
+		return // it was lost meanwhile: whoever has it now works the record again
 	}
-	if c.b.weather == (Weather{}) || draw.IntN(2) == 0 {
-		g.committed = g.low
+	s.beyond[o.record.Place.Offset] = true
+	for s.beyond[s.low] {
+		delete(s.beyond, s.low)
+		s.low++
+	}
+	if heard && (c.b.weather == (Weather{}) || draw.IntN(2) == 0) {
+		s.committed = s.low
 	}
 }
 
-// end commits, in an orderly end, and leaves the group.
+// end commits, in an orderly end, and leaves the group; a bus that doesn't hear of it finds out when the session ends.
 func (c *consumer) end() error {
+	heard := c.b.p.heard()
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
 	if err := ended(c.life); err != nil {
 		return unavailable("consume", err)
 	}
-	c.group.committed = c.group.low
-	c.group.consumer = nil
+	if c.left = !heard; c.left {
+		return nil
+	}
+	for i := range c.group.shares {
+		if s := &c.group.shares[i]; s.owner == c {
+			s.committed = s.low
+		}
+	}
+	c.b.remove(c)
 	return nil
 }

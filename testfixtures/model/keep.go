@@ -38,7 +38,7 @@ func (l *Ledger) Pauses(ctx context.Context) ([]contracts.Pause, error) {
 
 // Expire forgets messages that were received before a time and whose journeys have nothing unsettled.
 func (l *Ledger) Expire(ctx context.Context, before time.Time) (forgotten int64, err error) {
-	err = l.w.change(ctx, l.weather, &l.mu, "expire", before.String(), func(*rand.Rand) error {
+	err = l.p.change(ctx, l.call("expire", before.String()), func(*rand.Rand) error {
 		held := map[contracts.ID]bool{} // journeys
 		for _, e := range l.entries {
 			if !l.settled(e) {

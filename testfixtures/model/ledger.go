@@ -11,10 +11,15 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// Ledger is a hub.Ledger in memory. A change is durable when it took effect. Everything is found by looking at all rows
-// or nearly so: it is for thousands of messages.
+// Ledger is one process's handle on a hub.Ledger in memory. A change is durable when it took effect. Everything is found
+// by looking at all rows or nearly so: it is for thousands of messages.
 type Ledger struct {
-	w       *World
+	p *Process
+	*store
+}
+
+// store is what all handles share.
+type store struct {
 	weather Weather
 
 	mu         sync.Mutex
@@ -34,18 +39,25 @@ type Ledger struct {
 	fixed      map[string]string
 }
 
-// NewLedger gives an empty ledger.
+// NewLedger gives an empty ledger, for the world's first process.
 func NewLedger(w *World, weather Weather) *Ledger {
-	return &Ledger{w: w, weather: weather, entries: map[contracts.ID]*contracts.Entry{}, deliveries: map[contracts.ID]*contracts.Delivery{},
+	return &Ledger{w.Process, &store{weather: weather, entries: map[contracts.ID]*contracts.Entry{}, deliveries: map[contracts.ID]*contracts.Delivery{},
 		of: map[contracts.ID][]*contracts.Delivery{}, stepped: map[contracts.ID]bool{}, names: map[string][]*contracts.Identifier{},
 		journeys: map[contracts.ID]*contracts.Journey{}, bodies: map[contracts.Digest]contracts.Body{}, born: map[contracts.Digest]time.Time{},
 		pauses: map[string]contracts.Pause{},
-		keys:   map[contracts.KeyRef]contracts.KeyState{}, behind: map[contracts.KeyRef][]contracts.Waiting{}, fixed: map[string]string{}}
+		keys:   map[contracts.KeyRef]contracts.KeyState{}, behind: map[contracts.KeyRef][]contracts.Waiting{}, fixed: map[string]string{}}}
+}
+
+// In gives another process's handle; nil's sees the ledger without any weather.
+func (l *Ledger) In(p *Process) *Ledger { return &Ledger{p, l.store} }
+
+func (l *Ledger) call(op, id string) call {
+	return call{service: ServiceLedger, weather: l.weather, op: op, id: id, lock: &l.mu}
 }
 
 // Apply writes c whole or not at all; see contracts.Change.
 func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
-	return l.w.change(ctx, l.weather, &l.mu, "apply", nameOf(c), func(*rand.Rand) error {
+	return l.p.change(ctx, l.call("apply", nameOf(c)), func(*rand.Rand) error {
 		if err := l.check(c); err != nil {
 			return err
 		}
@@ -57,17 +69,20 @@ func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
 // nameOf tells changes apart, so that each draws its own luck.
 func nameOf(c contracts.Change) string {
 	name := ""
-	for _, s := range c.Steps {
-		name += " " + string(s.ID)
-	}
 	for _, e := range c.Entries {
-		name += " " + string(e.ID) + string(e.State)
+		name += " " + string(e.ID) + " " + string(e.State)
 	}
 	for _, d := range c.Deliveries {
-		name += " " + string(d.ID) + string(d.State)
+		name += " " + string(d.ID) + " " + string(d.State)
 	}
-	for _, w := range slices.Concat(c.Wait, c.Done) {
-		name += " " + string(w.Message)
+	for _, w := range c.Wait {
+		name += " waits " + string(w.Message)
+	}
+	for _, w := range c.Done {
+		name += " done " + string(w.Message)
+	}
+	for _, s := range c.Steps {
+		name += " " + s.Step + " " + string(s.ID)
 	}
 	for _, r := range c.Replace {
 		name += " " + string(r.Old) + string(r.By.Message)
@@ -83,7 +98,7 @@ func nameOf(c contracts.Change) string {
 
 // Fix keeps value under name for good, unless one is kept already, and gives the one that holds.
 func (l *Ledger) Fix(ctx context.Context, name, value string) (held string, err error) {
-	err = l.w.change(ctx, l.weather, &l.mu, "fix", name, func(*rand.Rand) error {
+	err = l.p.change(ctx, l.call("fix", name), func(*rand.Rand) error {
 		if _, known := l.fixed[name]; !known {
 			l.fixed[name] = value
 		}
@@ -98,7 +113,9 @@ func (l *Ledger) Fix(ctx context.Context, name, value string) (held string, err 
 
 // Health is nil while the process lives.
 func (l *Ledger) Health(ctx context.Context) error {
-	return l.w.look(ctx, Weather{}, "health", "ledger")
+	c := l.call("health", "ledger")
+	c.weather = Weather{}
+	return l.p.look(ctx, c)
 }
 
 // check refuses what contracts.Change refuses, and rows without what they are known by.

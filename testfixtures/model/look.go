@@ -12,7 +12,7 @@ import (
 // asked makes a reading call and gives what ask finds under the lock.
 func asked[T any](ctx context.Context, l *Ledger, op, id string, ask func() (T, error)) (T, error) {
 	var empty T
-	if err := l.w.look(ctx, l.weather, op, id); err != nil {
+	if err := l.p.look(ctx, l.call(op, id)); err != nil {
 		return empty, err
 	}
 	l.mu.Lock()

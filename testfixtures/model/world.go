@@ -1,20 +1,19 @@
-// Package model is what stands around a hub in the seeded simulation: a bus, a ledger and partners in memory, on
-// virtual time (testing/synctest), with things going wrong as a seed says.
+// Package model is what stands around hubs in the seeded simulation: a bus, a ledger and partners in memory, on virtual
+// time (testing/synctest), with things going wrong as a seed says.
 //
-// All that one process holds belongs to one World. Crash is that process's kill -9: calls that were on their way end
-// at once, with or without having taken effect; calls that come later have no effect; what was durable stays. After
-// Restart a new hub uses the same Bus and Ledger.
+// Everything belongs to one World. Its processes share a Bus, a Ledger and Partners; each works them through a handle of
+// its own, which In gives. What can befall a process is in process.go: kill -9, SIGSTOP, a network that is cut, a clock
+// that is wrong. What can befall a service is here: it is down, its disk stands still or is full.
 //
-// What goes wrong with a call is drawn from the seed, the call, and how often the same call was made before, never from
-// a common stream: so it doesn't depend on the order in which goroutines happen to run. In a Weather that gives times,
-// each call takes a time of its own, to the nanosecond, so that the order of calls follows from the seed as well.
+// What goes wrong with a call is drawn from the seed, the process, the call, and how often the same call was made before,
+// never from a common stream: so it doesn't depend on the order in which goroutines happen to run. In a Weather that
+// gives times, each call takes a time of its own, to the nanosecond, so that the order of calls follows from the seed as
+// well.
 package model
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -27,189 +26,117 @@ import (
 type Weather struct {
 	Before float64       // a call fails and has no effect
 	After  float64       // a call takes effect, and its caller is told that it failed
+	Late   float64       // what is published or delivered arrives only after its caller was told that it failed
 	Slow   float64       // a call takes Long instead of Usual
 	Usual  time.Duration // around it: half of it to one and a half
 	Long   time.Duration // likewise
 }
 
-// World is what one process of a hub stands on.
-type World struct {
-	seed uint64
+// Service is what a process calls. A partner's is its name.
+type Service string
 
-	mu      sync.Mutex
-	made    map[string]int // how often each call was made
-	calls   int
-	crashAt map[int]bool
-	life    *life
+// The services that every world has. Disk is the bus's: while it is down (full), publishing fails and all else works.
+const (
+	ServiceBus    Service = "bus"
+	ServiceDisk   Service = "disk"
+	ServiceLedger Service = "ledger"
+)
+
+// World is what processes stand on. It has one process from the beginning, as which it can be used itself.
+type World struct {
+	*Process
+	seed   uint64
+	broker *broker      // of NewBus
+	tell   func(string) // nil: nobody listens
+
+	mu        sync.Mutex
+	processes int
+	made      map[callOf]int // how often each call was made
+	down      map[Service]bool
+	still     map[Service]time.Time // until when a service's disk stands still
 }
 
-// life is the time between a start and a crash.
-type life struct{ ended chan struct{} }
+type callOf struct{ process, op, id string }
 
 // NewWorld gives a world in which all that goes wrong follows from seed.
 func NewWorld(seed uint64) *World {
-	return &World{seed: seed, made: map[string]int{}, crashAt: map[int]bool{}, life: &life{ended: make(chan struct{})}}
+	w := &World{seed: seed, made: map[callOf]int{}, down: map[Service]bool{}, still: map[Service]time.Time{}}
+	w.Process = w.Join()
+	return w
 }
 
-// Crash ends the process's life. Whoever called then waits for the hub's goroutines, whose calls all fail, and
-// restarts.
-func (w *World) Crash() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.crash()
-}
+// Tell has events told to whoever looks for a reason: who called what, and what became of it. It is called before
+// anything happens. No event holds a value of a message.
+func (w *World) Tell(tell func(event string)) { w.tell = tell }
 
-func (w *World) crash() {
-	select {
-	case <-w.life.ended:
-	default:
-		close(w.life.ended)
+func (w *World) event(format string, args ...any) {
+	if w.tell != nil {
+		w.tell(fmt.Sprintf(format, args...))
 	}
 }
 
-// CrashAt makes the world crash by itself in its nth calls (1 is the first), for each either just before the call takes
-// effect or just after, as the seed says. Calls are counted over all lives; see Calls.
-func (w *World) CrashAt(n ...int) {
+// Down lets calls to a service fail until Up. Calls that took effect and aren't answered yet fail as well; what was
+// answered is kept.
+func (w *World) Down(s Service) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, i := range n {
-		w.crashAt[i] = true
-	}
+	w.down[s] = true
+	w.event("%s goes down", s)
 }
 
-// Calls is how many calls that can change something were made until now.
-func (w *World) Calls() int {
+// Up ends what Down began.
+func (w *World) Up(s Service) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.calls
+	delete(w.down, s)
+	w.event("%s is up again", s)
 }
 
-// Crashed is closed when the present life ends.
-func (w *World) Crashed() <-chan struct{} {
+func (w *World) isDown(s Service) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.life.ended
+	return w.down[s]
 }
 
-// Restart begins a new life on what was durable. Every goroutine of the old hub must have ended.
-func (w *World) Restart() {
+// Stall lets a service's disk stand still for d: calls that come to it go on afterwards.
+func (w *World) Stall(s Service, d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.crash()
-	w.life = &life{ended: make(chan struct{})}
+	w.still[s] = time.Now().Add(d)
+	w.event("%s stands still for %v", s, d)
 }
 
-func (w *World) now() *life {
+// chance gives the source of all that is drawn for one call: op on id by a process, for the nth time.
+func (w *World) chance(process, op, id string) *rand.Rand {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.life
-}
-
-// chance gives the source of all that is drawn for one call: op on id, for the nth time.
-func (w *World) chance(op, id string) *rand.Rand {
-	w.mu.Lock()
-	call := op + " " + id
+	call := callOf{process, op, id}
 	w.made[call]++
-	n := w.made[call]
-	w.mu.Unlock()
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %s %d", w.seed, call, n)
-	return rand.New(rand.NewPCG(w.seed, h.Sum64()))
+	return rand.New(rand.NewPCG(w.seed<<20+uint64(w.made[call]), sum(process, op, id)))
+}
+
+// sum is FNV-1a over words: the same in every run.
+func sum(words ...string) uint64 {
+	h := uint64(14695981039346656037)
+	for _, word := range words {
+		for i := range len(word) {
+			h = (h ^ uint64(word[i])) * 1099511628211
+		}
+		h = (h ^ ' ') * 1099511628211
+	}
+	return h
 }
 
 var (
 	errCrashed = errors.New("the process crashed")
 	errWeather = errors.New("bad weather")
+	errCut     = errors.New("the network is cut")
+	errDown    = errors.New("the service is down")
 )
 
 // unavailable is the fault of a call that failed, with effect or without.
 func unavailable(op string, err error) error {
 	return &contracts.Fault{Kind: contracts.Unavailable, Code: "SIM-001", Op: op, Public: "The simulation let this call fail.", Err: err}
-}
-
-// rest is how long a call to a crashed process takes to fail, so that whoever calls in a loop lets the time go by.
-const rest = 10 * time.Millisecond
-
-// alive gives the present life, or fails when it has ended. Nothing is drawn for such a call: how many there are doesn't
-// follow from the seed.
-func (w *World) alive(ctx context.Context) (*life, error) {
-	life := w.now()
-	if ended(life) == nil {
-		return life, nil
-	}
-	timer := time.NewTimer(rest)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return nil, errCrashed
-}
-
-// change makes a call that changes something. effect runs at most once, under lock, so that a crash comes before it or
-// after it; an error of its own is the call's.
-func (w *World) change(ctx context.Context, weather Weather, lock sync.Locker, op, id string, effect func(draw *rand.Rand) error) error {
-	life, err := w.alive(ctx)
-	if err != nil {
-		return unavailable(op, err)
-	}
-	draw := w.chance(op, id)
-	fails, first, second := draw.Float64(), weather.duration(draw), weather.duration(draw)
-	if err := pass(ctx, life, first/2); err != nil {
-		return unavailable(op, err)
-	}
-	if fails < weather.Before {
-		return unavailable(op, errWeather)
-	}
-	crashes := w.count()
-	if crashes && draw.IntN(2) == 0 {
-		w.Crash()
-	}
-	lock.Lock()
-	if err = ended(life); err != nil {
-		err = unavailable(op, err)
-	} else {
-		err = effect(draw)
-	}
-	lock.Unlock()
-	if crashes {
-		w.Crash()
-	}
-	if err != nil {
-		return err
-	}
-	if err := pass(ctx, life, second/2); err != nil {
-		return unavailable(op, err)
-	}
-	if fails > 1-weather.After {
-		return unavailable(op, errWeather)
-	}
-	return nil
-}
-
-// look makes a call that only reads.
-func (w *World) look(ctx context.Context, weather Weather, op, id string) error {
-	life, err := w.alive(ctx)
-	if err != nil {
-		return unavailable(op, err)
-	}
-	draw := w.chance(op, id)
-	fails := draw.Float64()
-	if err := pass(ctx, life, weather.duration(draw)); err != nil {
-		return unavailable(op, err)
-	}
-	if fails < weather.Before {
-		return unavailable(op, errWeather)
-	}
-	return nil
-}
-
-// count counts a call and says whether the world crashes in it.
-func (w *World) count() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.calls++
-	return w.crashAt[w.calls]
 }
 
 func (weather Weather) duration(draw *rand.Rand) time.Duration {
@@ -218,30 +145,4 @@ func (weather Weather) duration(draw *rand.Rand) time.Duration {
 		d = weather.Long
 	}
 	return time.Duration(float64(d) * (0.5 + draw.Float64()))
-}
-
-func ended(l *life) error {
-	select {
-	case <-l.ended:
-		return errCrashed
-	default:
-		return nil
-	}
-}
-
-// pass lets d go by, unless the life or the caller's patience ends before.
-func pass(ctx context.Context, l *life, d time.Duration) error {
-	if err := errors.Join(ctx.Err(), ended(l)); err != nil || d <= 0 {
-		return err
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ended(l)
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-l.ended:
-		return errCrashed
-	}
 }
