@@ -30,6 +30,7 @@ type request struct {
 	large  string
 	once   *contracts.Once
 	beat   bool // write something, whatever it is
+	trim   *trim
 
 	answer chan answer // holds one
 	result answer      // until the transaction is committed
@@ -53,7 +54,7 @@ type writer struct {
 
 	begin, commit, rollback, beat           *sql.Stmt
 	addTopic, addRecord, addClaim, addGroup *sql.Stmt
-	findClaim                               *sql.Stmt
+	findClaim, trimRecords, setFloor        *sql.Stmt
 
 	dirty  map[subscription]int64 // watermarks to write; guarded by bus.mu
 	staged map[string]topic       // what the open transaction makes of topics
@@ -78,6 +79,8 @@ func (w *writer) prepare(ctx context.Context) (err error) {
 		{&w.addRecord, "INSERT INTO records (place, topic, key, id, at, header, body, large) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&w.addClaim, "INSERT INTO claims (key, digest, id, at, place) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"},
 		{&w.addGroup, "INSERT INTO groups (topic, name, next) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next = excluded.next"},
+		{&w.trimRecords, "DELETE FROM records WHERE place >= ? AND place < ?"},
+		{&w.setFloor, "UPDATE topics SET floor = ? WHERE id = ?"},
 		{&w.findClaim, "SELECT digest, id, at, place FROM claims WHERE key = ?"},
 	} {
 		if *s.into, err = w.conn.PrepareContext(ctx, s.query); err != nil {
@@ -227,6 +230,9 @@ func (w *writer) one(ctx context.Context, r *request) error {
 		_, err := w.beat.ExecContext(ctx)
 		return err
 	}
+	if r.trim != nil {
+		return w.forget(ctx, *r.trim)
+	}
 	if r.record == nil {
 		return nil
 	}
@@ -251,6 +257,23 @@ func (w *writer) one(ctx context.Context, r *request) error {
 	}
 	t.next++
 	w.staged[rec.Topic] = t
+	return nil
+}
+
+// forget removes a topic's records below an offset.
+func (w *writer) forget(ctx context.Context, below trim) error {
+	t, err := w.topic(ctx, below.topic)
+	if err != nil || below.below <= t.floor {
+		return err
+	}
+	if _, err := w.trimRecords.ExecContext(ctx, t.id<<placeBits|t.floor, t.id<<placeBits|below.below); err != nil {
+		return err
+	}
+	if _, err := w.setFloor.ExecContext(ctx, below.below, t.id); err != nil {
+		return err
+	}
+	t.floor = below.below
+	w.staged[below.topic] = t
 	return nil
 }
 

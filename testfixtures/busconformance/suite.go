@@ -26,6 +26,8 @@ type Harness struct {
 
 	// KeepsCopies: a repeat of claimed bytes may append a copy, because the bus can't claim and append in one.
 	KeepsCopies bool
+
+	Bodies string // the topic that large bodies lie in, if they lie in one
 }
 
 // Run runs the suite. open gives a fresh harness to each test, and ends it with t.Cleanup.
@@ -52,6 +54,11 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"a paused group gets nothing until it is resumed", pausedGetsNothing},
 		{"the end of the context drains", endDrains},
 		{"lag counts what isn't finished", lagCounts},
+		{"a key is owned while it is worked", ownsWhatItWorks},
+		{"trim forgets what is old", trimForgetsTheOld},
+		{"trim keeps places and what is behind them", trimKeepsPlaces},
+		{"trim keeps what a group hasn't finished", trimKeepsTheUnfinished},
+		{"trim keeps the bodies of what it keeps", trimKeepsLargeBodies},
 		{"a healthy bus says so", healthy},
 	} {
 		t.Run(c.name, func(t *testing.T) {
