@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,19 +13,15 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// window is how many records of one partition may be read and not yet below its low watermark. Then reading that
-// partition stops until its oldest unfinished record is finished.
-const window = 4096
-
-// commitEvery is how late the low watermarks are committed.
-const commitEvery = time.Second
-
-// A member that says nothing for session is taken for dead, and its partitions move; one that is asked to hand over has
-// handover to finish what runs.
+// A partition's records that are read and not yet below its low watermark are at most so many, and about so many bytes.
+// Then reading it stops until its oldest unfinished record is finished.
 const (
-	session  = 10 * time.Second
-	handover = 30 * time.Second
+	window      = 4096
+	windowBytes = 8 << 20
 )
+
+// commitEvery is how late the low watermarks are committed. Kafka's client allows no less.
+const commitEvery = 100 * time.Millisecond
 
 // groupName is the Kafka group. Each topic has one of its own, so that a change of one leaves the others alone.
 func groupName(topic, group string) string { return group + "/" + topic }
@@ -37,8 +35,9 @@ type consumer struct {
 	handle func(context.Context, contracts.Record) error
 
 	mu         sync.Mutex
-	changed    sync.Cond // with mu: a key is ready, a lane is free, paused or ending changed
+	changed    sync.Cond // with mu: a key is ready, a lane is free, the lease was renewed, paused or ending changed
 	partitions map[int32]*partition
+	lease      lease
 	ready      []*queue
 	paused     bool
 	ending     bool
@@ -48,17 +47,22 @@ type consumer struct {
 type partition struct {
 	n       int32
 	waiting []*entry // from the oldest unfinished record on, in order
-	low     int64    // its offset; before any record came, 0
+	bytes   int      // of their values
+	low     int64    // the oldest one's offset; before any record came, 0
 	queues  map[string]*queue
-	running int
+	busy    int  // handles that run, and holds
 	leaving bool // being handed over: nothing is begun any more
 	stopped bool // the window is full
+
+	lane context.Context // what its handles get; ends when the partition is lost
+	lose context.CancelFunc
 }
 
 type entry struct {
 	record *kgo.Record // nil once finished
 	offset int64
 	epoch  int32
+	bytes  int
 }
 
 // queue holds the unfinished records of one key, in order.
@@ -71,35 +75,43 @@ type queue struct {
 
 // Consume hands every record of topic to handle on behalf of group, as hub.Bus says. Several processes share the
 // work; when a partition moves to another one, what runs is finished and committed first. The context that handle gets
-// doesn't end with ctx. Consume returns a fault of kind unavailable when the cluster refuses; call it again.
+// doesn't end with ctx, but when its partition is lost: another process has it then, or is about to, because handing
+// it over took too long.
+//
+// A record that no Silta wrote is moved aside to contracts.TopicDead, with a fault in its header; one that is there
+// already is handed out so. While the cluster is away Consume waits for it. It returns a fault only when the cluster
+// doesn't let it in.
 func (b *Bus) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(b.life, cancel)()
 	sub := subscription{topic, group}
-	c := &consumer{bus: b, topic: topic, handle: handle, partitions: map[int32]*partition{}}
+	c := &consumer{bus: b, topic: topic, handle: handle, partitions: map[int32]*partition{}, lease: lease{session: b.c.Session}}
 	c.changed.L = &c.mu
 	if err := b.join(sub, c); err != nil {
 		return err
 	}
 	defer b.leave(sub)
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.c.Brokers...), kgo.ConsumeTopics(topic), kgo.ConsumerGroup(groupName(topic, group)),
+	var err error
+	// A rebalance waits longer for a member than the member takes to hand over.
+	c.client, err = kgo.NewClient(b.c.options(kgo.ConsumeTopics(topic), kgo.ConsumerGroup(groupName(topic, group)),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.BlockRebalanceOnPoll(),
-		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(commitEvery), kgo.FetchMaxBytes(8<<20), kgo.SessionTimeout(session), kgo.RebalanceTimeout(handover), kgo.HeartbeatInterval(session/10),
-		kgo.OnPartitionsRevoked(c.revoked), kgo.OnPartitionsLost(c.lost))
+		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(commitEvery), kgo.FetchMaxBytes(8<<20),
+		kgo.SessionTimeout(b.c.Session), kgo.RebalanceTimeout(b.c.Handover+b.c.Session), kgo.HeartbeatInterval(b.c.Session/10),
+		kgo.OnPartitionsAssigned(c.assigned), kgo.OnPartitionsRevoked(c.revoked), kgo.OnPartitionsLost(c.lost), kgo.WithHooks(c))...)
 	if err != nil {
 		return unreachable(err)
 	}
-	c.client = client
-	defer client.CloseAllowingRebalance()
+	defer c.client.CloseAllowingRebalance()
 
 	var working sync.WaitGroup
 	for range max(lanes, 1) {
-		working.Go(func() { c.lane(ctx) })
+		working.Go(func() { c.work(ctx) })
 	}
 	err = c.poll(ctx)
 	c.end()
 	working.Wait()
+	c.drain(c.all()) // while the client still says that it is alive
 	return errors.Join(err, c.commit())
 }
 
@@ -107,7 +119,7 @@ func (b *Bus) join(sub subscription, c *consumer) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return fault(contracts.Unavailable, codeClosed, "The bus is closed.", nil)
+		return closedFault()
 	}
 	if b.consumers[sub] != nil {
 		return fault(contracts.Internal, codeTwice, "The group "+sub.group+" reads topic "+sub.topic+" in this process already.", nil)
@@ -125,6 +137,13 @@ func (b *Bus) leave(sub subscription) {
 	b.uses.Done()
 }
 
+// consumer gives the running Consume call of a group, or nil.
+func (b *Bus) consumer(topic, group string) *consumer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.consumers[subscription{topic, group}]
+}
+
 // poll queues what comes until ctx ends. Partitions don't move between a poll and the queueing of what it gave.
 func (c *consumer) poll(ctx context.Context) error {
 	for {
@@ -134,10 +153,12 @@ func (c *consumer) poll(ctx context.Context) error {
 			return nil
 		}
 		c.take(fetches.Records())
-		err := fetches.Err()
 		c.client.AllowRebalance()
-		if err != nil {
-			return fetchFault(err)
+		for _, e := range fetches.Errors() {
+			// What else there is, the client tries again by itself.
+			if denied(e.Err) {
+				return fetchFault(e.Err)
+			}
 		}
 	}
 }
@@ -148,11 +169,13 @@ func (c *consumer) take(records []*kgo.Record) {
 	for _, r := range records {
 		p := c.partitions[r.Partition]
 		if p == nil {
-			p = &partition{n: r.Partition, low: r.Offset, queues: map[string]*queue{}}
-			c.partitions[r.Partition] = p
+			continue // not ours (any more): whoever has it reads it
 		}
-		e := &entry{r, r.Offset, r.LeaderEpoch}
-		p.waiting = append(p.waiting, e)
+		if len(p.waiting) == 0 {
+			p.low = r.Offset
+		}
+		e := &entry{r, r.Offset, r.LeaderEpoch, len(r.Value)}
+		p.waiting, p.bytes = append(p.waiting, e), p.bytes+e.bytes
 		q := p.queues[string(r.Key)]
 		if q == nil {
 			q = &queue{partition: p, key: string(r.Key)}
@@ -160,7 +183,7 @@ func (c *consumer) take(records []*kgo.Record) {
 			c.ready = append(c.ready, q)
 		}
 		q.waiting = append(q.waiting, e)
-		if len(p.waiting) >= window && !p.stopped {
+		if (len(p.waiting) >= window || p.bytes >= windowBytes) && !p.stopped {
 			p.stopped = true
 			c.client.PauseFetchPartitions(map[string][]int32{c.topic: {p.n}})
 		}
@@ -168,13 +191,13 @@ func (c *consumer) take(records []*kgo.Record) {
 	c.changed.Broadcast()
 }
 
-// lane works one key after another until ctx ends.
-func (c *consumer) lane(ctx context.Context) {
-	lane := context.WithoutCancel(ctx)
+// work is one lane: it works one key after another until ctx ends. Nothing is begun while it isn't known
+// whether the partitions are still ours.
+func (c *consumer) work(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		for !c.ending && (c.paused || len(c.ready) == 0) {
+		for !c.ending && (c.paused || len(c.ready) == 0 || !c.lease.sure()) {
 			c.changed.Wait()
 		}
 		if c.ending || ctx.Err() != nil {
@@ -187,17 +210,35 @@ func (c *consumer) lane(ctx context.Context) {
 			continue
 		}
 		e := q.waiting[0]
-		p.running++
+		p.busy++
 		c.mu.Unlock()
-		r, err := c.bus.read(lane, e.record)
-		if err == nil {
-			err = c.handle(lane, r)
-		}
+		err := c.one(p.lane, e.record)
 		c.mu.Lock()
-		p.running--
+		p.busy--
 		c.finish(q, err)
 		c.changed.Broadcast()
 	}
+}
+
+// one hands out a record, unless the claim that it came under was won by another, or it is none of ours.
+func (c *consumer) one(ctx context.Context, w *kgo.Record) error {
+	e, err := c.bus.read(ctx, w)
+	if err != nil {
+		return err
+	}
+	if e.foreign && c.topic != contracts.TopicDead {
+		e.Topic = contracts.TopicDead
+		_, err := c.bus.append(ctx, e.Record, nil)
+		return err
+	}
+	if e.claim != nil {
+		since, won, err := c.bus.holds(ctx, e.claim)
+		if err != nil || !won {
+			return err
+		}
+		e.Time = since
+	}
+	return c.handle(ctx, e.Record)
 }
 
 // finish takes a lane's result for the first record of a key: it is finished, or the key pauses and it comes again.
@@ -208,6 +249,7 @@ func (c *consumer) finish(q *queue, err error) {
 		time.AfterFunc(c.bus.pauseAfter(q.fails), func() { c.again(q) })
 		return
 	}
+	p.bytes -= q.waiting[0].bytes
 	q.waiting[0].record, q.fails = nil, 0
 	q.waiting = q.waiting[1:]
 	if len(q.waiting) > 0 {
@@ -224,7 +266,7 @@ func (c *consumer) finish(q *queue, err error) {
 	}
 	p.low = last.offset + 1
 	c.client.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{c.topic: {p.n: {Epoch: last.epoch, Offset: p.low}}})
-	if p.stopped && len(p.waiting) < window/2 {
+	if p.stopped && len(p.waiting) < window/2 && p.bytes < windowBytes/2 {
 		p.stopped = false
 		c.client.ResumeFetchPartitions(map[string][]int32{c.topic: {p.n}})
 	}
@@ -238,19 +280,54 @@ func (c *consumer) again(q *queue) {
 	c.changed.Broadcast()
 }
 
+func (c *consumer) assigned(_ context.Context, _ *kgo.Client, got map[string][]int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range got[c.topic] {
+		p := &partition{n: n, queues: map[string]*queue{}}
+		p.lane, p.lose = context.WithCancel(context.Background())
+		c.partitions[n] = p
+	}
+}
+
 // revoked hands partitions over: what runs in them is finished, the rest is left to the next member.
 func (c *consumer) revoked(ctx context.Context, client *kgo.Client, gone map[string][]int32) {
-	c.drop(gone[c.topic], true)
+	c.drain(gone[c.topic])
 	// What can't be committed comes again, to whoever has the partition then.
 	_ = client.CommitMarkedOffsets(ctx)
+	c.drop(gone[c.topic])
 }
 
 // lost forgets partitions that another member has already.
 func (c *consumer) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
-	c.drop(gone[c.topic], false)
+	c.drop(gone[c.topic])
 }
 
-func (c *consumer) drop(gone []int32, drain bool) {
+// drain begins nothing more in partitions, and waits for what runs in them and for those who hold them, but no longer
+// than a handover may take.
+func (c *consumer) drain(leaving []int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	late := false
+	defer time.AfterFunc(c.bus.c.Handover, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		late = true
+		c.changed.Broadcast()
+	}).Stop()
+	for _, n := range leaving {
+		if p := c.partitions[n]; p != nil {
+			p.leaving = true
+		}
+	}
+	for _, n := range leaving {
+		for p := c.partitions[n]; p != nil && p.busy > 0 && !late; {
+			c.changed.Wait()
+		}
+	}
+}
+
+func (c *consumer) drop(gone []int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range gone {
@@ -259,14 +336,13 @@ func (c *consumer) drop(gone []int32, drain bool) {
 			continue
 		}
 		p.leaving = true
-		for drain && p.running > 0 {
-			c.changed.Wait()
-		}
+		p.lose()
 		if p.stopped {
 			c.client.ResumeFetchPartitions(map[string][]int32{c.topic: {n}})
 		}
 		delete(c.partitions, n)
 	}
+	c.changed.Broadcast()
 }
 
 func (c *consumer) pause(paused bool) {
@@ -274,6 +350,13 @@ func (c *consumer) pause(paused bool) {
 	defer c.mu.Unlock()
 	c.paused = paused
 	c.changed.Broadcast()
+}
+
+// all gives the partitions that this member has.
+func (c *consumer) all() []int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.partitions))
 }
 
 func (c *consumer) end() {

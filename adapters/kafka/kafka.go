@@ -5,44 +5,29 @@
 // sync, are refused outside development.
 //
 // What a failure leaves behind: a record whose Publish met an error may be there or not, and the caller publishes it
-// again under the same id. A process that dies leaves its groups at their last committed low watermark, at most a
-// second old, so finished records can come again, to whoever gets its partitions.
+// again under the same id. While a leader moves, Publish waits for as long as its context lets it. A process that dies
+// leaves its groups at their last committed low watermark, a tenth of a second old mostly, so records that it had just
+// finished can come again, to whoever gets its partitions.
 package kafka
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/hoitosilta/silta/contracts"
 )
-
-// Config says how to reach the cluster.
-type Config struct {
-	Brokers     []string // HOST:PORT, some of them
-	Development bool     // topics may have fewer replicas than a production needs
-	Partitions  int32    // of topics that are made; fixed afterwards. Default: 12
-	Names       string   // stands before "once" and "body", the topics that the bus has for itself. Default: "silta."
-
-	TLS  *tls.Config
-	SASL *SASL
-
-	Backoff, BackoffMax time.Duration // pause after a record's first error, doubling up to the longest. Default: 100 ms, 10 s
-}
-
-type SASL struct{ Mechanism, User, Password string }
 
 // Bus is a connection to the cluster. Its methods may be called from many goroutines. It satisfies hub.Bus, which
 // documents them.
 type Bus struct {
 	c      Config
-	client *kgo.Client // produces
+	client *kgo.Client // produces, and asks
 	admin  *kadm.Client
 	claims *claims
 	uses   sync.WaitGroup // Consume calls
@@ -57,43 +42,49 @@ type Bus struct {
 
 type subscription struct{ topic, group string }
 
-// Open connects, makes the bus's own topics if need be, and checks them. Faults are of kind unavailable.
+// Open connects, makes the bus's own topics if need be, and checks them. It tries for as long as ctx lets it, and
+// gives a fault of kind unavailable if the cluster doesn't answer or its topics are weak, denied if it doesn't let us
+// in, invalid if the configuration can't be.
 func Open(ctx context.Context, c Config) (*Bus, error) {
-	if c.Partitions == 0 {
-		c.Partitions = 12
+	c = c.withDefaults()
+	if err := c.check(); err != nil {
+		return nil, err
 	}
-	if c.Names == "" {
-		c.Names = "silta."
-	}
-	if c.Backoff == 0 {
-		c.Backoff, c.BackoffMax = 100*time.Millisecond, 10*time.Second
-	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers...), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0))
+	last := &lastConnect{}
+	client, err := kgo.NewClient(c.options(kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.MaxBufferedBytes(maxBuffered),
+		kgo.RecordPartitioner(kgo.BasicConsistentPartitioner(func(string) func(*kgo.Record, int) int { return c.place })), kgo.WithHooks(last))...)
 	if err != nil {
 		return nil, unreachable(err)
 	}
 	b := &Bus{c: c, client: client, admin: kadm.NewClient(client), paused: map[subscription]bool{}, consumers: map[subscription]*consumer{}}
 	b.life, b.end = context.WithCancel(context.Background())
-	err = b.Topics(ctx, c.Names+"body")
+	err = b.topics(ctx, forever, c.bodyTopic())
 	if err == nil {
-		err = b.topics(ctx, map[string]string{"retention.ms": claimRetention}, c.Names+"once")
+		err = b.topics(ctx, claimsKept, c.claimTopic())
 	}
 	if err == nil {
-		b.claims, err = tailClaims(c)
+		b.claims, err = b.tailClaims(ctx)
 	}
 	if err != nil {
 		b.end()
 		client.Close()
-		return nil, err
+		return nil, last.explain(err)
 	}
 	return b, nil
 }
 
+// maxBuffered is how many bytes of records may wait for the cluster. Beyond it Publish refuses at once.
+const maxBuffered = 64 << 20
+
 // Close ends Consume calls as if their contexts had ended, waits for them, and disconnects.
 func (b *Bus) Close() error {
 	b.mu.Lock()
+	closed := b.closed
 	b.closed = true
 	b.mu.Unlock()
+	if closed {
+		return nil
+	}
 	b.end()
 	b.uses.Wait()
 	b.claims.close()
@@ -101,52 +92,95 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// Publish hands r to the cluster and returns when its replicas have it. A claim is published first, to a topic of its
-// own, where the first one of a key wins; ClaimOther then publishes nothing more, while ClaimSame publishes r again,
-// because the process that claimed may have died before its record was there. Bodies of 900 KB and more go ahead of
-// their record, in pieces.
+// Publish hands r to the cluster and returns when its replicas have it. r.Body is only read, but for as long as the
+// cluster takes, also when ctx has ended. Bodies of 900 KB and more go ahead of their record, in pieces.
+//
+// A claim and its record go out together, and the answer waits for both: what was read of the claims up to this one
+// tells whose the key is. So the record of a claim that lost may lie in its topic; Consume and Replay pass over it. A
+// crash between the two leaves one without the other and nothing acknowledged: the sender repeats, and a reader that
+// meets a record without its claim makes the claim itself.
+//
+// A claim that is known already needs none of its own, as nothing can come before it any more. ClaimOther then
+// publishes nothing, while ClaimSame publishes r again, with the time of the first, because the process that claimed
+// may have died before its record was there.
 func (b *Bus) Publish(ctx context.Context, r contracts.Record, once *contracts.Once) (contracts.Published, error) {
 	p := contracts.Published{First: r.Time, ID: r.ID}
-	if once != nil {
-		owner, isNew, err := b.claim(ctx, r, once)
-		if err != nil {
-			return contracts.Published{}, err
-		}
-		p.First, p.ID, p.Claim = owner.first(), owner.ID, contracts.ClaimNew
-		if owner.Digest != once.Digest {
-			p.Claim = contracts.ClaimOther
+	if once == nil {
+		kept, err := b.append(ctx, r, nil)
+		p.Place = kept
+		return p, err
+	}
+	if owner, known := b.claims.owner(once.Key); known {
+		p.First, p.ID, p.Claim = owner.time(), owner.name(), contracts.ClaimOther
+		if owner.digest != short(once.Digest) {
 			return p, nil
 		}
-		if !isNew {
-			p.Claim = contracts.ClaimSame
-		}
+		p.Claim, r.Time = contracts.ClaimSame, p.First
+		kept, err := b.append(ctx, r, nil)
+		p.Place = kept
+		return p, err
 	}
-	wire, err := b.write(ctx, r)
+	c, err := newClaim(r, once)
 	if err != nil {
 		return contracts.Published{}, err
 	}
-	kept, err := b.produce(ctx, wire)
+	kept, err := b.append(ctx, r, c)
 	if err != nil {
 		return contracts.Published{}, err
 	}
-	p.Place = contracts.Place{Topic: kept.Topic, Partition: kept.Partition, Offset: kept.Offset}
+	owner, _ := b.claims.owner(once.Key)
+	p.First, p.ID, p.Claim, p.Place = owner.time(), owner.name(), contracts.ClaimNew, kept
+	switch {
+	case owner.digest != short(once.Digest):
+		p.Claim, p.Place = contracts.ClaimOther, contracts.Place{}
+	case owner.nonce != c.Nonce:
+		p.Claim = contracts.ClaimSame
+	}
 	return p, nil
 }
 
-// produce waits for a record's replicas, or for ctx. The record itself doesn't get ctx: a producer that drops a record
-// in the middle of a sequence has to begin a new one for all others.
-func (b *Bus) produce(ctx context.Context, r *kgo.Record) (*kgo.Record, error) {
+// append writes a record and, if it comes under a claim, the claim beside it. When it returns the claims were read up
+// to this one.
+func (b *Bus) append(ctx context.Context, r contracts.Record, c *claim) (contracts.Place, error) {
+	wire, err := b.write(ctx, r, c)
+	if err != nil {
+		return contracts.Place{}, err
+	}
+	if c == nil {
+		err = b.produce(ctx, wire)
+	} else {
+		claimed := b.claimRecord(c)
+		if err = b.produce(ctx, claimed, wire); err == nil {
+			err = b.claims.reach(ctx, claimed.Partition, claimed.Offset)
+		}
+	}
+	if err != nil {
+		return contracts.Place{}, err
+	}
+	return contracts.Place{Topic: wire.Topic, Partition: wire.Partition, Offset: wire.Offset}, nil
+}
+
+// produce waits for the replicas of all records, or for ctx. The records themselves don't get ctx: a producer that drops
+// a record in the middle of a sequence has to begin a new one for all others.
+func (b *Bus) produce(ctx context.Context, records ...*kgo.Record) error {
 	if err := ctx.Err(); err != nil {
-		return nil, leftFault(err)
+		return leftFault(err)
 	}
-	done := make(chan error, 1)
-	b.client.TryProduce(context.Background(), r, func(_ *kgo.Record, err error) { done <- err })
-	select {
-	case err := <-done:
-		return r, publishFault(err)
-	case <-ctx.Done():
-		return nil, leftFault(ctx.Err())
+	done := make(chan error, len(records))
+	for _, r := range records {
+		b.client.TryProduce(context.Background(), r, func(_ *kgo.Record, err error) { done <- err })
 	}
+	for range records {
+		select {
+		case err := <-done:
+			if err != nil {
+				return publishFault(err)
+			}
+		case <-ctx.Done():
+			return leftFault(ctx.Err())
+		}
+	}
+	return nil
 }
 
 // Pause stops handing out records of a topic to group, in this process, until Resume; what runs, runs on.
@@ -170,58 +204,37 @@ func (b *Bus) pause(sub subscription, paused bool) {
 
 // Health is nil when every partition of the bus's own topics has a leader and enough replicas in sync.
 func (b *Bus) Health(ctx context.Context) error {
-	topics, err := b.admin.Metadata(ctx, b.c.Names+"once", b.c.Names+"body")
+	found, err := b.metadata(ctx, b.c.claimTopic(), b.c.bodyTopic())
 	if err != nil {
 		return unreachable(err)
 	}
-	for _, t := range topics.Topics {
-		if t.Err != nil {
-			return unreachable(t.Err)
+	for _, t := range found {
+		if err := led(t); err != nil {
+			return unreachable(err)
 		}
 		for _, p := range t.Partitions {
-			if p.Err != nil || p.Leader < 0 || !b.c.Development && len(p.ISR) < wantInSync {
-				return unreachable(errors.Join(errors.New("a partition lacks a leader or replicas"), p.Err))
+			if !b.c.Development && len(p.ISR) < wantInSync {
+				return unreachable(errors.New("a partition lacks replicas"))
 			}
 		}
 	}
 	return nil
 }
 
-// The faults of this bus.
-const (
-	codeClosed  = "BUS-005"
-	codeNoPlace = "BUS-006"
-	codeTwice   = "BUS-007"
-	codeRecord  = "BUS-008"
-	codeUnknown = "BUS-010"
-	codeReach   = "BUS-020" // the cluster doesn't answer
-	codeWeak    = "BUS-021" // a topic with too few replicas
-	codePublish = "BUS-022" // the cluster didn't take a record
-	codeFetch   = "BUS-023" // the cluster didn't give records
-)
-
-func fault(kind contracts.Kind, code, text string, cause error) error {
-	return &contracts.Fault{Kind: kind, Code: code, Op: "bus", Public: text, Err: cause}
-}
-
-func unreachable(err error) error {
-	return fault(contracts.Unavailable, codeReach, "The Kafka cluster doesn't answer as it should. Check the brokers' addresses, and that enough of them run.", err)
-}
-
-func fetchFault(err error) error {
-	return fault(contracts.Unavailable, codeFetch, "The Kafka cluster doesn't give records. Check that the topic exists and that its partitions have leaders.", err)
-}
-
-func publishFault(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, kerr.MessageTooLarge):
-		return fault(contracts.Internal, codeRecord, "A record's header is larger than the cluster allows.", err)
+// metadata asks the cluster, not what the client remembers.
+func (b *Bus) metadata(ctx context.Context, topics ...string) ([]kmsg.MetadataResponseTopic, error) {
+	ask := kmsg.NewPtrMetadataRequest()
+	for _, name := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		ask.Topics = append(ask.Topics, t)
 	}
-	return fault(contracts.Unavailable, codePublish, "The Kafka cluster didn't confirm a record. Publish it again under the same id.", err)
+	found, err := ask.RequestWith(ctx, b.client)
+	if err != nil {
+		return nil, err
+	}
+	return found.Topics, nil
 }
 
-func leftFault(err error) error {
-	return fault(contracts.Unavailable, codeUnknown, "The caller stopped waiting before the bus answered, so the record may be kept or not. Publish it again under the same id.", err)
-}
+// settling is how long a topic or group may take to find its leader or coordinator.
+const settling = 10 * time.Second
