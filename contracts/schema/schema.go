@@ -17,3 +17,8 @@ var Partner []byte
 //
 //go:embed config-v1.schema.json
 var Config []byte
+
+// AsyncAPI describes the topics of the bus on Kafka. Sources: AsyncAPI 3.0, CloudEvents 1.0.2.
+//
+//go:embed asyncapi.yaml
+var AsyncAPI []byte
