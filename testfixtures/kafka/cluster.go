@@ -153,7 +153,7 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 
 // Settle waits until all brokers are there and every partition has a leader and all its replicas in sync.
 func (c *Cluster) Settle(ctx context.Context) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addresses()...))
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addresses()...), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		return err
 	}
