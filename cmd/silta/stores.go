@@ -208,7 +208,7 @@ func (s *settings) kafkaConfig() (kafka.Config, error) {
 		if err != nil {
 			return c, err
 		}
-		c.SASL = &kafka.SASL{Mechanism: sasl.Mechanism, User: sasl.User, Password: string(password)}
+		c.SASL = kafka.SASL{Mechanism: sasl.Mechanism, User: sasl.User, Password: string(password)}
 	}
 	return c, nil
 }
