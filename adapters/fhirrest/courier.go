@@ -3,6 +3,9 @@ package fhirrest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -75,13 +78,20 @@ func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (contracts.An
 func (c *Courier) post(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.answer)
 	defer cancel()
-	var left atomic.Bool // whether a byte of the request may have reached the partner
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { left.Store(true) }})
+	var left, greeting atomic.Bool // whether a byte of the request may have reached the partner; whether TLS has begun
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		TLSHandshakeStart: func() { greeting.Store(true) },
+		TLSHandshakeDone:  func(_ tls.ConnectionState, err error) { greeting.Store(err != nil) },
+		WroteHeaders:      func() { left.Store(true) },
+	})
 	request, err := c.request(ctx, p)
 	if err != nil {
 		return contracts.Answer{}, &contracts.Fault{Kind: contracts.Internal, Public: "The request can't be made.", Err: err}
 	}
 	response, err := c.client.Do(request)
+	if err != nil && !left.Load() && greeting.Load() {
+		return contracts.Answer{}, unavailable(CodeNoTrust, "TLS with the partner failed: "+untrusted(err)+"; nothing was sent.", err)
+	}
 	if err != nil && !left.Load() {
 		return contracts.Answer{}, unavailable(CodeNoConnection, "The partner's server can't be reached; nothing was sent. Check its address, and whether it runs.", err)
 	}
@@ -120,6 +130,28 @@ func (c *Courier) request(ctx context.Context, p contracts.Parcel) (*http.Reques
 		h.Set("Authorization", "Bearer "+c.token)
 	}
 	return r, nil
+}
+
+// untrusted says in general why a handshake failed. The error's own text may hold a certificate's subject.
+func untrusted(err error) string {
+	var (
+		authority x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		host      x509.HostnameError
+	)
+	switch {
+	case isTimeout(err):
+		return "the other side was silent"
+	case errors.As(err, &authority):
+		return "the certificate isn't signed by an authority that this machine trusts"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the certificate isn't valid now"
+	case errors.As(err, &invalid):
+		return "the certificate may not be used so"
+	case errors.As(err, &host):
+		return "the certificate doesn't hold the server's name"
+	}
+	return "the connection broke, or the two sides have no common ground"
 }
 
 // Close closes the connections that aren't in use.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -270,6 +271,17 @@ func TestNobodyListens(t *testing.T) {
 	server.Close()
 	if got := became(courier(t, server.URL).Deliver(t.Context(), parcel())); got != "unavailable REST-010" {
 		t.Errorf("got %s, want that nothing was sent", got)
+	}
+}
+
+func TestAPartnerThatIsNotTrusted(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(t.Output(), "", 0)
+	server.StartTLS()
+	defer server.Close()
+	answer, err := courier(t, server.URL).Deliver(t.Context(), parcel())
+	if got := became(answer, err); got != "unavailable REST-015" || !strings.Contains(err.Error(), "isn't signed by an authority") {
+		t.Errorf("got %s (%v), want that nothing was sent, and why", got, err)
 	}
 }
 

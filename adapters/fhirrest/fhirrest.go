@@ -38,6 +38,7 @@ const (
 	CodeBusy         = "REST-012"
 	CodeServer       = "REST-013"
 	CodeCredentials  = "REST-014"
+	CodeNoTrust      = "REST-015"
 	CodeRefused      = "REST-020"
 	CodeConflict     = "REST-021"
 	CodeNoService    = "REST-022"
@@ -59,6 +60,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeBusy, "The partner asks to be spared for a while (429). The message is sent again when it said, or by the contract's retry."},
 	{CodeServer, "The partner's server has trouble (5xx, 408 or 425). The message is sent again with the same Idempotency-Key."},
 	{CodeCredentials, "The partner doesn't know our token (401, or 407 from a proxy). That concerns every message to it, so they wait; correct the token file, and they flow."},
+	{CodeNoTrust, "TLS with the partner failed: its certificate isn't signed by an authority that this machine trusts, doesn't hold the server's name or has expired. The text says which. Nothing was sent."},
 	{CodeRefused, "The partner refused the message (4xx, or a fatal OperationOutcome). The text says with which issue codes. Correct the cause and send it again."},
 	{CodeConflict, "The partner says that it knows another message under this id (409), though no attempt of ours was left unanswered. Compare both at the partner."},
 	{CodeNoService, "The partner has no $process-message at this address (404, 405 or 410). Correct the courier's url in its contract."},
