@@ -33,11 +33,13 @@ type house struct {
 	ledger *ledger.Ledger
 	steps  chan contracts.Step
 	stop   func()
+	change []func(*hub.Config)
 }
 
-// open starts a hub between a clinic and HUS in a new directory.
-func open(t *testing.T) *house {
-	h := &house{t: t, dir: t.TempDir(), clinic: newReceiver(), hus: newReceiver()}
+// open starts a hub between a clinic and HUS in a new directory. Each start of it applies what change says to its
+// configuration.
+func open(t *testing.T, change ...func(*hub.Config)) *house {
+	h := &house{t: t, dir: t.TempDir(), clinic: newReceiver(), hus: newReceiver(), change: change}
 	h.start()
 	t.Cleanup(func() { h.stop() })
 	return h
@@ -59,6 +61,9 @@ retry: {first: 2ms, max: 4ms, limit: 200ms, spill: 10ms, pause: 5, probe: 5ms}
 	return p
 }
 
+// builtIn is the catalog of the binary, which takes longer to compile than most tests to run.
+var builtIn = sync.OnceValues(func() (*mappings.Catalog, error) { return mappings.Load(mappings.Embedded) })
+
 func (h *house) start() {
 	h.t.Helper()
 	bus, err := embedded.Open(h.dir)
@@ -68,22 +73,22 @@ func (h *house) start() {
 	if h.ledger, err = ledger.Open(filepath.Join(h.dir, "ledger.db")); err != nil {
 		h.t.Fatal(err)
 	}
-	maps, err := mappings.Load(mappings.Embedded)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	secret, err := contracts.NewSecret([]byte(strings.Repeat("s", 32)))
+	maps, err := builtIn()
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	log := logrus.New()
 	log.SetOutput(h.t.Output())
 	h.steps = make(chan contracts.Step, 10000)
-	h.hub, err = hub.New(h.t.Context(), hub.Config{
+	config := hub.Config{
 		Partners: []*contracts.Partner{partner(h.t, "clinic", "{events: [request, update, cancel], to: [hus]}"), partner(h.t, "hus", "")},
 		Maps:     maps, Bus: bus, Ledger: h.ledger, Couriers: map[string]hub.Courier{"clinic": h.clinic, "hus": h.hus},
-		Secret: secret, Now: time.Now, Log: log, Watch: func(s contracts.Step) { h.steps <- s },
-	})
+		Secret: houseSecret(h.t), Now: time.Now, Log: log, Watch: func(s contracts.Step) { h.steps <- s },
+	}
+	for _, change := range h.change {
+		change(&config)
+	}
+	h.hub, err = hub.New(h.t.Context(), config)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -105,6 +110,15 @@ func (h *house) start() {
 	}
 }
 
+func houseSecret(t *testing.T) contracts.Secret {
+	t.Helper()
+	secret, err := contracts.NewSecret([]byte(strings.Repeat("s", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
 // send hands a message to the hub as a door would.
 func (h *house) send(from string, body []byte) contracts.Receipt {
 	h.t.Helper()
@@ -115,10 +129,10 @@ func (h *house) send(from string, body []byte) contracts.Receipt {
 	return r
 }
 
-// await reads steps until one of that kind comes for a control id (of the sender or the hub); it fails after 20 s.
+// await reads steps until one of that kind comes for a control id (of the sender or the hub); it fails after three minutes.
 func (h *house) await(step, control string) contracts.Step {
 	h.t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(3 * time.Minute)
 	for {
 		select {
 		case s := <-h.steps:
@@ -174,7 +188,7 @@ func (r *receiver) answers(f func(contracts.Parcel) (contracts.Answer, error)) {
 // await waits for the next n parcels.
 func (r *receiver) await(t *testing.T, n int) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(3 * time.Minute)
 	for range n {
 		select {
 		case <-r.came:
