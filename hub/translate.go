@@ -254,7 +254,7 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 	if name == "" {
 		return canonical{}, contracts.Faultf(contracts.Unmapped, "HUB-032", "MSH-9", "The contract names no map for this message type.")
 	}
-	mapping, err := h.maps.Map(name)
+	mapping, err := h.mapping(name)
 	if err != nil {
 		return canonical{}, err
 	}
@@ -263,6 +263,16 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 		return canonical{}, err
 	}
 	return h.readCanonical(result.Bundle.Append(nil), mapping.Name(), slices.Concat(m.Warnings(), agreed, result.Findings))
+}
+
+// mapping gives a map by its name. One that is gone parks: waiting doesn't bring it back, and another version would give
+// the message other bytes.
+func (h *Hub) mapping(name string) (*mappings.Map, error) {
+	m, err := h.maps.Map(name)
+	if err != nil {
+		return nil, &contracts.Fault{Kind: contracts.Unmapped, Code: "HUB-034", At: name, Public: "The map by which this message is translated isn't in the catalog any more. Put it back and release the message.", Err: err}
+	}
+	return m, nil
 }
 
 // readCanonical reads the canonical form back from its bytes: what is stored and what is routed are the same.
@@ -424,7 +434,7 @@ func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *map
 	if name == "" {
 		return nil, nil, contracts.Faultf(contracts.Unmapped, "HUB-033", "MessageHeader.eventCoding", "The receiver's contract names no map for this event.")
 	}
-	mapping, err := h.maps.Map(name)
+	mapping, err := h.mapping(name)
 	if err != nil {
 		return nil, nil, err
 	}
