@@ -153,7 +153,7 @@ func Refusals(p *contracts.Partner, m contracts.Message) contracts.Faults {
 		refuse(contracts.Unroutable, "HUB-017", "207", "MSH-3.1", "The contract knows no such sending application at this door.")
 	}
 	switch code, _, _ := strings.Cut(m.Type, "^"); {
-	case contracts.Takes(p.Accepts.Types, m.Type):
+	case contracts.Takes(p.Accepts.Types, m.Type), isAcknowledgement(p, m.Type):
 	case slices.ContainsFunc(p.Accepts.Types, func(t string) bool { return strings.HasPrefix(t, code+"^") }):
 		refuse(contracts.Refused, "HUB-014", "201", "MSH-9.2", "The contract doesn't take this event of the message type.")
 	default:

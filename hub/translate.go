@@ -139,6 +139,9 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 	if receivers := h.passTo(sender, *e, before); len(receivers) > 0 {
 		return h.passOn(ctx, sender, receivers, r, e, before)
 	}
+	if isAcknowledgement(sender.Partner, e.Type) {
+		return h.acknowledge(ctx, sender, r, e)
+	}
 	c, err := h.toCanonical(sender, *e, r, before.entry.Map)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package mllp
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -22,6 +23,8 @@ type Courier struct {
 	log      *logrus.Entry
 	dial     func(ctx context.Context, address string) (net.Conn, error)
 	tls      *credentials // nil without TLS
+
+	later func(body []byte) error // takes what is said of a message after its delivery; nil: it is only logged
 
 	free   chan *place // a place stands in it once for each message that it can take
 	places []*place
@@ -76,6 +79,17 @@ func NewCourier(settings contracts.MLLPCourier, now func() time.Time, log logrus
 	return c, nil
 }
 
+// Forward gives to r, as if it came in by the partner's door, each refusal by an application of what its accept
+// acknowledgement let count as delivered. Without it they are only logged. It is called before the first Deliver.
+func (c *Courier) Forward(partner string, r Receiver) {
+	c.later = func(body []byte) error {
+		ctx, cancel := context.WithTimeout(c.life, receiveWithin)
+		defer cancel()
+		_, err := r.Receive(ctx, contracts.Arrival{Partner: partner, Format: contracts.FormatV2, Body: contracts.NewBody(bytes.Clone(body))})
+		return err
+	}
+}
+
 // Deliver writes the parcel as one frame and waits for its acknowledgement. It tries once.
 //
 // AA means delivered, and CA if the message asks for it. AE, AR, CE and CR are a fault of kind refused; with error code 205, AR and CR mean
@@ -83,7 +97,7 @@ func NewCourier(settings contracts.MLLPCourier, now func() time.Time, log logrus
 // is unavailable, and Answer.Unknown says whether a byte may have left. What goes wrong on a connection ends all that
 // is in flight on it, so that a late acknowledgement meets nobody.
 //
-// Where a message asks for both acknowledgements of enhanced mode, CA decides, and the application's is logged at most;
+// Where a message asks for both acknowledgements of enhanced mode, CA decides, and the application's goes the way of Forward;
 // or, if the contract says so, the application's decides: then CA begins a new wait for it, on the same connection or
 // by Offer. Where the application is asked to tell of refusals only (MSH-16 ER), CA decides, since silence is success.
 func (c *Courier) Deliver(ctx context.Context, p contracts.Parcel) (answer contracts.Answer, err error) {
@@ -176,7 +190,7 @@ func (c *Courier) lineAt(ctx context.Context, at *place) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	at.line = newLine(conn, c.settings, c.now, c.log)
+	at.line = newLine(conn, c.settings, c.now, c.log, c.later)
 	return at.line, nil
 }
 

@@ -28,9 +28,10 @@ type line struct {
 	idle      time.Duration // a line that is silent so long ends; zero keeps it
 	now       func() time.Time
 	log       *logrus.Entry
-	writing   chan struct{} // its one token is with who writes
-	answering chan struct{} // its one token is with the reader while it tells of an acknowledgement and answers it
-	ended     chan struct{} // closed when the reader has returned
+	later     func(body []byte) error // see Courier.Forward
+	writing   chan struct{}           // its one token is with who writes
+	answering chan struct{}           // its one token is with the reader while it tells of an acknowledgement and answers it
+	ended     chan struct{}           // closed when the reader has returned
 
 	mu      sync.Mutex
 	flights []*flight // in the order in which they left
@@ -73,8 +74,8 @@ type due struct {
 // remembered is how many of them a line keeps, at least. They come soon, or by another way.
 const remembered = 64
 
-func newLine(conn net.Conn, s contracts.MLLPCourier, now func() time.Time, log *logrus.Entry) *line {
-	l := &line{conn: conn, release: s.Release, within: s.Write, idle: s.Idle, used: time.Now(), now: now, log: log, writing: make(chan struct{}, 1), answering: make(chan struct{}, 1), ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
+func newLine(conn net.Conn, s contracts.MLLPCourier, now func() time.Time, log *logrus.Entry, later func([]byte) error) *line {
+	l := &line{later: later, conn: conn, release: s.Release, within: s.Write, idle: s.Idle, used: time.Now(), now: now, log: log, writing: make(chan struct{}, 1), answering: make(chan struct{}, 1), ended: make(chan struct{}), most: max(remembered, 4*s.Pipeline)}
 	if l.idle > 0 {
 		l.mu.Lock()
 		l.silence = time.AfterFunc(l.idle, l.rest)
@@ -150,8 +151,8 @@ func (l *line) hear(f Frame) *contracts.Fault {
 	defer func() { <-l.answering }()
 	if to != nil {
 		l.settle(to, ack)
-	} else {
-		l.late(ack)
+	} else if fault := l.late(f.Body, ack); fault != nil {
+		return fault
 	}
 	return l.answer(f.Body, ack)
 }
@@ -266,15 +267,22 @@ func (l *line) remove(f *flight) {
 	}
 }
 
-// late takes the other acknowledgement of a message that the first one decided. It decides nothing any more; a refusal
-// is worth a person's look.
-func (l *line) late(ack hl7v2.Acknowledgement) {
+// late takes the other acknowledgement of a message that the first one decided. It decides nothing any more, but a
+// refusal must not get lost: if it can't be kept, it isn't answered, and the line ends.
+func (l *line) late(body []byte, ack hl7v2.Acknowledgement) *contracts.Fault {
 	log := l.log.WithFields(logrus.Fields{"answer": ack.Code, "control": ack.ControlID})
 	if ack.Accepted() {
 		log.Debug("The other acknowledgement of a message came, which was delivered by the first.")
-		return
+		return nil
 	}
 	log.Warn("The partner refused a message after all that counts as delivered by its first acknowledgement" + objections(ack) + ". Ask the partner, or let the application's acknowledgement decide.")
+	if l.later == nil {
+		return nil
+	}
+	if err := l.later(body); err != nil {
+		return unavailable(CodeNoAnswer, "The connection was closed because a later refusal of another message couldn't be kept.", err)
+	}
+	return nil
 }
 
 // launch puts a message in flight, before its first byte is written. It gives why the line has ended, if it has.

@@ -79,6 +79,7 @@ func (h *house) openCourier(s settings, n, old *post, log logrus.FieldLogger) (e
 		if n.sender, err = mllp.NewCourier(to, time.Now, log); err != nil {
 			return configuration{err}
 		}
+		n.sender.Forward(n.contract.ID, &h.reception)
 		n.courier, n.giveBack = n.sender, n.sender.Close
 	case c.FHIR != nil:
 		courier, err := fhirrest.NewCourier(*c.FHIR, n.token, time.Now, log)
