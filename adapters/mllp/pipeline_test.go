@@ -504,3 +504,50 @@ func TestAWaitForANewAttemptEnds(t *testing.T) {
 		})
 	}
 }
+
+// keeper is a Receiver that keeps what comes, or can't.
+type keeper struct {
+	fault error
+	came  chan contracts.Arrival
+}
+
+func (k keeper) Receive(_ context.Context, a contracts.Arrival) (contracts.Receipt, error) {
+	k.came <- a
+	return contracts.Receipt{}, k.fault
+}
+
+// A refusal that comes after CA is handed on as it came; where that fails it isn't answered, and the connection ends, so
+// that a partner which keeps what isn't answered says it again.
+func TestALateRefusalIsHandedOn(t *testing.T) {
+	refusal := strings.Replace(ack("AE", "P1", "102"), "|P|2.5.1", "|P|2.5.1|||AL", 1) // it asks for an acknowledgement itself
+	for name, row := range map[string]struct {
+		fault    error
+		answered bool
+	}{"kept": {nil, true}, "not kept": {contracts.Faultf(contracts.Unavailable, "T-1", "", "full"), false}} {
+		t.Run(name, func(t *testing.T) {
+			answers := make(chan string, 1)
+			p := newPartner(t, func(c net.Conn, _ string) bool {
+				_, _ = io.WriteString(c, framed(ack("CA", "P1"), refusal))
+				f, err := NewReader(c, Limits{}).Next()
+				if err != nil {
+					close(answers)
+					return false
+				}
+				answers <- string(f.Body)
+				return true
+			})
+			k := keeper{row.fault, make(chan contracts.Arrival, 1)}
+			c := courier(t, p.listener.Addr().String())
+			c.Forward("his", k)
+			if got := became(c.Deliver(t.Context(), enhanced("P1", "P|2.5.1|||AL|AL"))); got != "CA delivered" {
+				t.Fatal(got)
+			}
+			if a := <-k.came; a.Partner != "his" || a.Format != contracts.FormatV2 || string(a.Body.Bytes()) != refusal {
+				t.Error("the refusal wasn't handed on as it came")
+			}
+			if answer, answered := <-answers; answered != row.answered || answered && !strings.Contains(answer, "MSA|CA|") {
+				t.Errorf("the refusal was answered: %v, want %v", answered, row.answered)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"flag"
 	"fmt"
 	"regexp"
 	"runtime"
@@ -160,11 +161,14 @@ func numberOf(t *testing.T, m told) [2]int {
 	return [2]int{k, n}
 }
 
+var backlog = flag.Int("backlog", 4000, "messages that wait for a partner that is down")
+
 // What waits for a partner that is down lies on the disk: the hub's memory doesn't grow with it.
 func TestABacklogDoesNotLieInMemory(t *testing.T) {
-	keys, each := 1000, 20
+	const each = 20
+	keys := *backlog / each
 	if testing.Short() {
-		keys = 50
+		keys = min(keys, 50)
 	}
 	p := newPeer(t, speaksFHIR)
 	courier, _ := overFHIR.couriers(t, edge{}, p)
