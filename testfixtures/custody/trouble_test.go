@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,11 +14,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/hoitosilta/silta/adapters/fhirrest"
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/hub"
+	"github.com/hoitosilta/silta/mappings"
 )
 
 // obstacle stands before a store: calls fail, or wait until it is cleared or their caller leaves.
@@ -356,4 +359,34 @@ func (b outFails) Publish(ctx context.Context, r contracts.Record, once *contrac
 		return b.Bus.Publish(ctx, r, once)
 	}
 	return b.obstructedBus.Publish(ctx, r, once)
+}
+
+// A code map that is gone is told with the map that needs it, and a map that is gone with the contract that names it,
+// before anything runs.
+func TestWhatTheCatalogLacksIsToldBeforeAnythingRuns(t *testing.T) {
+	lacking := fstest.MapFS{}
+	err := fs.WalkDir(mappings.Embedded, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(path, "codes/administrative-sex@") {
+			return err
+		}
+		b, err := mappings.Embedded.ReadFile(path)
+		lacking[path] = &fstest.MapFile{Data: b}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = mappings.Load(lacking)
+	if faults := contracts.FaultsOf(err); err == nil || faults[0].Code != "MAP-040" || !strings.HasPrefix(faults[0].Place(), "catalog/") {
+		t.Errorf("without a code map the catalog gives %v", err)
+	}
+	maps, err := builtIn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := partner(t, "clinic", "")
+	p.In = []contracts.InMap{{Type: "*", Map: "gone@1.0.0"}}
+	if faults := hub.CheckContracts([]*contracts.Partner{p}, maps); len(faults) != 1 || faults[0].Code != "CFG-031" {
+		t.Errorf("a contract whose map is gone: %v", faults)
+	}
 }
