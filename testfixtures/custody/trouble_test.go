@@ -135,8 +135,8 @@ func TestReceivingGoesOnWhileTheLedgerIsAway(t *testing.T) {
 				t.Errorf("a repeat meanwhile: %+v", again)
 			}
 			if name == "down" {
-				if missing := h.hub.Ready(t.Context()).Missing; len(missing) != 1 || !strings.HasPrefix(missing[0], "ledger") {
-					t.Errorf("missing: %v", missing)
+				if degraded := h.hub.Ready(t.Context()).Degraded; len(degraded) != 1 || !strings.HasPrefix(degraded[0], "ledger") {
+					t.Errorf("degraded: %v", degraded)
 				}
 			}
 			if n := len(h.hus.parcels()); n != 1 {
@@ -207,7 +207,7 @@ func TestADoorSaysNoWhenTheBusCanNotWrite(t *testing.T) {
 			}
 			if name == "full" {
 				if missing := h.hub.Ready(t.Context()).Missing; len(missing) != 1 || !strings.HasPrefix(missing[0], "bus") {
-					t.Errorf("missing: %v", missing)
+					t.Errorf("degraded: %v", degraded)
 				}
 				if answer := ask(t, openDoor(t, "lab", h.hub)); answer != "" {
 					t.Error("the MLLP door answered what it couldn't keep")
