@@ -38,6 +38,7 @@ func TestKafka(t *testing.T) {
 		{"says that nobody answers", nobodyAnswers},
 		{"refuses topics that can lose records", weakTopics},
 		{"lets in by certificate and by password", letsIn},
+		{"refuses a header that is too large", largeHeader},
 		{"moves aside what no Silta wrote", movesAside},
 		{"another client reads and writes it", anotherClient},
 		{"a record whose claim lost isn't handed out", lostClaim},
@@ -225,6 +226,19 @@ func letsIn(t *testing.T, cluster *kafka.Cluster) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func largeHeader(t *testing.T, cluster *kafka.Cluster) {
+	const topic = "silta.test.header"
+	b := openKafka(t, config(cluster, "silta.header."), topic)
+	r := contracts.Record{Topic: topic, Key: "a", ID: contracts.DerivedID("header", "1"), Time: time.Unix(0, 0).UTC(),
+		Header: map[string]string{contracts.HeaderControl: strings.Repeat("x", 2<<20)}}
+	_, err := b.Publish(t.Context(), r, nil)
+	expectFault(t, err, contracts.Internal, "BUS-008")
+	delete(r.Header, contracts.HeaderControl)
+	if _, err := b.Publish(t.Context(), r, nil); err != nil {
+		t.Errorf("after a refusal: %v", err)
 	}
 }
 

@@ -30,9 +30,10 @@ func (s *suite) trimming(name string) (topic string, all []contracts.Record) {
 	topic = s.topic(name)
 	for range 40 {
 		for _, key := range []contracts.Key{"a", "b", "c", "d"} {
-			all = append(all, s.publish(s.record(topic, key)))
+			all = append(all, s.record(topic, key))
 		}
 	}
+	all = s.publishAll(all)
 	got := expect(len(all))
 	stop := s.consume(topic, "hub", 4, got.handle)
 	wait(s, "all records", got.all)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/hub"
 )
@@ -116,17 +118,47 @@ func (s *suite) publish(r contracts.Record) contracts.Record {
 	return r
 }
 
-// publishMany publishes n records to each of so many keys, in turn, and gives the ids of each key.
+// publishMany publishes n records to each of so many keys and gives the ids of each key.
 func (s *suite) publishMany(topic string, keys, n int) map[contracts.Key][]contracts.ID {
 	s.Helper()
-	want := map[contracts.Key][]contracts.ID{}
+	var records []contracts.Record
 	for range n {
 		for k := range keys {
-			key := contracts.Key(fmt.Sprintf("%032x", k+1))
-			want[key] = append(want[key], s.publish(s.record(topic, key)).ID)
+			records = append(records, s.record(topic, contracts.Key(fmt.Sprintf("%032x", k+1))))
 		}
 	}
+	want := map[contracts.Key][]contracts.ID{}
+	for _, r := range s.publishAll(records) {
+		want[r.Key] = append(want[r.Key], r.ID)
+	}
 	return want
+}
+
+// publishAll publishes records, those of one key and topic in order and others at once, and gives them with their places.
+func (s *suite) publishAll(records []contracts.Record) []contracts.Record {
+	s.Helper()
+	lanes := map[string][]int{}
+	for i, r := range records {
+		lane := r.Topic + " " + string(r.Key)
+		lanes[lane] = append(lanes[lane], i)
+	}
+	var publishing errgroup.Group
+	for _, lane := range lanes {
+		publishing.Go(func() error {
+			for _, i := range lane {
+				p, err := s.Bus.Publish(s.ctx, records[i], nil)
+				if err != nil {
+					return err
+				}
+				records[i].Place = p.Place
+			}
+			return nil
+		})
+	}
+	if err := publishing.Wait(); err != nil {
+		s.Fatalf("publish: %v", err)
+	}
+	return records
 }
 
 // consume runs Consume until stop, which waits for its end. Each test also stops it at its own end.
