@@ -16,8 +16,8 @@ import (
 )
 
 // BenchmarkPublish has callers wait for one record each, 1.5 KB large, in turns: by kgo alone, by the bus, and by the bus
-// under a claim. One operation is one record.
-func BenchmarkPublish(b *testing.B) {
+// under a claim. One operation is one record. Then it reads one record by its place.
+func BenchmarkBus(b *testing.B) {
 	for _, brokers := range []int{1, 3} {
 		cluster := kafka.Start(b, kafka.Options{Brokers: brokers})
 		bus, err := Open(b.Context(), Config{Brokers: cluster.Addresses(), Development: true})
@@ -73,6 +73,17 @@ func BenchmarkPublish(b *testing.B) {
 				})
 			}
 		}
+		kept, err := bus.Publish(b.Context(), record(0), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("brokers=%d/read", brokers), func(b *testing.B) {
+			for range b.N {
+				if _, err := bus.Read(b.Context(), kept.Place); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 		if err := cluster.Close(); err != nil {
 			b.Fatal(err)
 		}
