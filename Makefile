@@ -20,12 +20,12 @@ style:
 	@folders=$$($(GO) list -f '{{.Dir}}' ./...) || exit 1; \
 	unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$folders) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -tags kafka,interop ./...
+	$(GO) vet -tags kafka,postgres,interop ./...
 
-# Everything: the race detector, and real Kafka brokers. A later test that needs PostgreSQL or a browser adds them to
-# PACKAGES; none does yet, so they aren't installed.
+# Everything: the race detector, real Kafka brokers, and a real PostgreSQL. A later test that needs a browser adds it to
+# PACKAGES; none does yet, so it isn't installed.
 test: setup style          ## everything, on a fresh Debian with Go and make
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m -tags kafka ./...
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m -tags kafka,postgres ./...
 	$(GO) test ./testfixtures/simulation -run Promise -seeds=$(SEEDS)
 
 CHAOS ?= 10m
@@ -83,8 +83,9 @@ interop-setup:
 	@command -v javac >/dev/null && command -v mvn >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null && exit 0; \
 	$(call install,The judges,default-jdk-headless maven python3-venv)
 
-# What the tests need beside Go, on Debian: a C compiler for the race detector, a Java runtime and Maven for the broker.
-PACKAGES = gcc libc6-dev default-jre-headless maven
+# What the tests need beside Go, on Debian: a C compiler for the race detector, a Java runtime and Maven for the broker,
+# and a database server.
+PACKAGES = gcc libc6-dev default-jre-headless maven postgresql
 setup:
-	@command -v gcc >/dev/null && command -v java >/dev/null && command -v mvn >/dev/null && exit 0; \
+	@command -v gcc >/dev/null && command -v java >/dev/null && command -v mvn >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0; \
 	$(call install,The tests,$(PACKAGES))

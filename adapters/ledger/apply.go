@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,35 +14,44 @@ import (
 // Replace and Revive, so a change that spills a key may let a message wait behind it, and one that takes the last
 // message away may revive it. A refusal is a fault of kind conflict; contracts.Change says when, and at which place.
 func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
-	rows, err := prepare(c)
+	rows, err := l.prepare(c)
 	if err != nil {
 		return fault("apply", err)
 	}
-	return l.w.do(ctx, "apply", func(w *writer) error {
-		for i := range rows {
-			if err := w.apply(&rows[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return l.w.apply(ctx, rows)
 }
 
-// statement writes one row or several. If it touches no row and has a refuse, that tells why the change is refused.
+// statement writes one row or several of a table. If it touches no row and has a refuse, that tells why the change is
+// refused.
 type statement struct {
 	text   string
 	args   []any
-	usual  *statement // does the same more cheaply, unless it touches no row: then nothing is done yet
-	refuse func(rower) error
+	usual  string // does the same by the same arguments more cheaply, unless it touches no row: then nothing is done yet
+	refuse func(tx) error
+	turn   turn   // of its table
+	row    string // what it locks there
 }
 
-// rower reads one row inside a transaction; there must be one.
-type rower interface {
-	row(text string, arg any, into *string) error
-}
+// turn is the order in which transactions lock rows: by table, then by row.
+type turn int
 
-func refusal(code, at, public string) func(rower) error {
-	return func(rower) error { return contracts.Faultf(contracts.Conflict, code, at, "%s", public) }
+const (
+	bodyTurn turn = iota
+	deliveryTurn
+	entryTurn
+	stepTurn
+	identifierTurn
+	journeyTurn
+	keyTurn
+	waitTurn
+	doneTurn
+	replaceTurn
+	reviveTurn
+	pauseTurn
+)
+
+func refusal(code, at, public string) func(tx) error {
+	return func(tx) error { return contracts.Faultf(contracts.Conflict, code, at, "%s", public) }
 }
 
 var (
@@ -52,24 +62,28 @@ var (
 )
 
 // refuseDelivery tells the two reasons for which a delivery isn't written apart.
-func refuseDelivery(d contracts.Delivery) func(rower) error {
-	return func(r rower) error {
-		var held string
-		if err := r.row(heldDigestSQL, string(d.ID), &held); err != nil {
+func refuseDelivery(d contracts.Delivery) func(tx) error {
+	return func(open tx) error {
+		rows, err := open.query(heldDigestSQL, string(d.ID))
+		if err != nil {
 			return err
 		}
-		if held != "" && d.Digest != "" && held != string(d.Digest) {
-			return otherBytes(r)
+		if held := rows[0][0].(string); held != "" && d.Digest != "" && held != string(d.Digest) {
+			return otherBytes(open)
 		}
-		return attempted(r)
+		return attempted(open)
 	}
 }
 
 // prepare turns a change into statements. It runs in the caller's goroutine, so packing bodies and writing JSON hold up
 // nobody else.
-func prepare(c contracts.Change) ([]statement, error) {
+func (l *Ledger) prepare(c contracts.Change) ([]statement, error) {
 	p := preparation{}
-	for _, part := range []func(contracts.Change) error{p.bodies, p.deliveries, p.entries, p.shown, p.steps, p.identifiers, p.journeys, p.keys, p.waits, p.replacements, p.revivals, p.pauses} {
+	parts := []func(contracts.Change) error{p.bodies, p.deliveries, p.entries, p.shown, p.steps, p.identifiers, p.journeys, p.keys}
+	if l.shared {
+		parts = append(parts, p.locks)
+	}
+	for _, part := range append(parts, p.waits, p.replacements, p.revivals, p.pauses) {
 		if err := part(c); err != nil {
 			return nil, err
 		}
@@ -79,15 +93,15 @@ func prepare(c contracts.Change) ([]statement, error) {
 
 type preparation struct{ rows []statement }
 
-func (p *preparation) add(text string, args ...any) {
-	p.rows = append(p.rows, statement{text: text, args: args})
+func (p *preparation) add(turn turn, row, text string, args ...any) {
+	p.rows = append(p.rows, statement{text: text, args: args, turn: turn, row: row})
 }
 
-// addMany adds rows by as few statements as there are texts for.
-func (p *preparation) addMany(m many, args []any) {
+// addMany adds rows by as few statements as there are texts for; the column row says which rows they are.
+func (p *preparation) addMany(turn turn, row int, m many, args []any) {
 	for len(args) > 0 {
 		rows := min(len(args)/m.columns, len(m.texts))
-		p.add(m.texts[rows-1], args[:rows*m.columns]...)
+		p.add(turn, args[row].(string), m.texts[rows-1], args[:rows*m.columns]...)
 		args = args[rows*m.columns:]
 	}
 }
@@ -122,7 +136,7 @@ func (p *preparation) bodies(c contracts.Change) error {
 		if b.Digest == "" {
 			return incomplete("body")
 		}
-		p.add(bodySQL, string(b.Digest), micros(received(c)), contracts.PackSmall(b.Body))
+		p.add(bodyTurn, string(b.Digest), bodySQL, string(b.Digest), micros(received(c)), contracts.PackSmall(b.Body))
 	}
 	return nil
 }
@@ -149,7 +163,7 @@ func (p *preparation) entries(c contracts.Change) error {
 		if err != nil {
 			return err
 		}
-		p.add(entrySQL, string(e.ID), e.Partner, e.Format, e.Control, e.Type, e.Version, e.Application, e.Facility, string(e.Key),
+		p.add(entryTurn, string(e.ID), entrySQL, string(e.ID), e.Partner, e.Format, e.Control, e.Type, e.Version, e.Application, e.Facility, string(e.Key),
 			micros(e.Received), string(e.Journey), string(e.Origin), e.Event, string(e.Cause), string(e.State), e.Map,
 			string(e.Canonical), string(e.Digest), text, e.Place.Topic, int64(e.Place.Partition), e.Place.Offset)
 	}
@@ -167,9 +181,9 @@ func (p *preparation) deliveries(c contracts.Change) error {
 		}
 		row := statement{text: deliverySQL, args: []any{string(d.ID), string(d.Message), string(d.Journey), d.Partner, d.Route, int64(d.Generation),
 			d.Control, d.Type, d.Format, d.Map, string(d.Key), string(d.Digest), string(d.State), rank(d.State), int64(d.Attempts), d.Unknown,
-			d.Answer, text, d.Place.Topic, int64(d.Place.Partition), d.Place.Offset}, refuse: refuseDelivery(d)}
+			d.Answer, text, d.Place.Topic, int64(d.Place.Partition), d.Place.Offset}, refuse: refuseDelivery(d), turn: deliveryTurn, row: string(d.Message)} // a message's stay in the order of receivers
 		if d.State != "" && d.State != contracts.StateTranslated {
-			row.usual = &statement{text: progressSQL, args: row.args}
+			row.usual = progressSQL
 		}
 		p.rows = append(p.rows, row)
 	}
@@ -186,7 +200,7 @@ func (p *preparation) shown(c contracts.Change) error {
 	for _, d := range c.Deliveries {
 		if !done[d.Message] {
 			done[d.Message] = true
-			p.add(shownSQL, string(d.Message))
+			p.add(entryTurn, string(d.Message), shownSQL, string(d.Message))
 		}
 	}
 	return nil
@@ -209,13 +223,13 @@ func (p *preparation) steps(c contracts.Change) error {
 		args = append(args, string(s.ID), micros(s.At), string(s.Journey), string(s.Message), s.Control, s.Type, s.Step, s.From, s.To, s.Map,
 			int64(s.Attempt), s.Answer, string(s.Digest), text, findings, s.Reason)
 	}
-	p.addMany(stepSQL, args)
+	p.addMany(stepTurn, 3, stepSQL, args)
 	return nil
 }
 
 func (p *preparation) identifiers(c contracts.Change) error {
 	var args []any
-	for _, i := range c.Identifiers {
+	for _, i := range once(c.Identifiers) {
 		owner := i.Message
 		if owner == "" {
 			owner = i.Journey
@@ -225,8 +239,28 @@ func (p *preparation) identifiers(c contracts.Change) error {
 		}
 		args = append(args, i.Value, i.Partner, i.Kind, string(owner), string(i.Message), string(i.Journey))
 	}
-	p.addMany(identifierSQL, args)
+	p.addMany(identifierTurn, 3, identifierSQL, args)
 	return nil
+}
+
+// once leaves out what comes twice: one statement can't write a row twice.
+func once(is []contracts.Identifier) []contracts.Identifier {
+	at := map[contracts.Identifier]int{}
+	var out []contracts.Identifier
+	for _, i := range is {
+		name := i
+		if i.Message != "" {
+			name.Journey = ""
+		}
+		n, known := at[name]
+		if !known {
+			at[name] = len(out)
+			out = append(out, i)
+		} else if out[n].Journey == "" {
+			out[n].Journey = i.Journey
+		}
+	}
+	return out
 }
 
 func (p *preparation) journeys(c contracts.Change) error {
@@ -234,7 +268,7 @@ func (p *preparation) journeys(c contracts.Change) error {
 		if j.ID == "" {
 			return incomplete("journey")
 		}
-		p.add(journeySQL, string(j.ID), j.State, micros(j.Started), micros(j.Updated))
+		p.add(journeyTurn, string(j.ID), journeySQL, string(j.ID), j.State, micros(j.Started), micros(j.Updated))
 	}
 	return nil
 }
@@ -248,10 +282,28 @@ func (p *preparation) keys(c contracts.Change) error {
 		if err != nil {
 			return err
 		}
-		p.add(keySQL, k.Topic, string(k.Key), string(k.Condition), micros(k.Since), string(k.Message), text)
+		p.add(keyTurn, of(k.KeyRef), keySQL, k.Topic, string(k.Key), string(k.Condition), micros(k.Since), string(k.Message), text)
 	}
 	return nil
 }
+
+// locks takes the rows of the keys that a change lets messages wait behind or revives, so that nobody else does so at
+// the same time.
+func (p *preparation) locks(c contracts.Change) error {
+	refs := slices.Clone(c.Revive)
+	for _, m := range slices.Concat(c.Wait, c.Done) {
+		refs = append(refs, m.KeyRef)
+	}
+	for _, r := range c.Replace {
+		refs = append(refs, r.By.KeyRef)
+	}
+	for _, r := range refs {
+		p.add(keyTurn, of(r), lockSQL, r.Topic, string(r.Key))
+	}
+	return nil
+}
+
+func of(r contracts.KeyRef) string { return r.Topic + " " + string(r.Key) }
 
 func (p *preparation) waits(c contracts.Change) error {
 	for _, m := range c.Wait {
@@ -259,10 +311,10 @@ func (p *preparation) waits(c contracts.Change) error {
 			return incomplete("waiting message")
 		}
 		p.rows = append(p.rows, statement{text: waitSQL, args: []any{m.Topic, string(m.Key), string(m.Message), m.Park.Topic, int64(m.Park.Partition),
-			m.Park.Offset, micros(m.Since), micros(m.Due), int64(m.Attempts)}, refuse: keyIsLive})
+			m.Park.Offset, micros(m.Since), micros(m.Due), int64(m.Attempts)}, refuse: keyIsLive, turn: waitTurn, row: of(m.KeyRef)})
 	}
 	for _, m := range c.Done {
-		p.add(`DELETE FROM waiting WHERE topic = $1 AND key = $2 AND message = $3`, m.Topic, string(m.Key), string(m.Message))
+		p.add(doneTurn, of(m.KeyRef), `DELETE FROM waiting WHERE topic = $1 AND key = $2 AND message = $3`, m.Topic, string(m.Key), string(m.Message))
 	}
 	return nil
 }
@@ -274,14 +326,14 @@ func (p *preparation) replacements(c contracts.Change) error {
 			return incomplete("replacement")
 		}
 		p.rows = append(p.rows, statement{text: replaceSQL, args: []any{m.Topic, string(m.Key), string(r.Old), string(m.Message), m.Park.Topic, int64(m.Park.Partition),
-			m.Park.Offset, micros(m.Since), micros(m.Due), int64(m.Attempts)}, refuse: notWaiting})
+			m.Park.Offset, micros(m.Since), micros(m.Due), int64(m.Attempts)}, refuse: notWaiting, turn: replaceTurn, row: of(m.KeyRef)})
 	}
 	return nil
 }
 
 func (p *preparation) revivals(c contracts.Change) error {
 	for _, r := range c.Revive {
-		p.add(reviveSQL, r.Topic, string(r.Key))
+		p.add(reviveTurn, of(r), reviveSQL, r.Topic, string(r.Key))
 	}
 	return nil
 }
@@ -291,11 +343,11 @@ func (p *preparation) pauses(c contracts.Change) error {
 		if pause.Partner == "" {
 			return incomplete("pause")
 		}
-		p.add(`INSERT INTO pauses (partner, since, operator, reason) VALUES ($1, $2, $3, $4) ON CONFLICT (partner) DO NOTHING`,
+		p.add(pauseTurn, pause.Partner, `INSERT INTO pauses (partner, since, operator, reason) VALUES ($1, $2, $3, $4) ON CONFLICT (partner) DO NOTHING`,
 			pause.Partner, micros(pause.Since), pause.Operator, pause.Reason)
 	}
 	for _, partner := range c.Resumes {
-		p.add(`DELETE FROM pauses WHERE partner = $1`, partner)
+		p.add(pauseTurn, partner, `DELETE FROM pauses WHERE partner = $1`, partner)
 	}
 	return nil
 }
@@ -390,12 +442,15 @@ ON CONFLICT (id) DO UPDATE SET
 	started = COALESCE(NULLIF(journeys.started, 0), excluded.started),
 	updated = CASE WHEN excluded.updated > journeys.updated THEN excluded.updated ELSE journeys.updated END`
 
+	lockSQL = `SELECT 1 FROM keys WHERE topic = $1 AND key = $2 FOR UPDATE`
+
 	keySQL = `INSERT INTO keys (topic, key, condition, since, message, fault) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (topic, key) DO UPDATE SET condition = excluded.condition, since = excluded.since, message = excluded.message, fault = excluded.fault`
 
 	// The SELECT finds no row for a live key, so nothing is written.
 	waitSQL = `INSERT INTO waiting (topic, key, seq, message, park_topic, park_partition, park_offset, since, due, attempts)
-SELECT k.topic, k.key, (SELECT COALESCE(MAX(w.seq), 0) + 1 FROM waiting w WHERE w.topic = k.topic AND w.key = k.key), $3, $4, $5, $6, $7, $8, $9
+SELECT k.topic, k.key, (SELECT COALESCE(MAX(w.seq), 0) + 1 FROM waiting w WHERE w.topic = k.topic AND w.key = k.key), $3, $4,
+	CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT)
 FROM keys k WHERE k.topic = $1 AND k.key = $2
 ON CONFLICT (topic, key, message) DO UPDATE SET due = excluded.due, attempts = excluded.attempts`
 

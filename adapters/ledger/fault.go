@@ -15,7 +15,7 @@ import (
 
 var errClosed = errors.New("the ledger is closed")
 
-// fault turns trouble with the file into a fault. The driver's text stays in Err, where nothing prints it. A fault
+// fault turns trouble with the database into a fault. The driver's text stays in Err, where nothing prints it. A fault
 // goes through as it is.
 func fault(op string, err error) error {
 	var f *contracts.Fault
@@ -24,17 +24,17 @@ func fault(op string, err error) error {
 	}
 	if unavailable(err) {
 		return &contracts.Fault{Kind: contracts.Unavailable, Code: "LED-001", Op: "ledger " + op, Err: err,
-			Public: "The ledger can't be written or read now: its disk is full or slow, its file is locked, or it is closing. The work is tried again."}
+			Public: "The ledger can't be written or read now: its disk is full or slow, its file is locked, its server can't be reached, or it is closing. The work is tried again."}
 	}
 	return &contracts.Fault{Kind: contracts.Internal, Code: "LED-002", Op: "ledger " + op, Err: err,
-		Public: "The ledger's file holds something else than this version expects, or is damaged; keep a copy and look at it."}
+		Public: "The ledger's file or database holds something else than this version expects, or is damaged; keep a copy and look at it."}
 }
 
 // unavailable tells trouble that passes (a full disk, a lock, a caller that gave up) from damage and mistakes.
 func unavailable(err error) bool {
 	var pathErr *fs.PathError
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errClosed) ||
-		errors.Is(err, sql.ErrConnDone) || errors.As(err, &pathErr) || err.Error() == "sql: database is closed" {
+		errors.Is(err, sql.ErrConnDone) || errors.As(err, &pathErr) || passes(err) || err.Error() == "sql: database is closed" {
 		return true
 	}
 	var e *sqlite.Error

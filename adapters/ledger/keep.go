@@ -39,11 +39,11 @@ func (l *Ledger) Expire(ctx context.Context, before time.Time) (int64, error) {
 	var forgotten int64
 	for from := (mark{}); ; {
 		var old []mark
-		err := l.w.do(ctx, "expire", func(w *writer) (err error) {
-			if old, err = w.settled(from, before); err != nil {
+		err := l.w.within(ctx, "expire", func(open tx) (err error) {
+			if old, err = settled(open, from, before); err != nil {
 				return err
 			}
-			return w.forget(old)
+			return forget(open, old)
 		})
 		if err != nil {
 			return forgotten, err
@@ -59,9 +59,9 @@ func (l *Ledger) Expire(ctx context.Context, before time.Time) (int64, error) {
 // forgetBodies deletes, in portions, the bodies that only forgotten messages had.
 func (l *Ledger) forgetBodies(ctx context.Context, before time.Time) error {
 	for gone := int64(portion); gone == portion; {
-		err := l.w.do(ctx, "expire", func(w *writer) error {
+		err := l.w.within(ctx, "expire", func(open tx) error {
 			var err error
-			gone, err = w.exec(forgetBodiesSQL, micros(before), int64(portion))
+			gone, err = open.exec(forgetBodiesSQL, micros(before), int64(portion))
 			return err
 		})
 		if err != nil {
@@ -79,8 +79,8 @@ type mark struct {
 }
 
 // settled gives the next messages behind a mark that may be forgotten.
-func (w *writer) settled(from mark, before time.Time) ([]mark, error) {
-	rows, err := w.query(settledSQL, micros(before), from.received, from.id, int64(portion))
+func settled(open tx, from mark, before time.Time) ([]mark, error) {
+	rows, err := open.query(settledSQL, micros(before), from.received, from.id, int64(portion))
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +92,10 @@ func (w *writer) settled(from mark, before time.Time) ([]mark, error) {
 }
 
 // forget deletes messages with what belongs to them, and their journeys if nothing is left of those.
-func (w *writer) forget(old []mark) error {
+func forget(open tx, old []mark) error {
 	for _, m := range old {
 		for _, text := range forgetMessageSQL {
-			if _, err := w.exec(text, m.id); err != nil {
+			if _, err := open.exec(text, m.id); err != nil {
 				return err
 			}
 		}
@@ -103,7 +103,7 @@ func (w *writer) forget(old []mark) error {
 			continue
 		}
 		for _, text := range forgetJourneySQL {
-			if _, err := w.exec(text, m.journey); err != nil {
+			if _, err := open.exec(text, m.journey); err != nil {
 				return err
 			}
 		}

@@ -39,7 +39,7 @@ func (l *Ledger) List(ctx context.Context, f contracts.Filter) ([]contracts.Row,
 	if f.Partner != "" {
 		and("(e.partner = ? OR EXISTS (SELECT 1 FROM deliveries d WHERE d.message = e.id AND d.partner = ?))", f.Partner)
 	}
-	args = append(args, f.Limit)
+	args = append(args, int64(f.Limit))
 	return l.rows(ctx, "list", `SELECT e.shown, `+entryColumns+` FROM entries e WHERE e.id <> ''`+where.String()+
 		` ORDER BY e.received DESC, e.id DESC LIMIT $`+strconv.Itoa(len(args)), args...)
 }

@@ -18,14 +18,19 @@ type asker interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 }
 
-// pool is a connection pool that prepares each query once. The texts are few: those of this package.
+// pool is a connection pool whose queries are prepared once: by itself, or by its driver. The texts are few: those of
+// this package.
 type pool struct {
 	*sql.DB
+	prepares bool
 	prepared sync.Map // text to *sql.Stmt; closed with the database
 }
 
 // QueryContext runs a query by its prepared statement.
 func (p *pool) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if !p.prepares {
+		return p.DB.QueryContext(ctx, text, clean(args)...)
+	}
 	held, ok := p.prepared.Load(text)
 	if !ok {
 		s, err := p.PrepareContext(ctx, text)
@@ -258,12 +263,16 @@ func (l *Ledger) JourneyEntries(ctx context.Context, journey contracts.ID) ([]co
 
 // moment runs ask in a transaction that sees one moment of the ledger.
 func (l *Ledger) moment(ctx context.Context, op string, ask func(asker) error) error {
-	tx, err := l.reads.BeginTx(ctx, nil)
+	var options *sql.TxOptions // a transaction of SQLite sees one moment anyway
+	if l.shared {
+		options = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	open, err := l.reads.BeginTx(ctx, options)
 	if err != nil {
 		return fault(op, err)
 	}
-	err = ask(tx)
-	if end := tx.Rollback(); err == nil && !errors.Is(end, sql.ErrTxDone) {
+	err = ask(open)
+	if end := open.Rollback(); err == nil && !errors.Is(end, sql.ErrTxDone) {
 		err = end
 	}
 	return fault(op, err)

@@ -35,7 +35,7 @@ func held(t *testing.T, l *Ledger) (release func()) {
 	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := l.w.do(t.Context(), "hold", func(*writer) error {
+		if err := l.w.within(t.Context(), "hold", func(tx) error {
 			close(begun)
 			<-end
 			return nil
@@ -58,7 +58,7 @@ func gathered(t *testing.T, l *Ledger, calls ...func() error) []error {
 	var wg sync.WaitGroup
 	for i, call := range calls {
 		wg.Go(func() { errs[i] = call() })
-		for len(l.w.tasks) <= i {
+		for len(l.w.(*writer).tasks) <= i {
 			runtime.Gosched() // the call is on its way into the queue; nothing else tells that it has arrived
 		}
 	}
@@ -78,8 +78,8 @@ func (l *Ledger) mustHave(t *testing.T, name string, want bool) {
 // ask gives the one value that a statement gives on the writing connection.
 func ask(t *testing.T, l *Ledger, text string) (value any) {
 	t.Helper()
-	if err := l.w.do(t.Context(), "ask", func(w *writer) error {
-		rows, err := w.query(text)
+	if err := l.w.within(t.Context(), "ask", func(open tx) error {
+		rows, err := open.query(text)
 		if err == nil {
 			value = rows[0][0]
 		}
@@ -119,8 +119,8 @@ func TestABrokenTaskHarmsNoNeighbour(t *testing.T) {
 	errs := gathered(t, l,
 		func() error { return l.Apply(t.Context(), body("before", 10)) },
 		func() error {
-			return l.w.do(t.Context(), "break", func(w *writer) error {
-				_, err := w.exec("INSERT INTO no_such_table VALUES (1)")
+			return l.w.within(t.Context(), "break", func(open tx) error {
+				_, err := open.exec("INSERT INTO no_such_table VALUES (1)")
 				return err
 			})
 		},
@@ -141,8 +141,8 @@ func TestABrokenTaskHarmsNoNeighbour(t *testing.T) {
 func TestAFullDiskIsUnavailableAndPasses(t *testing.T) {
 	l := opened(t)
 	pages := func(n int) {
-		if err := l.w.do(t.Context(), "limit", func(w *writer) error {
-			_, err := w.exec(fmt.Sprintf("PRAGMA max_page_count = %d", n))
+		if err := l.w.within(t.Context(), "limit", func(open tx) error {
+			_, err := open.exec(fmt.Sprintf("PRAGMA max_page_count = %d", n))
 			return err
 		}); err != nil {
 			t.Fatal(err)

@@ -207,7 +207,7 @@ func TestADoorSaysNoWhenTheBusCanNotWrite(t *testing.T) {
 			}
 			if name == "full" {
 				if missing := h.hub.Ready(t.Context()).Missing; len(missing) != 1 || !strings.HasPrefix(missing[0], "bus") {
-					t.Errorf("degraded: %v", degraded)
+					t.Errorf("missing: %v", missing)
 				}
 				if answer := ask(t, openDoor(t, "lab", h.hub)); answer != "" {
 					t.Error("the MLLP door answered what it couldn't keep")

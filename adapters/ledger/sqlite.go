@@ -1,0 +1,237 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+)
+
+// readers is the number of connections that read at once.
+const readers = 6
+
+// Open opens the ledger in the SQLite file at path, which is made (for its owner alone) if it isn't there, and brings
+// its tables to this version's form. One process at a time may have it open; who holds the folder's lock sees to that.
+func Open(path string) (*Ledger, error) {
+	l, err := openFile(path)
+	if err != nil {
+		return nil, fault("open", err)
+	}
+	return l, nil
+}
+
+func openFile(path string) (*Ledger, error) {
+	if err := create(path); err != nil {
+		return nil, err
+	}
+	writing := source(path, "journal_mode(WAL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)")
+	if err := migrateFile(writing); err != nil {
+		return nil, err
+	}
+	w, err := newWriter(writing)
+	if err != nil {
+		return nil, err
+	}
+	reads, err := sql.Open("sqlite", source(path, "query_only(1)"))
+	if err != nil {
+		w.close()
+		return nil, fmt.Errorf("open for reading: %w", err)
+	}
+	reads.SetMaxOpenConns(readers)
+	reads.SetMaxIdleConns(readers)
+	if err := reads.Ping(); err != nil {
+		reads.Close()
+		w.close()
+		return nil, err
+	}
+	return &Ledger{reads: &pool{DB: reads, prepares: true}, w: w}, nil
+}
+
+// create makes an empty file that only its owner can read, and its folder's entry durable; SQLite gives its log the
+// same permissions.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if os.IsExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// source is the data source name of path. Busy time is long because only a checkpoint by hand or a backup could hold
+// the file.
+func source(path string, pragmas ...string) string {
+	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-65536)", "temp_store(MEMORY)"}, pragmas...)}
+	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + q.Encode()
+}
+
+func migrateFile(source string) error {
+	db, err := sql.Open("sqlite", source)
+	if err != nil {
+		return fmt.Errorf("open to migrate: %w", err)
+	}
+	defer db.Close()
+	return migrate(db, goose.DialectSQLite3, "migrations/sqlite")
+}
+
+// writer owns the one connection that writes to a file, and speaks to the driver itself: database/sql costs more than
+// many of the rows.
+type writer struct {
+	*queue
+	conn  driver.Conn
+	stmts map[string]driver.Stmt
+	args  []driver.NamedValue // of the statement that runs
+}
+
+func newWriter(source string) (*writer, error) {
+	conn, err := (&sqlite.Driver{}).Open(source)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	w := &writer{conn: conn, stmts: map[string]driver.Stmt{}}
+	w.queue = newQueue(w.attempt)
+	return w, nil
+}
+
+func (w *writer) apply(ctx context.Context, rows []statement) error {
+	return w.do(&task{ctx: ctx, op: "apply", rows: rows})
+}
+
+func (w *writer) within(ctx context.Context, op string, work func(tx) error) error {
+	return w.do(&task{ctx: ctx, op: op, work: work})
+}
+
+func (w *writer) close() {
+	w.queue.close()
+	for _, s := range w.stmts {
+		s.Close()
+	}
+	w.conn.Close()
+}
+
+func (w *writer) attempt(tasks []*task) (refused *task, err error) {
+	if _, err := w.exec("BEGIN IMMEDIATE"); err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if refused != nil || err != nil {
+			w.exec("ROLLBACK") // what it says doesn't matter: the transaction may be gone already
+		}
+	}()
+	for _, t := range tasks {
+		if t.err != nil {
+			continue
+		}
+		if err := w.write(t); t.refuse(err) {
+			return t, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if _, err := w.exec("COMMIT"); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return nil, nil
+}
+
+func (w *writer) write(t *task) error {
+	if t.work != nil {
+		return t.work(w)
+	}
+	for i := range t.rows {
+		if err := w.put(&t.rows[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes one statement's rows, or refuses.
+func (w *writer) put(s *statement) error {
+	if s.usual != "" {
+		if n, err := w.exec(s.usual, s.args...); n > 0 || err != nil {
+			return err
+		}
+	}
+	n, err := w.exec(s.text, s.args...)
+	if err == nil && n == 0 && s.refuse != nil {
+		return s.refuse(w)
+	}
+	return err
+}
+
+// exec runs a statement, prepared once, outside of any caller's context: a change is written whole, whoever waits.
+func (w *writer) exec(text string, args ...any) (int64, error) {
+	s, err := w.prepared(text)
+	if err != nil {
+		return 0, err
+	}
+	result, err := s.(driver.StmtExecContext).ExecContext(context.Background(), w.named(args))
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (w *writer) query(text string, args ...any) (out [][]any, err error) {
+	s, err := w.prepared(text)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), w.named(args))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	values := make([]driver.Value, len(rows.Columns()))
+	for {
+		if err := rows.Next(values); err == io.EOF {
+			return out, nil
+		} else if err != nil {
+			return nil, err
+		}
+		row := make([]any, len(values))
+		for i, v := range values {
+			row[i] = v
+		}
+		out = append(out, row)
+	}
+}
+
+// named gives arguments as the driver takes them, until the next call.
+func (w *writer) named(args []any) []driver.NamedValue {
+	w.args = w.args[:0]
+	for i, arg := range args {
+		w.args = append(w.args, driver.NamedValue{Ordinal: i + 1, Value: arg})
+	}
+	return w.args
+}
+
+func (w *writer) prepared(text string) (driver.Stmt, error) {
+	if s := w.stmts[text]; s != nil {
+		return s, nil
+	}
+	s, err := w.conn.Prepare(text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	w.stmts[text] = s
+	return s, nil
+}
