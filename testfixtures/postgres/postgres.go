@@ -122,9 +122,14 @@ func (s *Server) Restart(ctx context.Context) error {
 	}
 }
 
+// hanging runs a server until it ends by itself or our end of the shell's input is closed; then all of it is killed.
+const hanging = `exec 3<&0; "$@" 3<&- & p=$!
+( read -r _ <&3; kill -9 $(cat /proc/$p/task/$p/children) $p ) >/dev/null 2>&1 & w=$!
+exec 3<&-; wait $p; kill $w 2>/dev/null`
+
 // start starts the server once and waits until it is ready or has ended; said is what it printed meanwhile.
 func (s *Server) start(ctx context.Context) (said string, err error) {
-	args := []string{"-c", `"$@" & p=$!; read -r _; kill -9 $(cat /proc/$p/task/$p/children) $p 2>/dev/null; wait $p`, "sh",
+	args := []string{"-c", hanging, "sh",
 		filepath.Join(programs(), "postgres"), "-D", s.data()}
 	for _, setting := range append(s.settings, "log_destination=stderr") {
 		args = append(args, "-c", setting)
@@ -159,7 +164,7 @@ func (s *Server) start(ctx context.Context) (said string, err error) {
 			if strings.Contains(line, "ready to accept connections") {
 				return said, nil
 			}
-			if !more || strings.Contains(line, "FATAL") && !strings.Contains(line, "starting up") { // that is said to callers
+			if !more {
 				s.Close()
 				return said, errors.New("the server didn't start")
 			}
