@@ -53,10 +53,11 @@ type (
 // Everything that was acknowledged before is in the copy, and what the copied ledger doesn't know to be finished is done
 // again by whoever runs it: with the same ids. The secret is not in it.
 func (h *house) Backup(ctx context.Context, name string) (contracts.Backup, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.files.Lock()
+	defer h.files.Unlock()
+	s, _ := h.present()
 	begun := time.Now()
-	done, err := h.backup(ctx, name, begun)
+	done, err := h.backup(ctx, s, name, begun)
 	h.metrics.BackedUp(err)
 	if err != nil {
 		f := contracts.FaultsOf(err)[0]
@@ -67,18 +68,18 @@ func (h *house) Backup(ctx context.Context, name string) (contracts.Backup, erro
 	return done, nil
 }
 
-func (h *house) backup(ctx context.Context, name string, at time.Time) (contracts.Backup, error) {
+func (h *house) backup(ctx context.Context, s settings, name string, at time.Time) (contracts.Backup, error) {
 	bus, busFits := any(h.bus).(copiedBus)
 	ledger, ledgerFits := any(h.ledger).(copiedLedger)
 	switch {
-	case h.settings.Backup == "":
+	case s.Backup == "":
 		return contracts.Backup{}, contracts.Faultf(contracts.Refused, "CFG-066", "backup", "silta.yaml names no directory for copies. Set `backup`, reload, and ask again.")
 	case !backupName.MatchString(name):
 		return contracts.Backup{}, contracts.Faultf(contracts.Invalid, "CFG-067", "name", "A copy's name is up to 100 letters, digits, dots, hyphens and underscores, and no path: it becomes a folder under `backup`.")
 	case !busFits || !ledgerFits:
 		return contracts.Backup{}, contracts.Faultf(contracts.Refused, "CFG-068", "", "Only the embedded bus and ledger are copied by Silta. Kafka keeps copies by replication, PostgreSQL has tools of its own.")
 	}
-	dir := filepath.Join(h.settings.path(h.settings.Backup), name)
+	dir := filepath.Join(s.path(s.Backup), name)
 	if _, err := os.Lstat(dir); err == nil {
 		return contracts.Backup{}, contracts.Faultf(contracts.Conflict, "CFG-069", "name", "There is a copy of this name already. It stays as it is; choose another name.")
 	}

@@ -22,11 +22,12 @@ func (h *house) forgetting(ctx context.Context) error {
 	}
 }
 
-// forget does it once. No copy is written meanwhile: its files must not lose what its rows name.
+// forget does it once.
 func (h *house) forget(ctx context.Context) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := h.hub.Expire(ctx, h.settings.Keep.Messages, h.settings.Keep.Ledger); err != nil && ctx.Err() == nil {
+	h.files.Lock()
+	defer h.files.Unlock()
+	s, hub := h.present()
+	if err := hub.Expire(ctx, s.Keep.Messages, s.Keep.Ledger); err != nil && ctx.Err() == nil {
 		h.log.WithError(err).Warn("Not all that is old could be forgotten; it is tried again tomorrow.")
 	}
 }

@@ -51,7 +51,8 @@ type house struct {
 	serve  []func(context.Context) error // each takes until its context ends, and finishes what it has begun
 	opened []func() error                // gives back what was opened, to be called from the last to the first
 
-	mu     sync.Mutex // one at a time: a reload, a copy, forgetting, the end
+	mu     sync.Mutex // one at a time: a reload, the end; and who looks at what they change
+	files  sync.Mutex // one at a time: a copy, forgetting. A copy's files must not lose what its rows name
 	lanes  *task      // the hub at work; nil before run
 	others []*task    // what serve names, at work
 	over   bool       // the house is closing
@@ -297,6 +298,13 @@ func (h *house) run(ctx context.Context) error {
 	}
 	err := doors.Wait()
 	return errors.Join(err, h.lanes.end())
+}
+
+// present is what holds now.
+func (h *house) present() (settings, *hub.Hub) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.settings, h.hub
 }
 
 // openUp lets a post's door take messages, if it has one that doesn't yet.

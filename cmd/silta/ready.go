@@ -35,7 +35,7 @@ func (h *house) ready(ctx context.Context, front *hub.Hub) contracts.Readiness {
 // posted looks at the partners' doors and certificates.
 func (h *house) posted(r *contracts.Readiness) {
 	if !h.mu.TryLock() {
-		r.Warnings = append(r.Warnings, "configuration: a reload or a copy is under way; doors and certificates are looked at when it is done.")
+		r.Warnings = append(r.Warnings, "configuration: a reload is under way; doors and certificates are looked at when it is done.")
 		return
 	}
 	defer h.mu.Unlock()

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/hoitosilta/silta/contracts"
+)
+
+// TestTheGuideNamesTheMetricsThatThereAre compares docs/operation.md with what a house that has carried a message gives,
+// both ways; and no label holds anything of the message.
+func TestTheGuideNamesTheMetricsThatThereAre(t *testing.T) {
+	theirs := hospital(t)
+	config := configured(t, strings.TrimSuffix(theirs.URL(), "/fhir"), "backup: copies")
+	l := start(t, config)
+	m := referrals(t, "GUIDE", 1).Next()
+	l.send(m)
+	l.step(contracts.StepDelivered, "hus")
+	for _, command := range [][]string{{"reload"}, {"backup", "one"}} {
+		if code, _, stderr := silta(t, "", append(command, l.control...)...); code != exitDone {
+			t.Fatalf("%s exits %d: %s", command[0], code, stderr)
+		}
+	}
+	unmapped := strings.Replace(madeUp("GUIDE-X", "REF^I12^REF_I12", "NOSUCHCODE"), "010101-900A", "GUIDE-X", 1)
+	if code, _, stderr := silta(t, unmapped, "hl7", "send", "--to", l.apotti(), "-"); code != exitDone {
+		t.Fatalf("send exits %d: %s", code, stderr)
+	}
+	l.step(contracts.StepParked, "")
+	response, err := http.Get(l.addresses().API + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "operation.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, name := range regexp.MustCompile(`silta_[a-z_]+`).FindAllString(string(guide), -1) {
+		named[strings.TrimSuffix(name, "_count")] = true
+	}
+	ours := 0
+	for name, family := range families {
+		if !strings.HasPrefix(name, "silta_") {
+			continue
+		}
+		if ours++; !named[name] {
+			t.Errorf("the guide doesn't name %s", name)
+		}
+		delete(named, name)
+		for _, private := range []string{m.Control, m.Placer, m.Mark, "GUIDE-X", "010101"} {
+			if strings.Contains(family.String(), private) {
+				t.Errorf("%s holds something of a message", name)
+			}
+		}
+	}
+	for name := range named {
+		t.Errorf("the guide names %s, which isn't there", name)
+	}
+	if ours < 15 {
+		t.Errorf("only %d metrics were seen", ours)
+	}
+}
+
+func TestReadinessWarnsOfACertificateThatEnds(t *testing.T) {
+	l := start(t, configured(t, "http://127.0.0.1:1"))
+	ready := func() (r contracts.Readiness, status int) {
+		response, err := http.Get(l.addresses().API + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if err := json.NewDecoder(response.Body).Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		return r, response.StatusCode
+	}
+	if r, status := ready(); status != http.StatusOK || len(r.Missing)+len(r.Degraded)+len(r.Paused) > 0 {
+		t.Errorf("a house that is well answers %d and lacks %+v", status, r)
+	}
+	l.mu.Lock()
+	contract := *l.posts["apotti"].contract
+	door := *contract.Door.MLLP
+	cert, _ := selfSigned(t, t.TempDir())
+	door.TLS = &contracts.TLSDoor{CertFile: cert}
+	contract.Door.MLLP = &door
+	l.posts["apotti"].contract = &contract
+	l.mu.Unlock()
+	r, status := ready()
+	if status != http.StatusOK || len(r.Warnings) == 0 || !strings.HasPrefix(r.Warnings[0], "certificate of apotti") {
+		t.Errorf("with a certificate that ends within an hour it answers %d and warns of %v", status, r.Warnings)
+	}
+}
