@@ -22,7 +22,7 @@ func (h *Hub) Expire(ctx context.Context, messages, ledger time.Duration) error 
 	}
 	if messages > 0 {
 		before := h.now().Add(-messages)
-		for _, topic := range h.Topics() {
+		for _, topic := range h.topics() {
 			keep, err := h.ledger.Parked(ctx, topic)
 			if err == nil { // else what is parked isn't known, and nothing may go
 				err = h.bus.Trim(ctx, topic, before, keep)
@@ -40,8 +40,8 @@ func wrap(err error, what string) error {
 	return nil
 }
 
-// Topics are those that the hub works with, in order.
-func (h *Hub) Topics() []string {
+// topics are those that hold messages, in order.
+func (h *Hub) topics() []string {
 	topics := []string{contracts.TopicIn, contracts.TopicDead}
 	for _, p := range h.partners {
 		topics = append(topics, contracts.ParkTopic(p.ID))

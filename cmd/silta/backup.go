@@ -69,8 +69,8 @@ func (h *house) Backup(ctx context.Context, name string) (contracts.Backup, erro
 }
 
 func (h *house) backup(ctx context.Context, s settings, name string, at time.Time) (contracts.Backup, error) {
-	bus, busFits := any(h.bus).(copiedBus)
-	ledger, ledgerFits := any(h.ledger).(copiedLedger)
+	bus, busFits := h.bus.(copiedBus)
+	ledger, ledgerFits := h.ledger.(copiedLedger)
 	switch {
 	case s.Backup == "":
 		return contracts.Backup{}, contracts.Faultf(contracts.Refused, "CFG-066", "backup", "silta.yaml names no directory for copies. Set `backup`, reload, and ask again.")

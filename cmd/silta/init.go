@@ -36,7 +36,7 @@ log:
   level: info
   format: text                   # or json
 
-stop: 30s                        # within which the process ends when it is told to
+# stop: 30s                      # within which the process ends when it is told to
 # backup: copies                 # a directory under which silta backup may write; none unless set
 # keep: {messages: 2160h, ledger: 17520h}       # what is older is forgotten; nothing is unless this is set
 # telemetry: {otlp: "http://127.0.0.1:4318"}    # an OpenTelemetry collector

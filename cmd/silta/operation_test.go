@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -102,5 +103,31 @@ func TestReadinessWarnsOfACertificateThatEnds(t *testing.T) {
 	r, status := ready()
 	if status != http.StatusOK || len(r.Warnings) == 0 || !strings.HasPrefix(r.Warnings[0], "certificate of apotti") {
 		t.Errorf("with a certificate that ends within an hour it answers %d and warns of %v", status, r.Warnings)
+	}
+}
+
+// What is parked can still be released when everything that is settled was forgotten, bytes and rows.
+func TestForgettingLeavesWhatIsParked(t *testing.T) {
+	theirs := hospital(t)
+	l := start(t, configured(t, strings.TrimSuffix(theirs.URL(), "/fhir")))
+	m := referrals(t, "OLD", 1).Next()
+	l.send(m)
+	l.step(contracts.StepDelivered, "hus")
+	body := strings.Replace(madeUp("OLD-X", "REF^I12^REF_I12", "NOSUCHCODE"), "010101-900A", "OLD-X", 1)
+	if code, _, stderr := silta(t, body, "hl7", "send", "--to", l.apotti(), "-"); code != exitDone {
+		t.Fatalf("send exits %d: %s", code, stderr)
+	}
+	l.step(contracts.StepParked, "")
+	if err := l.hub.Expire(t.Context(), time.Nanosecond, time.Nanosecond); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := silta(t, "", append([]string{"release", "OLD-X"}, l.control...)...); code != exitDone {
+		t.Errorf("release exits %d: %s", code, stderr)
+	}
+	if again := l.step(contracts.StepParked, ""); again.Fault == nil || again.Fault.Code == "BUS-006" {
+		t.Errorf("after the release it parks with %v", again.Fault)
+	}
+	if code, _, stderr := silta(t, "", append([]string{"find", "OLD-X"}, l.control...)...); code != exitDone {
+		t.Errorf("find exits %d: %s", code, stderr)
 	}
 }

@@ -79,6 +79,10 @@ func (h *house) fixed(s settings) contracts.Faults {
 		differs bool
 	}{
 		{"dir", s.path(s.Dir) != was.path(was.Dir)},
+		{"bus", s.Bus != was.Bus},
+		{"ledger", s.Ledger != was.Ledger},
+		{"kafka", !reflect.DeepEqual(s.Kafka, was.Kafka)},
+		{"postgres", s.Postgres != was.Postgres},
 		{"secretFile", secret.Fingerprint() != h.secret.Fingerprint()},
 		{"console.listen", s.Console.Listen != was.Console.Listen},
 		{"fhir.listen", s.FHIR.Listen != was.FHIR.Listen},
@@ -135,8 +139,8 @@ func (h *house) prepare(ctx context.Context, s settings, agreed agreements) (*ne
 	if n.hub, err = h.newHub(ctx, s, agreed, n.posts); err != nil {
 		return n, err
 	}
-	if b, ok := hub.Bus(h.bus).(topical); ok {
-		return n, b.Topics(ctx, n.hub.Topics()...)
+	if b, ok := h.bus.(topical); ok {
+		return n, b.Topics(ctx, topicsOf(agreed.partners)...)
 	}
 	return n, nil
 }
