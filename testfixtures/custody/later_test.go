@@ -21,11 +21,13 @@ func TestWhatAnApplicationSaysLater(t *testing.T) {
 		onLine  func(told) string // behind CA, on the courier's connection
 		atDoor  func(told) string // through the partner's door
 		another bool              // it names another message
+		decides bool              // by contract the application's word decides
 	}{
 		{name: "AE-on-the-connection", onLine: acks("AE", "101")},
 		{name: "AR-through-the-door", atDoor: acks("AR", "200")},
 		{name: "AA-through-the-door", atDoor: acks("AA")},
 		{name: "AE-to-nothing", atDoor: acks("AE", "101"), another: true},
+		{name: "AE-that-decides", atDoor: acks("AE", "101"), decides: true},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			want := laterInDocs(t)[way.name]
@@ -34,12 +36,19 @@ func TestWhatAnApplicationSaysLater(t *testing.T) {
 				answer = func(m told) string { return acks("CA")(m) + way.onLine(m) }
 			}
 			p := newPeer(t, speaksMLLP, says(answer))
-			courier := mllpCourier(t, p.address, nil)
+			state := contracts.StateDelivered
+			courier := mllpCourier(t, p.address, func(c *contracts.MLLPCourier) {
+				if way.decides {
+					state, c.Acknowledgement = contracts.StateParked, contracts.AckApplication
+				}
+			})
 			h := wired(t, []lab{{"lab", strings.ReplaceAll(labMLLP, "map: wire}", "map: wire-both}"), patient, courier}})
 			courier.Forward("lab", h.hub)
-			door := openDoor(t, "lab", h.hub)
+			door := openDoor(t, "lab", h.hub, mllp.WithAcknowledgements(courier.Offer))
 			receipt := h.send("to-lab", message("M-1", "request", "R-1", "one"))
-			h.await(contracts.StepDelivered, "")
+			if !way.decides {
+				h.await(contracts.StepDelivered, "")
+			}
 			m := <-p.came
 			acknowledgement := "K" + m.id // its own control id
 			if way.another {
@@ -65,13 +74,13 @@ func TestWhatAnApplicationSaysLater(t *testing.T) {
 			if got, want := strings.Join(names, " "), strings.Join(want[:len(want)-1], " "); got != want {
 				t.Errorf("its steps are %s, want %s", got, want)
 			}
-			if s := h.state("M-1"); s != contracts.StateDelivered {
-				t.Errorf("the message is %s", s)
+			if s := h.state("M-1"); s != state {
+				t.Errorf("the message is %s, want %s", s, state)
 			}
 			if trace, err := h.hub.Trace(t.Context(), string(receipt.ID)); !way.another && (err != nil || !strings.Contains(stepsOf(trace, acknowledgement), want[len(want)-2])) {
 				t.Errorf("the acknowledgement isn't in the message's journey: %v", err)
 			}
-			if way.another {
+			if way.another || way.decides {
 				return
 			}
 			h.send("to-lab", message("M-2", "update", "R-1", "two")) // nothing waits behind a refusal
@@ -99,16 +108,16 @@ func laterInDocs(t *testing.T) map[string][]string {
 			rows[name] = append(strings.Fields(cells[2]), cells[3])
 		}
 	}
-	if len(rows) != 4 {
+	if len(rows) != 5 {
 		t.Fatalf("docs/delivery.md has %d rows of what an application says later", len(rows))
 	}
 	return rows
 }
 
 // openDoor opens a partner's own door.
-func openDoor(t *testing.T, partner string, r *hub.Hub) (address string) {
+func openDoor(t *testing.T, partner string, r *hub.Hub, opts ...mllp.Option) (address string) {
 	t.Helper()
-	door, err := mllp.Listen("127.0.0.1:0", partner, contracts.MLLPDoor{}, r, time.Now, quiet(t))
+	door, err := mllp.Listen("127.0.0.1:0", partner, contracts.MLLPDoor{}, r, time.Now, quiet(t), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
