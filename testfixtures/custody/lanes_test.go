@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -161,15 +162,16 @@ func numberOf(t *testing.T, m told) [2]int {
 	return [2]int{k, n}
 }
 
-var backlog = flag.Int("backlog", 4000, "messages that wait for a partner that is down")
+var backlog = flag.Int("backlog", 1000, "messages of 64 KB that wait for a partner that is down")
 
 // What waits for a partner that is down lies on the disk: the hub's memory doesn't grow with it.
 func TestABacklogDoesNotLieInMemory(t *testing.T) {
 	const each = 20
 	keys := *backlog / each
 	if testing.Short() {
-		keys = min(keys, 50)
+		keys = min(keys, 40)
 	}
+	room := strings.Repeat("x", 64<<10) // so that what is kept in memory shows
 	p := newPeer(t, speaksFHIR)
 	courier, _ := overFHIR.couriers(t, edge{}, p)
 	p.close()
@@ -189,7 +191,7 @@ func TestABacklogDoesNotLieInMemory(t *testing.T) {
 		senders.Go(func() {
 			defer func() { <-turn }()
 			for i := range each {
-				body := message(fmt.Sprint("M-", k, "-", i), "request", fmt.Sprint("R-", k), fmt.Sprintf("n-%d/%d", k, i))
+				body := message(fmt.Sprint("M-", k, "-", i), "request", fmt.Sprint("R-", k), fmt.Sprintf("n-%d/%d %s", k, i, room))
 				h.send("to-lab", body)
 				if i%10 == 0 {
 					h.send("to-lab", body) // a repeat leaves a step behind the acknowledgement
@@ -208,7 +210,7 @@ func TestABacklogDoesNotLieInMemory(t *testing.T) {
 	}
 	grown := int(heap()) - int(before)
 	t.Logf("%d messages wait; the heap grew by %d KB", keys*each, grown>>10)
-	if most := 32 << 20; grown > most {
+	if most := 48 << 20; grown > most { // the bus may hold 16 MB of bodies ahead of each topic's lanes
 		t.Errorf("the heap grew by %d bytes with %d messages waiting, want at most %d", grown, keys*each, most)
 	}
 	p.listen("")
