@@ -137,7 +137,8 @@ type Replacement struct {
 // a change twice leaves what applying it once does.
 //
 // A Delivery of state translated is only added: it never changes a row that is there, because the translator may do
-// a message again while its delivery is under way. A Journey keeps the state of its latest Updated.
+// a message again while its delivery is under way. One that is stopped moves on only to delivered: an attempt that was
+// under way when a person stopped it may still succeed, and a failed one brings nothing back. A Journey keeps the state of its latest Updated.
 //
 // Apply checks, and gives a fault of kind conflict and writes nothing, when: a Delivery has another digest than the
 // row of that id (At is "digest"); a Delivery of state sending finds its row delivered or stopped, or with as many

@@ -428,8 +428,8 @@ WHERE id = $1 AND message = $2 AND journey = $3 AND partner = $4 AND route = $5 
 	heldDigestSQL = `SELECT digest FROM deliveries WHERE id = $1`
 
 	// movesSQL says whether a write moves a delivery on that is there already. One of state translated never does, since
-	// the translator may do a message again while its delivery is under way.
-	movesSQL = `excluded.state NOT IN ('', 'translated')`
+	// the translator may do a message again while its delivery is under way; what a person stopped moves only to delivered.
+	movesSQL = `(excluded.state NOT IN ('', 'translated') AND (deliveries.state <> 'stopped' OR excluded.state = 'delivered'))`
 
 	shownSQL = `UPDATE entries SET shown = COALESCE(` + leastSQL + `, state) WHERE id = $1`
 

@@ -16,6 +16,7 @@ var progressTests = []test{
 	{"a fault goes when its state is overcome", faultOvercome},
 	{"a delivery follows its attempts and keeps its bytes", deliveryFollows},
 	{"a delivery that is under way isn't set back by translating again", translatedAgain},
+	{"a stopped delivery moves on only when the partner took it after all", stoppedStays},
 	{"applying a change twice leaves what applying it once does", appliedTwice},
 }
 
@@ -111,6 +112,20 @@ func translatedAgain(t *testing.T, l hub.Ledger) {
 		again.Digest = "d2"
 		refuse(t, l, contracts.Change{Deliveries: []contracts.Delivery{again}}, "digest")
 	}
+}
+
+func stoppedStays(t *testing.T, l hub.Ledger) {
+	d := delivery(1, "hus", contracts.StateStopped)
+	d.Attempts = 1
+	apply(t, l, contracts.Change{Entries: []contracts.Entry{entry(1)}, Deliveries: []contracts.Delivery{d}})
+	for _, state := range []contracts.State{contracts.StateWaiting, contracts.StateParked} {
+		apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{{ID: d.ID, Message: d.Message, State: state, Attempts: 1, Unknown: true}}})
+		equal(t, "a stopped delivery after an attempt that is "+string(state), must(l.Delivery(t.Context(), d.ID))(t), d)
+	}
+	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{{ID: d.ID, Message: d.Message, State: contracts.StateDelivered, Attempts: 1, Answer: "200"}}})
+	d.State, d.Answer = contracts.StateDelivered, "200"
+	equal(t, "a stopped delivery that the partner took", must(l.Delivery(t.Context(), d.ID))(t), d)
+	equal(t, "the state that its row shows", must(l.Find(t.Context(), string(incoming(1))))(t)[0].State, contracts.StateDelivered)
 }
 
 func appliedTwice(t *testing.T, l hub.Ledger) {

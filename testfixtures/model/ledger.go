@@ -331,7 +331,7 @@ func moved(held, d contracts.Delivery) contracts.Delivery {
 	}
 	d.Attempts, d.Answer = first(d.Attempts, held.Attempts), first(d.Answer, held.Answer)
 	d.Fault = latestFault(held.Fault, d.Fault, d.State)
-	if d.State == "" {
+	if d.State == "" || held.State == contracts.StateStopped && d.State != contracts.StateDelivered {
 		d.State, d.Unknown = held.State, held.Unknown
 	}
 	return d
