@@ -33,7 +33,9 @@ const (
 	StepStopped     = "stopped"
 	StepReleased    = "released"
 	StepReprocessed = "reprocessed"
-	StepShown       = "shown" // an operator looked at a body
+	StepShown       = "shown"   // an operator looked at a body
+	StepPaused      = "paused"  // an operator's word about a partner, not about a message
+	StepResumed     = "resumed" // likewise
 )
 
 // Step records one thing that was done to a message. Its id is derived, so writing it twice leaves one.
@@ -52,6 +54,7 @@ type Step struct {
 	Answer  string    `json:"answer,omitempty"`  // MSA-1 or HTTP status
 	Digest  Digest    `json:"digest,omitempty"`  // of the body that this step is about
 	Fault   *Fault    `json:"fault,omitempty"`
+	Other   ID        `json:"other,omitempty"`    // of a reprocessing: the message or delivery that this one was made from, or that was made of it
 	Reason  string    `json:"reason,omitempty"`   // an operator's own words
 	Losses  Faults    `json:"findings,omitempty"` // what a translation could not carry, and warnings
 }

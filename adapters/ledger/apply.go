@@ -221,7 +221,7 @@ func (p *preparation) steps(c contracts.Change) error {
 			return err
 		}
 		args = append(args, string(s.ID), micros(s.At), string(s.Journey), string(s.Message), s.Control, s.Type, s.Step, s.From, s.To, s.Map,
-			int64(s.Attempt), s.Answer, string(s.Digest), text, findings, s.Reason)
+			int64(s.Attempt), s.Answer, string(s.Digest), text, findings, s.Reason, string(s.Other))
 	}
 	p.addMany(stepTurn, 3, stepSQL, args)
 	return nil
@@ -503,8 +503,8 @@ func instant(micros int64) time.Time {
 }
 
 var (
-	stepSQL = forRows(8, `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason)`,
-		16, `ON CONFLICT (message, id) DO NOTHING`)
+	stepSQL = forRows(8, `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason, other)`,
+		17, `ON CONFLICT (message, id) DO NOTHING`)
 
 	identifierSQL = forRows(16, `INSERT INTO ids (value, partner, kind, owner, message, journey)`, 6,
 		`ON CONFLICT (value, partner, kind, owner) DO UPDATE SET journey = excluded.journey WHERE ids.journey = '' AND excluded.journey <> ''`)

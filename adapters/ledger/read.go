@@ -68,7 +68,7 @@ var (
 		event, cause, state, map, canonical, digest, fault, place_topic, place_partition, place_offset`)
 	deliveryColumns = columns("d", `id, message, journey, partner, route, generation, control, type, format, map, key, digest, state,
 		attempts, unknown, answer, fault, place_topic, place_partition, place_offset`)
-	stepColumns    = columns("s", `id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason`)
+	stepColumns    = columns("s", `id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason, other`)
 	waitingColumns = columns("w", `topic, key, seq, message, park_topic, park_partition, park_offset, since, due, attempts`)
 )
 
@@ -104,7 +104,7 @@ func scanStep(r rowScanner) (contracts.Step, error) {
 	var at int64
 	var text, findings string
 	err := r.Scan(&s.ID, &at, &s.Journey, &s.Message, &s.Control, &s.Type, &s.Step, &s.From, &s.To, &s.Map, &s.Attempt, &s.Answer,
-		&s.Digest, &text, &findings, &s.Reason)
+		&s.Digest, &text, &findings, &s.Reason, &s.Other)
 	if err != nil {
 		return s, err
 	}

@@ -53,7 +53,7 @@ func delivery(n int, to string, state contracts.State) contracts.Delivery {
 }
 
 func step(n int, kind string, at time.Time) contracts.Step {
-	return contracts.Step{ID: contracts.StepID(incoming(n), kind, "", 0), At: at, Message: incoming(n), Step: kind}
+	return contracts.Step{ID: contracts.StepID(incoming(n), kind, "", 0), At: at, Message: incoming(n), Step: kind, Other: incoming(n + 100)}
 }
 
 func fault(kind contracts.Kind, at string) *contracts.Fault {

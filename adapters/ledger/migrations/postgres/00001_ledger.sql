@@ -84,6 +84,7 @@ CREATE TABLE steps (
     fault    TEXT   NOT NULL,
     findings TEXT   NOT NULL,
     reason   TEXT   NOT NULL, -- an operator's own words
+    other    TEXT   NOT NULL, -- the message that a reprocessing made, or was made from
     PRIMARY KEY (message, id)
 );
 
