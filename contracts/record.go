@@ -42,8 +42,10 @@ const (
 	HeaderRoute       = "route"
 	HeaderCanonical   = "canonical" // digest of the canonical body
 	HeaderJourney     = "journey"
-	HeaderMap         = "map"
-	HeaderFault       = "fault" // JSON of the fault that refused it
+	HeaderMap         = "map"        // that wrote it (silta.out.*), or that an operator chose for it (silta.in)
+	HeaderGeneration  = "generation" // how often an operator sent it anew; absent for the first time
+	HeaderOperator    = "operator"   // who had it worked again
+	HeaderFault       = "fault"      // JSON of the fault that refused it
 	HeaderTrace       = "traceparent"
 )
 

@@ -125,7 +125,7 @@ func (h *Hub) deliveryOf(ctx context.Context, p *partner, r contracts.Record) (c
 		return contracts.Delivery{
 			ID: r.ID, Message: contracts.ID(r.Header[contracts.HeaderCause]), Journey: contracts.ID(r.Header[contracts.HeaderJourney]), Partner: p.ID,
 			Route: r.Header[contracts.HeaderRoute], Control: r.Header[contracts.HeaderControl], Type: r.Header[contracts.HeaderType], Format: r.Header[contracts.HeaderFormat],
-			Map: r.Header[contracts.HeaderMap], Key: r.Key, Digest: contracts.Digest(r.Header[contracts.HeaderDigest]), State: contracts.StateWaiting, Unknown: true,
+			Generation: generation(r), Map: r.Header[contracts.HeaderMap], Key: r.Key, Digest: contracts.Digest(r.Header[contracts.HeaderDigest]), State: contracts.StateWaiting, Unknown: true,
 		}, nil
 	}
 	return d, err

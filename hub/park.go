@@ -69,7 +69,7 @@ func (q *queue) join(ctx context.Context, r contracts.Record) (bool, error) {
 // waitingChange shows a message as waiting; done says that it needs no place in the queue.
 func (q *queue) waitingChange(ctx context.Context, r contracts.Record) (c contracts.Change, done bool, err error) {
 	if q.p == nil {
-		before, err := q.h.before(ctx, r.ID)
+		before, err := q.h.before(ctx, r)
 		return q.h.stepChange(entry(r), contracts.StateWaiting, contracts.StepWaiting, nil), before.done, err
 	}
 	d, err := q.h.deliveryOf(ctx, q.p, r)
@@ -144,7 +144,37 @@ func (q *queue) settle(ctx context.Context, r contracts.Record, o outcome, tries
 	err := q.h.insist(ctx, c)
 	q.forget(r.ID, err)
 	time.AfterFunc(due.Sub(now), q.nudge)
-	return err
+	if err != nil || q.p == nil {
+		return err
+	}
+	if d, err := q.h.ledger.Delivery(ctx, r.ID); err != nil || d.State != contracts.StateStopped {
+		return err
+	}
+	return q.clear(ctx, ref, r.ID)
+}
+
+// clear takes a message that a person stopped from behind its key, if it is there; a key that it held up goes on. Who
+// stops a message and who has just tried it both do so after their own write, so that one of them sees the other's.
+func (q *queue) clear(ctx context.Context, ref contracts.KeyRef, id contracts.ID) error {
+	behind, err := q.h.ledger.Behind(ctx, ref)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(behind, func(w contracts.Waiting) bool { return w.Message == id })
+	if i < 0 {
+		return nil
+	}
+	state, err := q.h.ledger.Key(ctx, ref)
+	if err != nil {
+		return err
+	}
+	c := contracts.Change{Done: []contracts.Waiting{behind[i]}}
+	if i == 0 || state.Message == id {
+		c.Keys = []contracts.KeyState{{KeyRef: ref, Condition: contracts.KeySpilled, Since: q.h.now()}}
+		c.Revive = []contracts.KeyRef{ref}
+	}
+	defer q.nudge()
+	return q.h.insist(ctx, c)
 }
 
 // givenUp turns a try that would wait on into one that parks.
@@ -265,10 +295,16 @@ func (q *queue) run(ctx context.Context) error {
 	}
 }
 
-// crowded says that no further key should be taken now: while the partner is paused one probe is enough, and all other
-// keys stay free for an operator.
+// crowded says that no further key should be taken now: while the partner is down one probe is enough, and all other
+// keys stay free for an operator; while an operator halts it none is.
 func (q *queue) crowded() bool {
-	if q.p == nil || !q.p.gate.paused() {
+	if q.p == nil {
+		return false
+	}
+	if q.p.gate.isHalted() {
+		return true
+	}
+	if !q.p.gate.down() {
 		return false
 	}
 	q.mu.Lock()
@@ -323,11 +359,11 @@ func (q *queue) work(ctx context.Context, w contracts.Waiting) error {
 			return nil
 		}
 		if probe {
-			probe, err = q.p.gate.awaitProbe(ctx)
+			if open, probe, err = q.p.gate.awaitProbe(ctx); !open {
+				return err
+			}
 		}
-		if err == nil {
-			o, err = q.h.attemptNow(ctx, q.p, r, probe)
-		}
+		o, err = q.h.attemptNow(ctx, q.p, r, probe)
 	}
 	if err != nil {
 		return err

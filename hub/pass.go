@@ -22,59 +22,54 @@ func (h *Hub) passTo(sender *partner, e contracts.Entry, b past) []string {
 
 // passOn gives a message to its receivers as it came: nothing but its addresses and its ids (MSH-3 to MSH-7, MSH-10,
 // MSA-2) is written anew. Like translating it depends on the record and the ledger's first writes alone.
-func (h *Hub) passOn(ctx context.Context, sender *partner, names []string, r contracts.Record, e *contracts.Entry, b past) error {
+func (h *Hub) passOn(ctx context.Context, sender *partner, names []string, r contracts.Record, e *contracts.Entry, before past) (translation, error) {
 	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
 	if err != nil {
-		return err
+		return translation{}, err
 	}
-	findings := sender.agreed.Check(m)
-	if err := findings.Err(); err != nil {
-		return err
+	w := translation{findings: sender.agreed.Check(m)}
+	if err := w.findings.Err(); err != nil {
+		return w, err
 	}
-	head := m.Header()
-	referral, by := readKey(sender.keys[m.Code()], head)
+	referral, by := readKey(sender.keys[m.Code()], m.Header())
 	if by != contracts.KeyedByReferral {
 		referral = ""
 	}
-	t, err := h.correlatePassed(ctx, *e, b, referral, m.Get(msa2).Text())
+	t, err := h.correlatePassed(ctx, *e, before, referral, m.Get(msa2).Text())
 	if err != nil {
-		return err
+		return w, err
 	}
 	if e.Journey = t.journey; t.origin != nil {
 		e.Origin = t.origin.ID
 	}
 	e.Event, e.State = e.Type, contracts.StateTranslated
-	change := contracts.Change{
+	w.change = contracts.Change{
 		Received: e.Received,
 		Entries:  []contracts.Entry{*e},
-		Steps: []contracts.Step{receivedStep(*e), {ID: contracts.StepID(e.ID, contracts.StepTranslated, "", 0), At: h.now(), Journey: e.Journey, Message: e.ID,
-			Control: e.Control, Type: e.Type, Step: contracts.StepTranslated, From: e.Partner, To: strings.Join(names, " "), Losses: findings}},
+		Steps: append(arrival(*e), contracts.Step{ID: contracts.StepID(e.ID, contracts.StepTranslated, "", before.generation), At: h.now(), Journey: e.Journey,
+			Message: e.ID, Control: e.Control, Type: e.Type, Step: contracts.StepTranslated, From: e.Partner, To: strings.Join(names, " "), Losses: w.findings}),
 		Journeys:    []contracts.Journey{{ID: e.Journey, State: passed, Started: e.Received, Updated: e.Received}},
 		Identifiers: passedIdentifiers(e.Partner, *e, e.Control, referral),
 	}
-	var out []contracts.Record
 	for _, name := range names {
 		p := h.partners[name]
 		if p == nil || p.courier == nil {
-			return contracts.Faultf(contracts.Unmapped, "HUB-031", "", "The message goes to a partner that has no courier. Complete that partner's contract.")
+			return w, contracts.Faultf(contracts.Unmapped, "HUB-031", "", "The message goes to a partner that has no courier. Complete that partner's contract.")
 		}
-		o, err := h.passOne(p, *e, r, t, sender)
+		o, err := h.passOne(p, *e, r, t, sender, before.leaving(r, p, e.Event))
 		if err != nil {
-			return err
+			return w, err
 		}
-		change.Deliveries = append(change.Deliveries, o.delivery)
-		change.Identifiers = append(change.Identifiers, passedIdentifiers(p.ID, *e, o.delivery.Control, referral)...)
-		change.Steps = append(change.Steps, o.steps...)
-		out = append(out, o.record)
+		o.identifiers = passedIdentifiers(p.ID, *e, o.delivery.Control, referral)
+		w.add(o)
 	}
-	return h.send(ctx, change, out)
+	return w, nil
 }
 
 // passOne readdresses a message for one receiver.
-func (h *Hub) passOne(p *partner, e contracts.Entry, r contracts.Record, t thread, sender *partner) (outgoing, error) {
-	id := contracts.OutgoingID(e.ID, p.ID, "message", 0)
-	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
-		Format: e.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Type}
+func (h *Hub) passOne(p *partner, e contracts.Entry, r contracts.Record, t thread, sender *partner, l leaving) (outgoing, error) {
+	d := contracts.Delivery{ID: l.id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: l.id.Control(),
+		Generation: l.generation, Format: e.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Type}
 	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
 	if err != nil {
 		return outgoing{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,10 +77,10 @@ func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, e
 func (h *Hub) stepChange(e contracts.Entry, state contracts.State, step string, fault *contracts.Fault) contracts.Change {
 	e.State, e.Fault = state, fault
 	at := h.now()
-	return contracts.Change{Received: e.Received, Entries: []contracts.Entry{e}, Steps: []contracts.Step{receivedStep(e), {
+	return contracts.Change{Received: e.Received, Entries: []contracts.Entry{e}, Steps: append(arrival(e), contracts.Step{
 		ID: contracts.StepID(e.ID, step, "", int(at.UnixMicro())), At: at, Journey: e.Journey, Message: e.ID, Control: e.Control, Type: e.Type,
 		Step: step, From: e.Partner, Fault: fault,
-	}}}
+	})}
 }
 
 // namesOf gives the referral's ids in a message that can't be translated, so that it is found by them all the same.
@@ -101,9 +102,13 @@ func (h *Hub) namesOf(r contracts.Record, e contracts.Entry) []contracts.Identif
 	return identifiers(e.Partner, e.ID, e.Journey, head, nil, nil)
 }
 
-func receivedStep(e contracts.Entry) contracts.Step {
-	return contracts.Step{ID: contracts.StepID(e.ID, contracts.StepReceived, "", 0), At: e.Received, Journey: e.Journey, Message: e.ID,
-		Control: e.Control, Type: e.Type, Step: contracts.StepReceived, From: e.Partner, Digest: e.Digest}
+// arrival is the step with which a message came in; a copy that an operator made never came.
+func arrival(e contracts.Entry) []contracts.Step {
+	if e.Cause != "" {
+		return nil
+	}
+	return []contracts.Step{{ID: contracts.StepID(e.ID, contracts.StepReceived, "", 0), At: e.Received, Journey: e.Journey, Message: e.ID,
+		Control: e.Control, Type: e.Type, Step: contracts.StepReceived, From: e.Partner, Digest: e.Digest}}
 }
 
 // gravest picks the fault that decides: trouble of our own first, then what only waiting mends, then the first.
@@ -128,103 +133,85 @@ func gravest(faults contracts.Faults) *contracts.Fault {
 // doing it again gives the same ids and bytes; what was published twice is delivered once. What it learns of the
 // message stands in e, and what its maps could not carry in findings, also when a fault is returned.
 func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts.Entry, findings *contracts.Faults) error {
-	before, err := h.before(ctx, e.ID)
+	before, err := h.before(ctx, r)
 	if before.done || err != nil {
 		return err
 	}
-	sender := h.partners[e.Partner]
-	if sender == nil {
-		return contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender's contract is gone. Put it back and release the message.")
-	}
-	if receivers := h.passTo(sender, *e, before); len(receivers) > 0 {
-		return h.passOn(ctx, sender, receivers, r, e, before)
-	}
-	if isAcknowledgement(sender.Partner, e.Type) {
+	if sender := h.partners[e.Partner]; sender != nil && isAcknowledgement(sender.Partner, e.Type) {
 		return h.acknowledge(ctx, sender, r, e)
 	}
-	c, err := h.toCanonical(sender, *e, r, before.entry.Map)
+	w, err := h.translation(ctx, r, e, before)
+	*findings = w.findings
 	if err != nil {
 		return err
 	}
-	*findings = c.findings
-	t, err := h.correlate(ctx, *e, before, c.head)
-	if err != nil {
+	if err := h.apply(ctx, w.change); err != nil { // before it is published: no answer can come before its row
 		return err
 	}
-	if e.Journey = t.journey; t.origin != nil {
-		e.Origin = t.origin.ID
-	}
-	receivers, err := h.route(sender, c.head.Event, t, before)
-	if err != nil {
-		return err
-	}
-	e.Event, e.Map, e.State = c.head.Event, c.by, contracts.StateTranslated
-	change := h.translated(*e, c, t, receivers)
-	var origin *mappings.Origin
-	if t.origin != nil {
-		if origin, err = h.origin(ctx, t.origin); err != nil {
-			return err
-		}
-	}
-	var out []contracts.Record
-	for _, p := range receivers {
-		o, err := h.toDialect(p, *e, r, c, t, origin, before.maps[p.ID])
-		if err != nil {
-			return err
-		}
-		change.Deliveries = append(change.Deliveries, o.delivery)
-		change.Identifiers = append(change.Identifiers, o.identifiers...)
-		change.Steps = append(change.Steps, o.steps...)
-		out = append(out, o.record)
-	}
-	return h.send(ctx, change, out)
-}
-
-// send writes what was made of a message to the ledger, and then publishes it: no answer can come before its row.
-func (h *Hub) send(ctx context.Context, change contracts.Change, out []contracts.Record) error {
-	if err := h.apply(ctx, change); err != nil {
-		return err
-	}
-	for _, record := range out {
-		if _, err := h.publish(ctx, record, nil); err != nil {
+	for _, o := range w.out {
+		if _, err := h.publish(ctx, o.record, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// past is what was done with a message before: a crash, or a record that came twice, brings it here again. It is then
-// translated by the same maps to the same receivers, whatever the contracts say by now, so that the bytes are the same.
-type past struct {
-	done  bool // each delivery is past this stage, or a person stopped the message
-	entry contracts.Entry
-	maps  map[string]string // by receiver: the map that wrote its message; empty for the canonical form
+// translation is what a message becomes, before anything of it is written.
+type translation struct {
+	change   contracts.Change
+	out      []outgoing
+	findings contracts.Faults // of the map that read it
 }
 
-// before looks up a message's past. One whose deliveries still say translated is done again, since it may not have
-// been published.
-func (h *Hub) before(ctx context.Context, id contracts.ID) (past, error) {
-	e, err := h.ledger.Entry(ctx, id)
-	if contracts.KindOf(err) == contracts.NotFound {
-		return past{}, nil
+// add takes what leaves for one receiver.
+func (w *translation) add(o outgoing) {
+	w.change.Deliveries = append(w.change.Deliveries, o.delivery)
+	w.change.Identifiers = append(w.change.Identifiers, o.identifiers...)
+	w.change.Steps = append(w.change.Steps, o.steps...)
+	w.out = append(w.out, o)
+}
+
+// translation translates in memory. With a fault it gives the findings that there are until then.
+func (h *Hub) translation(ctx context.Context, r contracts.Record, e *contracts.Entry, before past) (translation, error) {
+	sender := h.partners[e.Partner]
+	if sender == nil {
+		return translation{}, contracts.Faultf(contracts.Unroutable, "HUB-010", "", "The sender's contract is gone. Put it back and release the message.")
 	}
+	if receivers := h.passTo(sender, *e, before); len(receivers) > 0 {
+		return h.passOn(ctx, sender, receivers, r, e, before)
+	}
+	c, err := h.toCanonical(sender, *e, r, before.reading(r))
 	if err != nil {
-		return past{}, err
+		return translation{}, err
 	}
-	b := past{entry: e, done: e.State == contracts.StateStopped, maps: map[string]string{}}
-	deliveries, err := h.ledger.Deliveries(ctx, id)
-	if err != nil || len(deliveries) == 0 {
-		return b, err
+	w := translation{findings: c.findings}
+	t, err := h.correlate(ctx, *e, before, c.head)
+	if err != nil {
+		return w, err
 	}
-	unsent := 0
-	for _, d := range deliveries {
-		b.maps[d.Partner] = d.Map
-		if d.State == contracts.StateTranslated {
-			unsent++
+	if e.Journey = t.journey; t.origin != nil {
+		e.Origin = t.origin.ID
+	}
+	receivers, err := h.route(sender, c.head.Event, t, before)
+	if err != nil {
+		return w, err
+	}
+	e.Event, e.Map, e.State = c.head.Event, c.by, contracts.StateTranslated
+	w.change = h.translated(*e, c, t, receivers, before.generation)
+	var origin *mappings.Origin
+	if t.origin != nil {
+		if origin, err = h.origin(ctx, t.origin); err != nil {
+			return w, err
 		}
 	}
-	b.done = b.done || unsent == 0
-	return b, nil
+	for _, p := range receivers {
+		o, err := h.toDialect(p, *e, r, c, t, origin, before.leaving(r, p, e.Event))
+		if err != nil {
+			return w, err
+		}
+		w.add(o)
+	}
+	return w, nil
 }
 
 // canonical is a message in the canonical form.
@@ -292,10 +279,10 @@ func (h *Hub) readCanonical(b []byte, by string, findings contracts.Faults) (can
 }
 
 // translated is the ledger's view of a translated message, without its deliveries.
-func (h *Hub) translated(e contracts.Entry, c canonical, t thread, receivers []*partner) contracts.Change {
+func (h *Hub) translated(e contracts.Entry, c canonical, t thread, receivers []*partner, generation int) contracts.Change {
 	e.Canonical = c.digest
 	at := h.now()
-	steps := []contracts.Step{receivedStep(e)}
+	steps := arrival(e)
 	if t.origin != nil {
 		steps = append(steps, contracts.Step{ID: contracts.StepID(e.ID, contracts.StepCorrelated, "", 0), At: at, Journey: e.Journey, Message: e.ID,
 			Control: e.Control, Type: e.Type, Step: contracts.StepCorrelated, From: e.Partner, To: t.origin.Partner})
@@ -304,7 +291,7 @@ func (h *Hub) translated(e contracts.Entry, c canonical, t thread, receivers []*
 	for i, p := range receivers {
 		names[i] = p.ID
 	}
-	steps = append(steps, contracts.Step{ID: contracts.StepID(e.ID, contracts.StepTranslated, "", 0), At: at, Journey: e.Journey, Message: e.ID,
+	steps = append(steps, contracts.Step{ID: contracts.StepID(e.ID, contracts.StepTranslated, "", generation), At: at, Journey: e.Journey, Message: e.ID,
 		Control: e.Control, Type: e.Type, Step: contracts.StepTranslated, From: e.Partner, To: strings.Join(names, " "), Map: c.by, Digest: c.digest, Losses: c.findings})
 	return contracts.Change{
 		Received:    e.Received,
@@ -339,10 +326,10 @@ type outgoing struct {
 
 // toDialect writes the canonical message for one receiver. The control ids are the hub's business (readdress): the
 // message leaves under an id of its own, and an answer names the id that its receiver once gave.
-func (h *Hub) toDialect(p *partner, e contracts.Entry, r contracts.Record, c canonical, t thread, origin *mappings.Origin, by string) (outgoing, error) {
-	id := contracts.OutgoingID(e.ID, p.ID, "message", 0)
+func (h *Hub) toDialect(p *partner, e contracts.Entry, r contracts.Record, c canonical, t thread, origin *mappings.Origin, l leaving) (outgoing, error) {
+	id := l.id
 	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
-		Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Event, Map: by}
+		Generation: l.generation, Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Event, Map: l.by}
 	bundle, err := readdress(c, id, t)
 	if err != nil {
 		return outgoing{}, err
@@ -374,7 +361,7 @@ func (h *Hub) outKey(e contracts.Entry, r contracts.Record) contracts.Key {
 // outgoing completes a delivery by its bytes, with the record that carries them.
 func (h *Hub) outgoing(d contracts.Delivery, e contracts.Entry, body []byte, trace string) outgoing {
 	d.Digest = h.secret.Digest(body)
-	return outgoing{
+	o := outgoing{
 		delivery: d,
 		record: contracts.Record{Topic: contracts.OutTopic(d.Partner), Key: d.Key, ID: d.ID, Time: e.Received, Body: contracts.NewBody(body), Header: map[string]string{
 			contracts.HeaderPartner: d.Partner, contracts.HeaderFormat: d.Format, contracts.HeaderType: d.Type, contracts.HeaderControl: d.Control,
@@ -384,6 +371,10 @@ func (h *Hub) outgoing(d contracts.Delivery, e contracts.Entry, body []byte, tra
 		steps: []contracts.Step{{ID: contracts.StepID(d.ID, contracts.StepReaddress, d.Partner, 0), At: h.now(), Journey: e.Journey, Message: e.ID,
 			Control: d.Control, Type: d.Type, Step: contracts.StepReaddress, From: e.Partner, To: d.Partner, Map: d.Map, Digest: d.Digest}},
 	}
+	if d.Generation > 0 {
+		o.record.Header[contracts.HeaderGeneration] = strconv.Itoa(d.Generation)
+	}
+	return o
 }
 
 // readdress gives a copy of a canonical Bundle under our own ids: Bundle.id and Bundle.identifier name the message
