@@ -57,6 +57,88 @@ type Shown struct {
 	Body   Body
 }
 
+// Stopped says what an operator's stop ended.
+type Stopped struct {
+	ID      ID     `json:"id"`
+	Control string `json:"controlId"`
+	Partner string `json:"partner,omitempty"` // the receiver; empty for a message that isn't translated
+	// Unknown: an attempt was made or is under way whose outcome isn't known, so the partner may have the message.
+	Unknown bool `json:"unknown"`
+}
+
+// ReprocessRequest asks that stored messages go their way again.
+type ReprocessRequest struct {
+	IDs      []string // any ids, each of one message
+	Filter   Filter   // chooses the messages where there are no IDs; its Limit isn't read
+	Map      string   // the map to use, as id@version or id; empty: as before
+	Edit     *Body    // an edited copy, of the one message in IDs
+	DryRun   bool     // only say what would happen
+	Reason   string
+	Operator string
+}
+
+// Outcome is what became of a message that was reprocessed, or, in a dry run, what would.
+type Outcome string
+
+// The outcomes. A message that fails stays as it is.
+const (
+	OutcomeReleased Outcome = "released" // it was held; its key goes on, under the same ids
+	OutcomeQueued   Outcome = "queued"   // it is held behind an earlier message of its key, and stays there
+	OutcomeReplaced Outcome = "replaced" // it was held; another stands in its place
+	OutcomeSent     Outcome = "sent"     // it goes the whole way again
+	OutcomeKnown    Outcome = "known"    // the same edited copy was made before: nothing is done
+	OutcomeFailed   Outcome = "failed"   // see the faults
+)
+
+// Reprocessed is what became of one message.
+type Reprocessed struct {
+	ID      ID       `json:"id"`
+	Control string   `json:"controlId"`
+	Copy    ID       `json:"copy,omitempty"` // the edited copy, a message of its own
+	Outcome Outcome  `json:"outcome"`
+	DryRun  bool     `json:"dryRun,omitempty"`
+	Edited  []string `json:"edited,omitempty"` // where an edited copy differs from the message: paths
+	To      []Resent `json:"to"`
+	Faults  Faults   `json:"faults,omitempty"`
+}
+
+// Resent is what a receiver gets of a message that is reprocessed.
+type Resent struct {
+	Partner    string   `json:"partner"`
+	Type       string   `json:"type"`
+	Map        string   `json:"map,omitempty"` // id@version that writes it
+	Control    string   `json:"controlId"`
+	Generation int      `json:"generation"`
+	Before     ID       `json:"before,omitempty"`  // the delivery that was made before it
+	Changed    []string `json:"changed,omitempty"` // where its content differs from that of the one before: paths, without the ids that are the hub's
+	Findings   Faults   `json:"findings,omitempty"`
+}
+
+// CourierState is how the way to a partner stands.
+type CourierState string
+
+// The states of a way. One that an operator paused gets no attempt at all; one that is down is probed.
+const (
+	CourierLive   CourierState = "live"
+	CourierPaused CourierState = "paused"
+	CourierDown   CourierState = "down"
+	CourierNone   CourierState = "none" // the contract has no courier
+)
+
+// PartnerRow is a partner as the operator sees it.
+type PartnerRow struct {
+	ID      string       `json:"id"`
+	Title   Title        `json:"title"`
+	State   CourierState `json:"state"`
+	Pause   *Pause       `json:"pause,omitempty"`
+	Waiting int          `json:"waiting"` // messages that it gets, or sent, and that wait; counted up to PartnerRowMost
+	Parked  int          `json:"parked"`  // the same of those that are parked
+	Lag     int64        `json:"lag"`     // records for its courier that nobody has finished
+}
+
+// PartnerRowMost is how far a PartnerRow counts.
+const PartnerRowMost = 10000
+
 // Readiness says what the hub lacks to take messages; nothing missing means ready. What is degraded or paused doesn't
 // hinder that: messages wait for it. Each line says what to do.
 type Readiness struct {

@@ -39,9 +39,9 @@ type Partner struct {
 
 // Title names something for people, by language.
 type Title struct {
-	EN string `yaml:"en"`
-	FI string `yaml:"fi"`
-	SV string `yaml:"sv"`
+	EN string `yaml:"en" json:"en"`
+	FI string `yaml:"fi" json:"fi"`
+	SV string `yaml:"sv" json:"sv"`
 }
 
 // Dialect is how the partner speaks.

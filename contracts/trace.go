@@ -12,8 +12,8 @@ type Span struct {
 	Attempt int    // for deliver; 1 for the first
 }
 
-// Outcome is how a Span ended.
-type Outcome struct {
+// SpanEnd is how a Span ended.
+type SpanEnd struct {
 	State    State
 	Map      string // id@version, for translate
 	Answer   string // MSA-1 or the HTTP status, for deliver
@@ -23,7 +23,7 @@ type Outcome struct {
 
 // Tracing opens a span. parent is the W3C traceparent under which the message came; with an empty one a trace begins. It
 // gives the traceparent for what follows, which is parent's own trace, and a function to be called once at the end.
-type Tracing func(parent string, s Span) (traceparent string, end func(Outcome))
+type Tracing func(parent string, s Span) (traceparent string, end func(SpanEnd))
 
 // TraceID is the part of a W3C traceparent that names the trace, or nothing.
 func TraceID(traceparent string) string {

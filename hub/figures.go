@@ -62,7 +62,7 @@ func (h *Hub) Figures(ctx context.Context) contracts.Figures {
 	f := contracts.Figures{Paused: map[string]bool{}, Dropped: h.memory.dropped.Load()}
 	for _, p := range h.partners {
 		if p.courier != nil {
-			f.Paused[p.ID] = p.gate.paused()
+			f.Paused[p.ID] = p.halted()
 		}
 	}
 	var asked sync.WaitGroup
@@ -119,7 +119,7 @@ func (h *Hub) Ready(ctx context.Context) contracts.Readiness {
 		r.Degraded = append(r.Degraded, "ledger: "+contracts.FaultsOf(ledger)[0].Public+" Messages are taken and wait on the bus until it is back.")
 	}
 	for _, p := range h.partners {
-		if p.courier != nil && p.gate.paused() {
+		if p.courier != nil && p.halted() {
 			r.Paused = append(r.Paused, p.ID)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package hub keeps custody of messages. Its files tell a message's life in order: receive, route, translate,
-// deliver, park, journey, operate.
+// deliver, park, journey, operate, reprocess, pause.
 //
 // What happens when things fail: a message is acknowledged only when the bus has it durable. Everything behind that
 // is done at least once and derived from the record alone, so a crash at any point is followed by doing the same
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,7 @@ type Hub struct {
 	queues   map[string]*queue // what waits behind keys, by topic
 	busy     map[string]*lanes // by topic
 	memory   *memory
+	pausing  sync.Mutex // held while the ledger's pauses are looked at
 }
 
 // memory is what a hub knows that stands nowhere else. One that comes in its place takes it over.
@@ -79,6 +81,7 @@ type partner struct {
 	*contracts.Partner
 	courier Courier
 	gate    *gate
+	pause   atomic.Pointer[contracts.Pause] // an operator's, as last seen
 	keys    map[string][]keyPath
 	zone    *time.Location
 	reading []hl7v2.Option   // how its v2 messages are read
@@ -210,6 +213,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	for _, q := range h.queues {
 		g.Go(func() error { return q.run(ctx) })
 	}
+	g.Go(func() error { return h.watchPauses(ctx) })
 	g.Go(func() error { return h.writeAside(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err

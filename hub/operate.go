@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -95,6 +96,7 @@ func (h *Hub) body(ctx context.Context, e contracts.Entry, r contracts.ShowReque
 		if err != nil {
 			return contracts.Shown{}, err
 		}
+		slices.Reverse(deliveries) // what was sent last
 		i := slices.IndexFunc(deliveries, func(d contracts.Delivery) bool {
 			return (r.Partner == "" || d.Partner == r.Partner) && d.Place.Topic != ""
 		})
@@ -108,54 +110,41 @@ func (h *Hub) body(ctx context.Context, e contracts.Entry, r contracts.ShowReque
 	return contracts.Shown{Format: e.Format, Body: record.Body}, err
 }
 
-// holding is a message that waits or is parked, and the queue in which it does.
+// holding is a message, or one of its deliveries, that an operator may stop or release: w says where it waits or is
+// parked; it is zero for a delivery that is on its way in a lane.
 type holding struct {
-	row contracts.Row
-	q   *queue
-	w   contracts.Waiting
+	e contracts.Entry
+	d contracts.Delivery // zero for a message that isn't translated
+	q *queue
+	w contracts.Waiting
 }
 
-// held finds the message that an id names among those that wait or are parked. An id that names several, such as a
-// referral's, is a fault: what an operator does can't be taken back.
-func (h *Hub) held(ctx context.Context, id string) (holding, error) {
-	rows, err := h.found(ctx, id)
-	if err != nil {
-		return holding{}, err
+// id is that of the waiting row: the delivery's, or the message's.
+func (x holding) id() contracts.ID {
+	if x.d.ID != "" {
+		return x.d.ID
 	}
-	var all []holding
-	for _, row := range rows {
-		places, err := h.keysOf(ctx, row.ID)
-		if err != nil {
-			return holding{}, err
-		}
-		for message, ref := range places {
-			q := h.queues[ref.Topic]
-			if q == nil {
-				continue
-			}
-			behind, err := h.ledger.Behind(ctx, ref)
-			if err != nil {
-				return holding{}, err
-			}
-			if i := slices.IndexFunc(behind, func(w contracts.Waiting) bool { return w.Message == message }); i >= 0 {
-				all = append(all, holding{row, q, behind[i]})
-			}
-		}
-	}
-	if len(all) > 1 {
-		if i := slices.IndexFunc(all, func(x holding) bool { return string(x.w.Message) == id || x.w.Message.Control() == id }); i >= 0 {
-			return all[i], nil
-		}
-		return holding{}, contracts.Faultf(contracts.Conflict, "HUB-055", "", "This id names %d messages that are held. Name one: by its own id, or by the control id under which it leaves.", len(all))
-	}
-	if len(all) == 0 {
-		return holding{}, contracts.Faultf(contracts.NotFound, "HUB-054", "", "This message neither waits nor is parked. One that is being sent right now can be stopped when it waits.")
-	}
-	return all[0], nil
+	return x.e.ID
 }
 
-// keysOf gives the keys behind which a message or one of its deliveries may wait.
-func (h *Hub) keysOf(ctx context.Context, id contracts.ID) (map[contracts.ID]contracts.KeyRef, error) {
+func (x holding) ref() contracts.KeyRef {
+	if x.d.ID != "" {
+		return contracts.KeyRef{Topic: x.q.topic, Key: x.d.Key}
+	}
+	return contracts.KeyRef{Topic: x.q.topic, Key: x.e.Key}
+}
+
+func (x holding) control() string {
+	if x.d.ID != "" {
+		return x.d.Control
+	}
+	return x.e.Control
+}
+
+func (x holding) waits() bool { return x.w.Message != "" }
+
+// unfinished gives what of a message waits, is parked, or is on its way.
+func (h *Hub) unfinished(ctx context.Context, id contracts.ID) ([]holding, error) {
 	e, err := h.ledger.Entry(ctx, id)
 	if err != nil {
 		return nil, err
@@ -164,77 +153,185 @@ func (h *Hub) keysOf(ctx context.Context, id contracts.ID) (map[contracts.ID]con
 	if err != nil {
 		return nil, err
 	}
-	places := map[contracts.ID]contracts.KeyRef{e.ID: {Topic: contracts.TopicIn, Key: e.Key}}
+	all := []holding{{e: e, q: h.queues[contracts.TopicIn]}}
 	for _, d := range deliveries {
-		places[d.ID] = contracts.KeyRef{Topic: contracts.OutTopic(d.Partner), Key: d.Key}
-	}
-	return places, nil
-}
-
-// Stop ends a waiting or parked message for good: it is not sent, and its key flows on without it. A key that another
-// message holds up stays as it is.
-func (h *Hub) Stop(ctx context.Context, id, reason, operator string) error {
-	return h.onHeld(ctx, id, func(x holding, behind []contracts.Waiting) (contracts.Change, error) {
-		c, err := h.operatorChange(ctx, x, contracts.StepStopped, contracts.StateStopped, reason, operator)
-		c.Done = []contracts.Waiting{x.w}
-		if behind[0].Message == x.w.Message {
-			c.Keys = []contracts.KeyState{{KeyRef: x.w.KeyRef, Condition: contracts.KeySpilled, Since: h.now()}}
-			c.Revive = []contracts.KeyRef{x.w.KeyRef}
+		if q := h.queues[contracts.OutTopic(d.Partner)]; q != nil {
+			all = append(all, holding{e: e, d: d, q: q})
 		}
-		return c, err
-	})
-}
-
-// Release lets a parked or waiting key try again at once, from its first message; id is any id of a message behind it.
-func (h *Hub) Release(ctx context.Context, id, reason, operator string) error {
-	return h.onHeld(ctx, id, func(x holding, behind []contracts.Waiting) (contracts.Change, error) {
-		c, err := h.operatorChange(ctx, x, contracts.StepReleased, contracts.StateWaiting, reason, operator)
-		first := behind[0]
-		first.Due, first.Attempts = h.now(), 0
-		c.Keys = []contracts.KeyState{{KeyRef: x.w.KeyRef, Condition: contracts.KeySpilled, Since: h.now(), Message: first.Message}}
-		c.Wait = []contracts.Waiting{first}
-		return c, err
-	})
-}
-
-// onHeld finds a held message and applies a change to it while nobody works its key.
-func (h *Hub) onHeld(ctx context.Context, id string, change func(holding, []contracts.Waiting) (contracts.Change, error)) error {
-	x, err := h.held(ctx, id)
-	if err != nil {
-		return err
 	}
-	if err := x.q.hold(ctx, x.w.Key); err != nil {
-		return err
+	var found []holding
+	for _, x := range all {
+		behind, err := h.ledger.Behind(ctx, x.ref())
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(behind, func(w contracts.Waiting) bool { return w.Message == x.id() }); i >= 0 {
+			x.w = behind[i]
+		}
+		if x.waits() || x.d.State == contracts.StateTranslated || x.d.State == contracts.StateSending || x.d.State == contracts.StateWaiting {
+			found = append(found, x)
+		}
+	}
+	return found, nil
+}
+
+// one finds the message or delivery that an id names among those that aren't finished. An id that names several, such
+// as a referral's, is a fault: what an operator does can't be taken back.
+func (h *Hub) one(ctx context.Context, id string) (holding, error) {
+	rows, err := h.found(ctx, id)
+	if err != nil {
+		return holding{}, err
+	}
+	var all []holding
+	for _, row := range rows {
+		some, err := h.unfinished(ctx, row.ID)
+		if err != nil {
+			return holding{}, err
+		}
+		all = append(all, some...)
+	}
+	if len(all) > 1 {
+		exact := slices.DeleteFunc(slices.Clone(all), func(x holding) bool { return string(x.id()) != id && x.control() != id })
+		if len(exact) != 1 {
+			return holding{}, contracts.Faultf(contracts.Conflict, "HUB-055", "", "This id names %d messages that aren't finished. Name one: by its own id, or by the control id under which it leaves.", len(all))
+		}
+		all = exact
+	}
+	if len(all) == 0 {
+		return holding{}, contracts.Faultf(contracts.NotFound, "HUB-054", "", "This message neither waits nor is parked nor is on its way.")
+	}
+	return all[0], nil
+}
+
+// Stop ends a message that waits, is parked or is on its way: no further attempt is made, and its key flows on without
+// it. A key that another message holds up stays as it is. An attempt that is under way isn't broken off; the answer
+// tells when the partner may have the message.
+func (h *Hub) Stop(ctx context.Context, id, reason, operator string) (contracts.Stopped, error) {
+	x, err := h.one(ctx, id)
+	if err != nil {
+		return contracts.Stopped{}, err
+	}
+	if x.d.State != contracts.StateSending { // an attempt may last; nothing else that works a key does
+		if err := x.q.hold(ctx, x.ref().Key); err != nil {
+			return contracts.Stopped{}, err
+		}
+		defer x.q.end(x.ref().Key)
+		if x, err = h.one(ctx, id); err != nil { // it may have gone on while we waited
+			return contracts.Stopped{}, err
+		}
 	}
 	defer x.q.nudge()
-	defer x.q.end(x.w.Key)
-	if x, err = h.held(ctx, id); err != nil { // it may have gone on while we waited
-		return err
+	if err := h.apply(ctx, h.operatorChange(x, contracts.StepStopped, contracts.StateStopped, reason, operator)); err != nil {
+		return contracts.Stopped{}, err
 	}
-	behind, err := h.ledger.Behind(ctx, x.w.KeyRef)
+	return contracts.Stopped{ID: x.e.ID, Control: x.control(), Partner: x.d.Partner, Unknown: x.d.Unknown || x.d.State == contracts.StateSending},
+		x.q.clear(ctx, x.ref(), x.id())
+}
+
+// Release lets keys try again at once, each from its first message; id is a key, or any id of messages behind keys.
+func (h *Hub) Release(ctx context.Context, id, reason, operator string) error {
+	refs, err := h.keysBy(ctx, id)
 	if err != nil {
 		return err
 	}
-	c, err := change(x, behind)
+	for _, ref := range refs {
+		if err := h.releaseKey(ctx, ref, "", reason, operator); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keysBy gives the keys that id is, or behind which what it names waits.
+func (h *Hub) keysBy(ctx context.Context, id string) ([]contracts.KeyRef, error) {
+	var refs []contracts.KeyRef
+	for topic := range h.queues {
+		ref := contracts.KeyRef{Topic: topic, Key: contracts.Key(id)}
+		behind, err := h.ledger.Behind(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if len(behind) > 0 {
+			refs = append(refs, ref)
+		}
+	}
+	if len(refs) > 0 {
+		return refs, nil
+	}
+	rows, err := h.found(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		some, err := h.unfinished(ctx, row.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range some {
+			if x.waits() && !slices.Contains(refs, x.ref()) {
+				refs = append(refs, x.ref())
+			}
+		}
+	}
+	if len(refs) == 0 {
+		return nil, contracts.Faultf(contracts.NotFound, "HUB-056", "", "Nothing of this id waits or is parked, so there is nothing to release.")
+	}
+	return refs, nil
+}
+
+// releaseKey makes the first message behind a key due now. With only it does so if that is the first one.
+func (h *Hub) releaseKey(ctx context.Context, ref contracts.KeyRef, only contracts.ID, reason, operator string) error {
+	q := h.queues[ref.Topic]
+	if err := q.hold(ctx, ref.Key); err != nil {
+		return err
+	}
+	defer q.nudge()
+	defer q.end(ref.Key)
+	behind, err := h.ledger.Behind(ctx, ref)
+	if err != nil || len(behind) == 0 || only != "" && behind[0].Message != only {
+		return err
+	}
+	x, err := h.waiting(ctx, q, behind[0])
 	if err != nil {
 		return err
 	}
+	c := h.operatorChange(x, contracts.StepReleased, contracts.StateWaiting, reason, operator)
+	c.Keys, c.Wait = releasing(x.w, h.now())
 	return h.apply(ctx, c)
 }
 
-// operatorChange records what an operator did to a message that is held.
-func (h *Hub) operatorChange(ctx context.Context, x holding, step string, state contracts.State, reason, operator string) (contracts.Change, error) {
-	at := h.now()
-	c := contracts.Change{Received: x.row.At, Steps: []contracts.Step{{ID: contracts.StepID(x.w.Message, step, x.q.topic, int(at.UnixMicro())), At: at, Journey: x.row.Journey,
-		Message: x.row.ID, Control: x.row.Control, Type: x.row.Type, Step: step, From: operator, Reason: reason}}}
-	if x.q.p == nil {
-		e, err := h.ledger.Entry(ctx, x.w.Message)
-		e.State, e.Fault = state, nil
-		c.Entries = []contracts.Entry{e}
-		return c, err
+// releasing lets a key try again at once, beginning with its first message.
+func releasing(first contracts.Waiting, now time.Time) ([]contracts.KeyState, []contracts.Waiting) {
+	first.Due, first.Attempts = now, 0
+	return []contracts.KeyState{{KeyRef: first.KeyRef, Condition: contracts.KeySpilled, Since: now, Message: first.Message}}, []contracts.Waiting{first}
+}
+
+// waiting reads what a row behind a key is about.
+func (h *Hub) waiting(ctx context.Context, q *queue, w contracts.Waiting) (holding, error) {
+	x := holding{q: q, w: w}
+	message := w.Message
+	var err error
+	if q.p != nil {
+		if x.d, err = h.ledger.Delivery(ctx, w.Message); err != nil {
+			return x, err
+		}
+		message = x.d.Message
 	}
-	d, err := h.ledger.Delivery(ctx, x.w.Message)
-	d.State = state
-	c.Deliveries = []contracts.Delivery{d}
-	return c, err
+	x.e, err = h.ledger.Entry(ctx, message)
+	return x, err
+}
+
+// operatorChange records what an operator did to a message, with its new state.
+func (h *Hub) operatorChange(x holding, step string, state contracts.State, reason, operator string) contracts.Change {
+	at := h.now()
+	c := contracts.Change{Received: x.e.Received, Steps: []contracts.Step{{ID: contracts.StepID(x.id(), step, x.q.topic, int(at.UnixMicro())), At: at,
+		Journey: x.e.Journey, Message: x.e.ID, Control: x.control(), Type: x.e.Type, Step: step, From: operator, To: x.d.Partner, Reason: reason}}}
+	if x.d.ID == "" {
+		x.e.State, x.e.Fault = state, nil
+		c.Entries = []contracts.Entry{x.e}
+	} else {
+		x.d.State = state
+		c.Deliveries = []contracts.Delivery{x.d}
+	}
+	return c
 }

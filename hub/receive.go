@@ -22,7 +22,7 @@ func (h *Hub) Receive(ctx context.Context, a contracts.Arrival) (receipt contrac
 	trace, end := h.span(a.Trace, contracts.Span{Name: "door", Partner: a.Partner})
 	defer func() {
 		receipt.Trace = trace
-		o := contracts.Outcome{State: contracts.StateReceived, Err: err}
+		o := contracts.SpanEnd{State: contracts.StateReceived, Err: err}
 		if receipt.Fault != nil {
 			o.State, o.Err = contracts.StateRefused, receipt.Fault
 		}

@@ -10,9 +10,9 @@ import (
 )
 
 // span opens a span where somebody traces; else what came with the message goes on as it is.
-func (h *Hub) span(parent string, s contracts.Span) (traceparent string, end func(contracts.Outcome)) {
+func (h *Hub) span(parent string, s contracts.Span) (traceparent string, end func(contracts.SpanEnd)) {
 	if h.trace == nil {
-		return parent, func(contracts.Outcome) {}
+		return parent, func(contracts.SpanEnd) {}
 	}
 	return h.trace(parent, s)
 }
@@ -25,12 +25,12 @@ func (h *Hub) publish(ctx context.Context, r contracts.Record, once *contracts.O
 		r.Header[contracts.HeaderTrace] = trace
 	}
 	published, err := h.bus.Publish(ctx, r, once)
-	end(contracts.Outcome{Err: err})
+	end(contracts.SpanEnd{Err: err})
 	return published, err
 }
 
 // translating opens the span of a translation, and gives the record as one that belongs to it: so does what leaves.
-func (h *Hub) translating(r contracts.Record, e contracts.Entry) (contracts.Record, func(contracts.Outcome)) {
+func (h *Hub) translating(r contracts.Record, e contracts.Entry) (contracts.Record, func(contracts.SpanEnd)) {
 	trace, end := h.span(r.Header[contracts.HeaderTrace], contracts.Span{Name: "translate", Partner: e.Partner, Type: e.Type})
 	if trace != r.Header[contracts.HeaderTrace] {
 		r.Header = maps.Clone(r.Header)
@@ -40,8 +40,8 @@ func (h *Hub) translating(r contracts.Record, e contracts.Entry) (contracts.Reco
 }
 
 // delivered is how an attempt ended, for its span.
-func delivered(answer contracts.Answer, err error) contracts.Outcome {
-	o := contracts.Outcome{State: contracts.StateDelivered, Answer: answer.Code, Err: err}
+func delivered(answer contracts.Answer, err error) contracts.SpanEnd {
+	o := contracts.SpanEnd{State: contracts.StateDelivered, Answer: answer.Code, Err: err}
 	switch contracts.KindOf(err) {
 	case "":
 	case contracts.Unavailable:

@@ -47,7 +47,7 @@ func (h *Hub) translateOnce(ctx context.Context, r contracts.Record) (outcome, e
 	r, end := h.translating(r, e)
 	var findings contracts.Faults
 	err := h.guard("translate", r, func() error { return h.translateNow(ctx, r, &e, &findings) })
-	end(contracts.Outcome{State: e.State, Map: e.Map, Findings: findings, Err: err})
+	end(contracts.SpanEnd{State: e.State, Map: e.Map, Findings: findings, Err: err})
 	if err == nil {
 		return outcome{}, nil
 	}

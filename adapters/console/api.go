@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -188,10 +189,11 @@ func (a *api) stop(w http.ResponseWriter, r *http.Request) error {
 	if strings.TrimSpace(ask.Reason) == "" {
 		return contracts.Faultf(contracts.Invalid, "API-003", "reason", "Stopping a message needs a reason.")
 	}
-	if err := a.operator.Stop(r.Context(), r.PathValue("id"), ask.Reason, operatorName); err != nil {
+	stopped, err := a.operator.Stop(r.Context(), r.PathValue("id"), ask.Reason, operatorName)
+	if err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusNoContent)
+	a.write(w, http.StatusOK, stopped)
 	return nil
 }
 
@@ -204,9 +206,43 @@ func (a *api) release(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if ask.Key == "" {
-		return contracts.Faultf(contracts.Invalid, "API-003", "key", "Say what to release: the id of a message that is held.")
+		return contracts.Faultf(contracts.Invalid, "API-003", "key", "Say what to release: a key, or the id of a message that it holds up.")
 	}
 	if err := a.operator.Release(r.Context(), ask.Key, ask.Reason, operatorName); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *api) partners(w http.ResponseWriter, r *http.Request) error {
+	rows, err := a.operator.Partners(r.Context())
+	if err != nil {
+		return err
+	}
+	a.write(w, http.StatusOK, map[string][]contracts.PartnerRow{"partners": append([]contracts.PartnerRow{}, rows...)})
+	return nil
+}
+
+func (a *api) pause(w http.ResponseWriter, r *http.Request) error {
+	return onPartner(w, r, a.operator.Pause)
+}
+
+func (a *api) resume(w http.ResponseWriter, r *http.Request) error {
+	return onPartner(w, r, a.operator.Resume)
+}
+
+// onPartner does what an operator asks about a partner. The request's body may be left out.
+func onPartner(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, partner, reason, operator string) error) error {
+	var ask struct {
+		Reason string `json:"reason"`
+	}
+	if r.ContentLength != 0 {
+		if err := decode(w, r, &ask); err != nil {
+			return err
+		}
+	}
+	if err := do(r.Context(), r.PathValue("id"), ask.Reason, operatorName); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

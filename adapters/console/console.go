@@ -28,10 +28,15 @@ type Operator interface {
 	Trace(ctx context.Context, id string) (contracts.Trace, error)
 	// Show gives a body and audits it, with who asked and why.
 	Show(ctx context.Context, r contracts.ShowRequest) (contracts.Shown, error)
-	// Stop ends a message that waits or is parked: it is never delivered.
-	Stop(ctx context.Context, id, reason, operator string) error
-	// Release lets a parked key try again at once; id is any id of a message behind it. The reason may be empty.
+	// Stop ends a message that waits, is parked or is on its way, and says whether the partner may have it.
+	Stop(ctx context.Context, id, reason, operator string) (contracts.Stopped, error)
+	// Release lets a parked key try again at once; id is the key, or any id of a message behind it. The reason may be empty.
 	Release(ctx context.Context, id, reason, operator string) error
+	// Pause lets a partner get nothing until Resume. The reasons may be empty.
+	Pause(ctx context.Context, partner, reason, operator string) error
+	Resume(ctx context.Context, partner, reason, operator string) error
+	// Partners tells of the way to each partner.
+	Partners(ctx context.Context) ([]contracts.PartnerRow, error)
 	Ready(ctx context.Context) contracts.Readiness
 }
 
@@ -78,6 +83,9 @@ func (a *api) routes(m *Metrics) []route {
 		{"GET", "/api/v1/messages/{id}/body", a.operators(a.body)},
 		{"POST", "/api/v1/messages/{id}/stop", a.operators(a.stop)},
 		{"POST", "/api/v1/release", a.operators(a.release)},
+		{"GET", "/api/v1/partners", a.operators(a.partners)},
+		{"POST", "/api/v1/partners/{id}/pause", a.operators(a.pause)},
+		{"POST", "/api/v1/partners/{id}/resume", a.operators(a.resume)},
 		{"GET", "/api/v1/trace", a.operators(a.trace)},
 		{"GET", "/api/v1/journeys/{id}", a.operators(a.journey)},
 		{"POST", "/api/v1/reload", a.operators(a.reload)},

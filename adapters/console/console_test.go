@@ -64,8 +64,21 @@ func (d *desk) Show(_ context.Context, r contracts.ShowRequest) (contracts.Shown
 	return contracts.Shown{Format: contracts.FormatV2, Body: contracts.NewBody([]byte("MSH|…\r"))}, d.note("show " + r.Message)
 }
 
-func (d *desk) Stop(_ context.Context, id, reason, operator string) error {
-	return d.note("stop " + id + " " + reason + " " + operator)
+func (d *desk) Stop(_ context.Context, id, reason, operator string) (contracts.Stopped, error) {
+	return contracts.Stopped{ID: "m1", Control: "MSG/1", Partner: "hus", Unknown: true}, d.note("stop " + id + " " + reason + " " + operator)
+}
+
+func (d *desk) Pause(_ context.Context, partner, reason, operator string) error {
+	return d.note("pause " + partner + " " + reason + " " + operator)
+}
+
+func (d *desk) Resume(_ context.Context, partner, reason, operator string) error {
+	return d.note("resume " + partner + " " + reason + " " + operator)
+}
+
+func (d *desk) Partners(context.Context) ([]contracts.PartnerRow, error) {
+	pause := &contracts.Pause{Partner: "hus", Since: at, Operator: "operator", Reason: "a new version"}
+	return []contracts.PartnerRow{{ID: "hus", Title: contracts.Title{EN: "HUS"}, State: contracts.CourierPaused, Pause: pause, Waiting: 2, Parked: 1, Lag: 3}}, d.note("partners")
 }
 
 func (d *desk) Release(_ context.Context, id, reason, operator string) error {
@@ -135,8 +148,13 @@ func TestTheAPIAsksTheOperator(t *testing.T) {
 		{"trace has lists, never null", "GET", "/api/v1/trace?id=m1", "", "trace m1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
 		{"a journey by its address", "GET", "/api/v1/journeys/j1", "", "trace j1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
 		{"a body", "GET", "/api/v1/messages/MSG%2F1/body", "", "show MSG/1", 200, "MSH|…\r"},
-		{"stop", "POST", "/api/v1/messages/m1/stop", `{"reason":"twice"}`, "stop m1 twice operator", 204, ""},
+		{"stop", "POST", "/api/v1/messages/m1/stop", `{"reason":"twice"}`, "stop m1 twice operator", 200,
+			`{"id":"m1","controlId":"MSG/1","partner":"hus","unknown":true}`},
 		{"release", "POST", "/api/v1/release", `{"key":"m1","reason":"mended"}`, "release m1 mended operator", 204, ""},
+		{"pause", "POST", "/api/v1/partners/hus/pause", `{"reason":"a new version"}`, "pause hus a new version operator", 204, ""},
+		{"resume needs no body", "POST", "/api/v1/partners/hus/resume", "", "resume hus  operator", 204, ""},
+		{"partners", "GET", "/api/v1/partners", "", "partners", 200,
+			`{"partners":[{"id":"hus","title":{"en":"HUS","fi":"","sv":""},"state":"paused","pause":{"partner":"hus","since":"2026-03-01T07:30:00Z","operator":"operator","reason":"a new version"},"waiting":2,"parked":1,"lag":3}]}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			d := &desk{}
@@ -168,6 +186,7 @@ func TestWhatIsAskedWronglyIsAProblem(t *testing.T) {
 		{"what was sent, without a partner", "GET", "/api/v1/messages/m1/body?view=sent", "", 422},
 		{"stop without a reason", "POST", "/api/v1/messages/m1/stop", `{"reason":" "}`, 422},
 		{"stop with an unknown member", "POST", "/api/v1/messages/m1/stop", `{"raeson":"x"}`, 400},
+		{"pause with an unknown member", "POST", "/api/v1/partners/hus/pause", `{"until":"noon"}`, 400},
 		{"stop without JSON", "POST", "/api/v1/messages/m1/stop", "reason=x", 400},
 		{"a body without end", "POST", "/api/v1/release", `{"key":"` + strings.Repeat("x", 1<<20) + `"}`, 400},
 		{"nothing at this address", "GET", "/api/v2/find", "", 404},

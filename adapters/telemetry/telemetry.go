@@ -80,7 +80,7 @@ func (t *Tracer) Close(ctx context.Context) error { return t.provider.Shutdown(c
 var kinds = map[string]trace.SpanKind{"door": trace.SpanKindServer, "publish": trace.SpanKindProducer, "deliver": trace.SpanKindClient}
 
 // Open is a contracts.Tracing.
-func (t *Tracer) Open(parent string, s contracts.Span) (string, func(contracts.Outcome)) {
+func (t *Tracer) Open(parent string, s contracts.Span) (string, func(contracts.SpanEnd)) {
 	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{contracts.HeaderTrace: parent})
 	name := s.Name
 	if s.Topic != "" {
@@ -91,12 +91,12 @@ func (t *Tracer) Open(parent string, s contracts.Span) (string, func(contracts.O
 		attribute.String("messaging.destination.name", s.Topic), attribute.Int("silta.attempt", s.Attempt))...))
 	following := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, following)
-	return following[contracts.HeaderTrace], func(o contracts.Outcome) { end(span, o) }
+	return following[contracts.HeaderTrace], func(o contracts.SpanEnd) { end(span, o) }
 }
 
 // end closes a span. Of faults it says kind, code and text, which name places and never values; the text of a foreign
 // error stays out.
-func end(span trace.Span, o contracts.Outcome) {
+func end(span trace.Span, o contracts.SpanEnd) {
 	span.SetAttributes(filled(attribute.String("silta.state", string(o.State)), attribute.String("silta.map", o.Map), attribute.String("silta.answer", o.Answer))...)
 	counts := map[string]int{}
 	for _, f := range o.Findings {

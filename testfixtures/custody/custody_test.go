@@ -148,7 +148,7 @@ func TestAStoppedMessageIsNotSentAndItsKeyFlowsOn(t *testing.T) {
 	h.send("clinic", message("B-1", "request", "R-1", "first"))
 	h.send("clinic", message("B-2", "update", "R-1", "second"))
 	h.await(contracts.StepWaiting, "")
-	if err := h.hub.Stop(t.Context(), "B-1", "sent by phone", "op"); err != nil {
+	if _, err := h.hub.Stop(t.Context(), "B-1", "sent by phone", "op"); err != nil {
 		t.Fatal(err)
 	}
 	h.hus.await(t, 1)
@@ -159,7 +159,7 @@ func TestAStoppedMessageIsNotSentAndItsKeyFlowsOn(t *testing.T) {
 	if s := h.state("B-1"); s != contracts.StateStopped {
 		t.Errorf("the stopped message is %s", s)
 	}
-	if err := h.hub.Stop(t.Context(), "B-2", "", "op"); contracts.KindOf(err) != contracts.NotFound {
+	if _, err := h.hub.Stop(t.Context(), "B-2", "", "op"); contracts.KindOf(err) != contracts.NotFound {
 		t.Errorf("stopping what is delivered: %v", err)
 	}
 }
@@ -286,10 +286,10 @@ func TestStoppingWhatWaitsLeavesItsKeyParked(t *testing.T) {
 	h.send("clinic", message("B-1", "request", "R-1", "first"))
 	h.send("clinic", message("B-2", "update", "R-1", "second"))
 	h.await(contracts.StepWaiting, "")
-	if err := h.hub.Stop(t.Context(), "R-1", "", "op"); contracts.KindOf(err) != contracts.Conflict {
+	if _, err := h.hub.Stop(t.Context(), "R-1", "", "op"); contracts.KindOf(err) != contracts.Conflict {
 		t.Errorf("an id of two held messages: %v", err)
 	}
-	if err := h.hub.Stop(t.Context(), "B-2", "", "op"); err != nil {
+	if _, err := h.hub.Stop(t.Context(), "B-2", "", "op"); err != nil {
 		t.Fatal(err)
 	}
 	h.await(contracts.StepStopped, "")
@@ -325,7 +325,7 @@ func TestWhatKeepsNoOrderHoldsUpNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.await(contracts.StepParked, "C-1") // it was tried, and the contract wasn't mended
-	if err := h.hub.Stop(t.Context(), "C-1", "", "op"); err != nil {
+	if _, err := h.hub.Stop(t.Context(), "C-1", "", "op"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -355,7 +355,7 @@ func TestAReferralGoesOnAfterItsFirstMessageWasStopped(t *testing.T) {
 	h.await(contracts.StepParked, "C-1")
 	h.send("clinic", message("C-2", "request", "R-1", "waits"))
 	h.await(contracts.StepWaiting, "C-2")
-	if err := h.hub.Stop(t.Context(), "C-1", "", "op"); err != nil {
+	if _, err := h.hub.Stop(t.Context(), "C-1", "", "op"); err != nil {
 		t.Fatal(err)
 	}
 	h.hus.await(t, 1)
