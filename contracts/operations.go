@@ -99,7 +99,9 @@ type Reprocessed struct {
 	DryRun  bool     `json:"dryRun,omitempty"`
 	Edited  []string `json:"edited,omitempty"` // where an edited copy differs from the message: paths
 	To      []Resent `json:"to"`
-	Faults  Faults   `json:"faults,omitempty"`
+	// Findings are what reading it couldn't carry, and warnings; Faults are why it failed.
+	Findings Faults `json:"findings,omitempty"`
+	Faults   Faults `json:"faults,omitempty"`
 }
 
 // Resent is what a receiver gets of a message that is reprocessed.
