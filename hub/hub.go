@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,7 +66,7 @@ type Hub struct {
 	queues   map[string]*queue // what waits behind keys, by topic
 	busy     map[string]*lanes // by topic
 	memory   *memory
-	pausing  sync.Mutex // held while the ledger's pauses are looked at
+	pausing  chan struct{} // holds one while the ledger's pauses are looked at
 }
 
 // memory is what a hub knows that stands nowhere else. One that comes in its place takes it over.
@@ -96,7 +95,7 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 		now:   func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		lanes: c.Lanes, linger: c.Linger, development: c.Development,
 		partners: map[string]*partner{}, queues: map[string]*queue{}, busy: map[string]*lanes{},
-		memory: &memory{aside: make(chan contracts.Change, 1024)},
+		memory: &memory{aside: make(chan contracts.Change, 1024)}, pausing: make(chan struct{}, 1),
 	}
 	if c.Before != nil {
 		h.memory = c.Before.memory
@@ -221,8 +220,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// again is how long a bus that can't give records is left alone.
-const again = time.Second
+// askAgain is how long a bus that can't give records is left alone.
+const askAgain = time.Second
 
 // consume works a topic until ctx ends. A bus that is away for a while is asked again.
 func (h *Hub) consume(ctx context.Context, topic, group string, lanes int, work func(context.Context, contracts.Record) error) error {
@@ -232,7 +231,7 @@ func (h *Hub) consume(ctx context.Context, topic, group string, lanes int, work 
 			return err
 		}
 		h.log.WithFields(logrus.Fields{"topic": topic, "code": contracts.FaultsOf(err)[0].Code}).Warn("the bus gives no records; asking again")
-		if !pause(ctx, again) {
+		if !pause(ctx, askAgain) {
 			return nil
 		}
 	}

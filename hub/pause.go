@@ -72,8 +72,12 @@ func (h *Hub) watchPauses(ctx context.Context) error {
 
 // lookAtPauses halts the gates of partners that the ledger has as paused, and no others.
 func (h *Hub) lookAtPauses(ctx context.Context) error {
-	h.pausing.Lock() // or an older look would undo a newer one
-	defer h.pausing.Unlock()
+	select {
+	case h.pausing <- struct{}{}: // one at a time, or an older look would undo a newer one
+		defer func() { <-h.pausing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	held, err := h.ledger.Pauses(ctx)
 	if err != nil {
 		return err

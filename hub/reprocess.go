@@ -121,7 +121,7 @@ func (h *Hub) named(ctx context.Context, id string) (contracts.ID, error) {
 // reprocess does it for one message.
 func (h *Hub) reprocess(ctx context.Context, id string, r contracts.ReprocessRequest) contracts.Reprocessed {
 	result := contracts.Reprocessed{ID: contracts.ID(id), DryRun: r.DryRun, To: []contracts.Resent{}}
-	err := h.guard("reprocess", result.ID, func() error {
+	err := h.guard("reprocess", contracts.Record{ID: result.ID}, func() error {
 		message, err := h.named(ctx, id)
 		if err != nil {
 			return err
@@ -224,8 +224,7 @@ func (a *again) work(ctx context.Context) error {
 			return a.workCopy(ctx, r)
 		}
 		if a.e.Cause != "" && len(a.held) == 0 { // the copy itself, named by the control id that it shares
-			a.result.Outcome = contracts.OutcomeKnown
-			return nil
+			return a.finishCopy(ctx, a.record(a.stored), a.e)
 		}
 	}
 	switch {
@@ -402,7 +401,11 @@ func (a *again) send(ctx context.Context, r contracts.Record, once *contracts.On
 	c := contracts.Change{Received: e.Received}
 	if e.ID != a.e.ID {
 		a.result.Copy = e.ID
-		c.Entries, c.Steps = []contracts.Entry{entry(r)}, a.copied(e)
+		noted := entry(r)
+		if noted.Place, err = a.park(ctx, r, a.e.Partner, r.Key); err != nil { // what the ledger notes has its bytes
+			return err
+		}
+		c.Entries, c.Steps = []contracts.Entry{noted}, a.copied(e)
 	} else {
 		c.Steps = a.resent(w)
 		if a.e.State == contracts.StateStopped {
