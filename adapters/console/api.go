@@ -257,7 +257,11 @@ func idOf(r *http.Request) (string, error) {
 }
 
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	return decodeUpTo(w, r, into, maxRequest)
+}
+
+func decodeUpTo(w http.ResponseWriter, r *http.Request, into any, most int64) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return &contracts.Fault{Kind: contracts.Malformed, Code: "API-004", Public: "The request's body isn't the JSON that this takes; /api/openapi.yaml describes it.", Err: err}

@@ -32,6 +32,9 @@ type Operator interface {
 	Stop(ctx context.Context, id, reason, operator string) (contracts.Stopped, error)
 	// Release lets a parked key try again at once; id is the key, or any id of a message behind it. The reason may be empty.
 	Release(ctx context.Context, id, reason, operator string) error
+	// Reprocess lets messages go their way again and tells each of what became of every one. The error is of the request,
+	// and comes before anything was done, or it is what each gave.
+	Reprocess(ctx context.Context, r contracts.ReprocessRequest, each func(contracts.Reprocessed) error) error
 	// Pause lets a partner get nothing until Resume. The reasons may be empty.
 	Pause(ctx context.Context, partner, reason, operator string) error
 	Resume(ctx context.Context, partner, reason, operator string) error
@@ -83,6 +86,7 @@ func (a *api) routes(m *Metrics) []route {
 		{"GET", "/api/v1/messages/{id}/body", a.operators(a.body)},
 		{"POST", "/api/v1/messages/{id}/stop", a.operators(a.stop)},
 		{"POST", "/api/v1/release", a.operators(a.release)},
+		{"POST", "/api/v1/reprocess", a.operators(a.reprocess)},
 		{"GET", "/api/v1/partners", a.operators(a.partners)},
 		{"POST", "/api/v1/partners/{id}/pause", a.operators(a.pause)},
 		{"POST", "/api/v1/partners/{id}/resume", a.operators(a.resume)},

@@ -31,6 +31,7 @@ type desk struct {
 	filter  contracts.Filter
 	shown   contracts.ShowRequest
 	missing []string
+	again   contracts.ReprocessRequest
 	err     error
 }
 
@@ -66,6 +67,19 @@ func (d *desk) Show(_ context.Context, r contracts.ShowRequest) (contracts.Shown
 
 func (d *desk) Stop(_ context.Context, id, reason, operator string) (contracts.Stopped, error) {
 	return contracts.Stopped{ID: "m1", Control: "MSG/1", Partner: "hus", Unknown: true}, d.note("stop " + id + " " + reason + " " + operator)
+}
+
+func (d *desk) Reprocess(_ context.Context, r contracts.ReprocessRequest, each func(contracts.Reprocessed) error) error {
+	d.again = r
+	if err := d.note("reprocess"); err != nil {
+		return err
+	}
+	for _, id := range r.IDs {
+		if err := each(contracts.Reprocessed{ID: contracts.ID(id), Control: "MSG/1", Outcome: contracts.OutcomeSent, To: []contracts.Resent{}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *desk) Pause(_ context.Context, partner, reason, operator string) error {
@@ -151,6 +165,9 @@ func TestTheAPIAsksTheOperator(t *testing.T) {
 		{"stop", "POST", "/api/v1/messages/m1/stop", `{"reason":"twice"}`, "stop m1 twice operator", 200,
 			`{"id":"m1","controlId":"MSG/1","partner":"hus","unknown":true}`},
 		{"release", "POST", "/api/v1/release", `{"key":"m1","reason":"mended"}`, "release m1 mended operator", 204, ""},
+		{"reprocess answers a line a message", "POST", "/api/v1/reprocess", `{"ids":["m1","m2"]}`, "reprocess", 200,
+			`{"id":"m1","controlId":"MSG/1","outcome":"sent","to":[]}` + "\n" + `{"id":"m2","controlId":"MSG/1","outcome":"sent","to":[]}`},
+		{"reprocess nothing", "POST", "/api/v1/reprocess", `{"state":"parked"}`, "reprocess", 200, ""},
 		{"pause", "POST", "/api/v1/partners/hus/pause", `{"reason":"a new version"}`, "pause hus a new version operator", 204, ""},
 		{"resume needs no body", "POST", "/api/v1/partners/hus/resume", "", "resume hus  operator", 204, ""},
 		{"partners", "GET", "/api/v1/partners", "", "partners", 200,
@@ -186,6 +203,8 @@ func TestWhatIsAskedWronglyIsAProblem(t *testing.T) {
 		{"what was sent, without a partner", "GET", "/api/v1/messages/m1/body?view=sent", "", 422},
 		{"stop without a reason", "POST", "/api/v1/messages/m1/stop", `{"reason":" "}`, 422},
 		{"stop with an unknown member", "POST", "/api/v1/messages/m1/stop", `{"raeson":"x"}`, 400},
+		{"reprocess an unknown state", "POST", "/api/v1/reprocess", `{"state":"lost"}`, 422},
+		{"reprocess with an edit that isn't base64", "POST", "/api/v1/reprocess", `{"ids":["m1"],"edit":"MSH|"}`, 400},
 		{"pause with an unknown member", "POST", "/api/v1/partners/hus/pause", `{"until":"noon"}`, 400},
 		{"stop without JSON", "POST", "/api/v1/messages/m1/stop", "reason=x", 400},
 		{"a body without end", "POST", "/api/v1/release", `{"key":"` + strings.Repeat("x", 1<<20) + `"}`, 400},
@@ -267,6 +286,27 @@ func TestAListIsChosen(t *testing.T) {
 	d.filter.Since = d.filter.Since.UTC()
 	want := contracts.Filter{State: contracts.StateParked, Partner: "hus", Type: "REF^I12", Since: at, Limit: 7}
 	if diff := cmp.Diff(want, d.filter); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnEditTravelsInTheBody(t *testing.T) {
+	d := &desk{}
+	base, _ := open(t, d)
+	large := strings.Repeat("MSH|", 8<<20)
+	ask, err := json.Marshal(map[string]any{"ids": []string{"m1"}, "map": "ref-i12@0.1.0", "edit": []byte(large), "dryRun": true, "reason": "mended"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := call(t, "POST", base+"/api/v1/reprocess", string(ask)); got.status != 200 || got.header.Get("Content-Type") != "application/x-ndjson" {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if r := d.again; r.Edit == nil || string(r.Edit.Bytes()) != large || r.Map != "ref-i12@0.1.0" || !r.DryRun || r.Reason != "mended" || r.Operator != "operator" {
+		t.Errorf("the operator was asked %+v", d.again)
+	}
+	call(t, "POST", base+"/api/v1/reprocess", `{"state":"parked","partner":"hus","type":"REF^I12","since":"2026-03-01T07:30:00Z"}`)
+	want := contracts.Filter{State: contracts.StateParked, Partner: "hus", Type: "REF^I12", Since: at}
+	if diff := cmp.Diff(want, d.again.Filter); diff != "" || d.again.Edit != nil {
 		t.Error(diff)
 	}
 }
