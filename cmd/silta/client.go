@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -62,7 +63,7 @@ func (c *client) raw(ctx context.Context, method, path string, query url.Values,
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, &contracts.Fault{Kind: contracts.Unavailable, Code: "CLI-001", Public: "The hub at " + c.url + " can't be reached. Is it running? --url or SILTA_URL names another address.", Err: err}
+		return nil, c.unreachable(err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -73,6 +74,45 @@ func (c *client) raw(ctx context.Context, method, path string, query url.Values,
 		return nil, problemOf(response, body)
 	}
 	return body, nil
+}
+
+// each asks the API for an answer of many lines and hands every line to work as it comes; there may be hours between
+// the first and the last. An answer that breaks off is a fault.
+func (c *client) each(ctx context.Context, path string, ask any, work func(line []byte) error) error {
+	request, err := c.request(ctx, "POST", path, nil, ask)
+	if err != nil {
+		return err
+	}
+	patient := http.Client{Transport: c.http.Transport}
+	response, err := patient.Do(request)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= 300 {
+		body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+		if err != nil {
+			return c.unreachable(err)
+		}
+		return problemOf(response, body)
+	}
+	lines := bufio.NewReader(response.Body)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return nil
+		}
+		if err != nil {
+			return &contracts.Fault{Kind: contracts.Unavailable, Code: "CLI-001", Public: "The answer of the hub at " + c.url + " broke off; what it said until then is done.", Err: err}
+		}
+		if err := work(line); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *client) unreachable(err error) error {
+	return &contracts.Fault{Kind: contracts.Unavailable, Code: "CLI-001", Public: "The hub at " + c.url + " can't be reached. Is it running? --url or SILTA_URL names another address.", Err: err}
 }
 
 func (c *client) request(ctx context.Context, method, path string, query url.Values, ask any) (*http.Request, error) {

@@ -145,6 +145,9 @@ func newShow(t *terminal) *cobra.Command {
 			}
 			header := http.Header{"Silta-Reason": {url.PathEscape(reason)}}
 			body, err := hub.raw(cmd.Context(), "GET", "/api/v1/messages/"+url.PathEscape(args[0])+"/body", query, header, nil)
+			if contracts.KindOf(err) == contracts.Denied && reason == "" {
+				return configuration{err} // only the hub knows whether it needs one; a flag that lacks is wrong usage
+			}
 			if err != nil {
 				return err
 			}
@@ -165,15 +168,21 @@ func newStop(t *terminal) *cobra.Command {
 	var hub client
 	var reason string
 	c := &cobra.Command{
-		Use:     "stop ID",
-		Short:   "End a message that waits or is parked; it is never delivered",
+		Use:   "stop ID",
+		Short: "End a message: no further attempt is made to send it",
+		Long: "Ends a message that waits, is parked or is on its way. Its referral's later messages go on without it. An attempt that\n" +
+			"is under way isn't broken off; what is printed says whether the partner may have the message.",
 		Example: "  silta stop L-2026-000123 --reason 'Sent again by hand under another id'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {
 				return usagef("--reason is needed: say why the message is stopped")
 			}
-			return hub.call(cmd.Context(), "POST", "/api/v1/messages/"+url.PathEscape(args[0])+"/stop", nil, map[string]string{"reason": reason}, nil)
+			var stopped contracts.Stopped
+			if err := hub.call(cmd.Context(), "POST", "/api/v1/messages/"+url.PathEscape(args[0])+"/stop", nil, map[string]string{"reason": reason}, &stopped); err != nil {
+				return err
+			}
+			return t.stopped(stopped)
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why it is stopped")
@@ -187,7 +196,7 @@ func newRelease(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "release KEY",
 		Short:   "Let a parked key try again at once",
-		Long:    "Lets a parked or waiting key try again at once, beginning with its first message. KEY is any id of a message that it\nholds up.",
+		Long:    "Lets a parked or waiting key try again at once, beginning with its first message. KEY is the key itself or any id of a\nmessage that it holds up; an id that names several keys releases them all.",
 		Example: "  silta release L-2026-000123",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -195,6 +204,51 @@ func newRelease(t *terminal) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why it is released")
+	hub.flags(c)
+	return c
+}
+
+func newPause(t *terminal) *cobra.Command {
+	return onPartner("pause", "Send nothing to a partner until it is resumed",
+		"Sends nothing to a partner until `silta resume`. What is for it waits and isn't counted as failed; what it sends comes\nin all the same. The word outlives restarts.",
+		"  silta pause hus --reason 'Their new version, until 14:00'")
+}
+
+func newResume(t *terminal) *cobra.Command {
+	return onPartner("resume", "Send to a partner again", "Ends a pause: what waited goes out in order.", "  silta resume hus")
+}
+
+// onPartner makes the command that asks the hub to do something about a partner.
+func onPartner(do, short, long, example string) *cobra.Command {
+	var hub client
+	var reason string
+	c := &cobra.Command{
+		Use: do + " PARTNER", Short: short, Long: long, Example: example, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return hub.call(cmd.Context(), "POST", "/api/v1/partners/"+url.PathEscape(args[0])+"/"+do, nil, map[string]string{"reason": reason}, nil)
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why")
+	hub.flags(c)
+	return c
+}
+
+func newPartners(t *terminal) *cobra.Command {
+	var hub client
+	c := &cobra.Command{
+		Use:     "partners",
+		Short:   "List the partners, with the state of the way to each",
+		Long:    "Lists the partners: live, paused (by an operator), down (it doesn't answer and is probed) or none (nothing is sent to it);\nhow many of its messages wait and are parked, and how many records its courier has not finished.",
+		Example: "  silta partners",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var answer struct{ Partners []contracts.PartnerRow }
+			if err := hub.call(cmd.Context(), "GET", "/api/v1/partners", nil, nil, &answer); err != nil {
+				return err
+			}
+			return t.partners(answer.Partners)
+		},
+	}
 	hub.flags(c)
 	return c
 }

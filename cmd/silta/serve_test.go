@@ -185,7 +185,7 @@ func TestAMessageThatNoMapTakesIsAcknowledgedParkedAndStopped(t *testing.T) {
 		}
 	}
 
-	if code, _, stderr := silta(t, "", append(hub, "show", "PARK-1")...); code != exitFaulty || !strings.Contains(stderr, "--reason") {
+	if code, _, stderr := silta(t, "", append(hub, "show", "PARK-1")...); code != exitUsage || !strings.Contains(stderr, "--reason") {
 		t.Errorf("show without a reason exits %d: %s", code, stderr)
 	}
 	if code, stdout, stderr := silta(t, "", append(hub, "show", "PARK-1", "--reason", "Miksi ei mene läpi?")...); code != exitDone || stdout != body {

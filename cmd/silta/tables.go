@@ -32,6 +32,41 @@ func (t *terminal) rows(rows []contracts.Row) error {
 	return w.Flush()
 }
 
+// stopped tells what was stopped, and whether the partner may have it.
+func (t *terminal) stopped(s contracts.Stopped) error {
+	if t.json() {
+		return t.print(s)
+	}
+	told := "not delivered"
+	if s.Partner != "" && s.Unknown {
+		told = "unknown whether " + s.Partner + " has it"
+	}
+	_, err := fmt.Fprintf(t.out, "%s\t%s\tstopped\t%s\n", orDash(s.Control), s.ID, told)
+	return err
+}
+
+// partners prints partners.
+func (t *terminal) partners(rows []contracts.PartnerRow) error {
+	if t.json() {
+		for i := range rows {
+			if err := t.print(rows[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PARTNER\tTITLE\tSTATE\tWAITING\tPARKED\tLAG\tPAUSED SINCE\tREASON")
+	for _, r := range rows {
+		since, reason := "-", "-"
+		if r.Pause != nil {
+			since, reason = clock(r.Pause.Since), orDash(r.Pause.Reason)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", r.ID, orDash(r.Title.EN), r.State, r.Waiting, r.Parked, r.Lag, since, reason)
+	}
+	return w.Flush()
+}
+
 // trace prints a journey.
 func (t *terminal) trace(trace contracts.Trace) error {
 	if t.json() {
