@@ -96,6 +96,7 @@ type Reprocessed struct {
 	Control string   `json:"controlId"`
 	Copy    ID       `json:"copy,omitempty"` // the edited copy, a message of its own
 	Outcome Outcome  `json:"outcome"`
+	Map     string   `json:"map,omitempty"` // id@version that reads it
 	DryRun  bool     `json:"dryRun,omitempty"`
 	Edited  []string `json:"edited,omitempty"` // where an edited copy differs from the message: paths
 	To      []Resent `json:"to"`

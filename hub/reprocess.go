@@ -336,6 +336,7 @@ func (a *again) translate(ctx context.Context, r contracts.Record, before past) 
 		}
 		a.result.To = append(a.result.To, sent)
 	}
+	a.result.Map = e.Map
 	for _, s := range w.change.Steps {
 		if s.Step == contracts.StepTranslated {
 			a.result.Findings = append(a.result.Findings, s.Losses...)

@@ -123,6 +123,9 @@ func (p *reprocessedTable) line(b []byte) error {
 		outcome = "dry run: " + outcome
 	}
 	fmt.Fprintf(p.t.out, "%s\t%s\t%s", orDash(x.Control), x.ID, outcome)
+	if x.Map != "" {
+		fmt.Fprintf(p.t.out, "\tmap %s", x.Map)
+	}
 	if x.Copy != "" {
 		fmt.Fprintf(p.t.out, "\tcopy %s", x.Copy)
 	}

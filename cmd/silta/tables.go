@@ -78,14 +78,14 @@ func (t *terminal) trace(trace contracts.Trace) error {
 	}
 	fmt.Fprintln(t.out)
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "AT\tSTEP\tTYPE\tFROM\tTO\tCONTROL ID\tMAP\tANSWER\tFAULT")
+	fmt.Fprintln(w, "AT\tSTEP\tTYPE\tFROM\tTO\tCONTROL ID\tMAP\tANSWER\tOTHER\tFAULT")
 	for _, s := range trace.Steps {
 		answer := orDash(s.Answer)
 		if s.Attempt > 1 {
 			answer += fmt.Sprintf(" (attempt %d)", s.Attempt)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clock(s.At), s.Step, orDash(s.Type), orDash(s.From), orDash(s.To), orDash(s.Control),
-			orDash(s.Map), answer, faultWord(s.Fault))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clock(s.At), s.Step, orDash(s.Type), orDash(s.From), orDash(s.To), orDash(s.Control),
+			orDash(s.Map), answer, orDash(string(s.Other)), faultWord(s.Fault))
 	}
 	return w.Flush()
 }

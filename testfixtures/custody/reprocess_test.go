@@ -506,3 +506,46 @@ func TestWhoseMapVersionIsGoneStaysAsItIs(t *testing.T) {
 		t.Error("it didn't go by the version that was chosen")
 	}
 }
+
+// Of two receivers one has the original and one refuses it: the copy takes the place of the held one, and goes to the
+// other as a message of its own.
+func TestAnEditedCopyGoesToWhoeverHasTheOriginalAsWell(t *testing.T) {
+	terho := newReceiver()
+	h := open(t, func(c *hub.Config) {
+		c.Partners = []*contracts.Partner{partner(t, "clinic", "{events: [request, update], to: [hus, terho]}"), partner(t, "hus", ""), partner(t, "terho", "")}
+		c.Couriers["terho"] = terho
+	})
+	h.hus.answers(refusing(`"first"`))
+	h.send("clinic", message("C-1", "request", "R-1", "first"))
+	terho.await(t, 1)
+	h.await(contracts.StepParked, "")
+	h.send("clinic", message("C-2", "update", "R-1", "second"))
+	terho.await(t, 1)
+	h.await(contracts.StepWaiting, "")
+	got := h.one(contracts.ReprocessRequest{IDs: []string{"C-1"}, Edit: edit(message("C-1", "request", "R-1", "mended"))}, contracts.OutcomeReplaced)
+	if len(got.To) != 2 {
+		t.Errorf("told %+v", got.To)
+	}
+	terho.await(t, 1)
+	h.hus.await(t, 2)
+	if order := h.hus.order(t, "R-1"); !slices.Equal(order, []string{"mended", "second"}) {
+		t.Errorf("HUS got %v", order)
+	}
+	if order := terho.order(t, "R-1"); !slices.Equal(order, []string{"first", "second", "mended"}) {
+		t.Errorf("the other got %v", order)
+	}
+	// Again, unedited, where one has it and one holds it: only the held one is worked.
+	h.hus.answers(refusing(`"third"`))
+	h.send("clinic", message("C-3", "update", "R-1", "third"))
+	terho.await(t, 1)
+	h.await(contracts.StepParked, "")
+	h.hus.answers(nil)
+	if got := h.one(contracts.ReprocessRequest{IDs: []string{"C-3"}}, contracts.OutcomeReleased); len(got.To) != 1 || got.To[0].Partner != "hus" {
+		t.Errorf("told %+v", got.To)
+	}
+	h.hus.await(t, 1)
+	h.stop()
+	if n := len(terho.parcels()); n != 4 {
+		t.Errorf("the other got %d messages, want 4", n)
+	}
+}
