@@ -1,5 +1,5 @@
 // Package hub keeps custody of messages. Its files tell a message's life in order: receive, route, translate,
-// deliver, park, journey, operate, reprocess, pause.
+// deliver, park, journey, operate, pause, reprocess (with resend, replace and compare).
 //
 // What happens when things fail: a message is acknowledged only when the bus has it durable. Everything behind that
 // is done at least once and derived from the record alone, so a crash at any point is followed by doing the same

@@ -451,7 +451,11 @@ func TestAHeldDeliveryGivesItsPlaceToWhatAnotherVersionWrites(t *testing.T) {
 	h.refer("A-1", "R")
 	h.await(contracts.StepParked, "")
 	held := h.delivery("A-1")
-	got := h.one(contracts.ReprocessRequest{IDs: []string{"A-1"}, Map: "ref-i12@0.9.0"}, contracts.OutcomeReplaced)
+	got := h.one(contracts.ReprocessRequest{IDs: []string{"A-1"}, Map: "ref-i12@0.9.0", DryRun: true}, contracts.OutcomeReplaced)
+	if !slices.ContainsFunc(got.To[0].Changed, func(p string) bool { return strings.HasSuffix(p, ".priority") }) || got.Map != "ref-i12@0.9.0" {
+		t.Errorf("the dry run tells %+v", got)
+	}
+	got = h.one(contracts.ReprocessRequest{IDs: []string{"A-1"}, Map: "ref-i12@0.9.0"}, contracts.OutcomeReplaced)
 	if to := got.To[0]; to.Before != held.ID || to.Generation != 1 {
 		t.Errorf("told %+v", to)
 	}
