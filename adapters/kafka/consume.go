@@ -17,7 +17,7 @@ import (
 // Then reading it stops until its oldest unfinished record is finished.
 const (
 	window      = 4096
-	windowBytes = 8 << 20
+	windowBytes = 2 << 20
 )
 
 // commitEvery is how late the low watermarks are committed. Kafka's client allows no less.

@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -104,21 +103,25 @@ func (b *Bus) Close() error {
 // publishes nothing, while ClaimSame publishes r again, with the time of the first, because the process that claimed
 // may have died before its record was there.
 func (b *Bus) Publish(ctx context.Context, r contracts.Record, once *contracts.Once) (contracts.Published, error) {
-	p := contracts.Published{First: r.Time, ID: r.ID}
 	if once == nil {
 		kept, err := b.append(ctx, r, nil)
-		p.Place = kept
-		return p, err
+		if err != nil {
+			return contracts.Published{}, err
+		}
+		return contracts.Published{First: r.Time, ID: r.ID, Place: kept}, nil
 	}
 	if owner, known := b.claims.owner(once.Key); known {
-		p.First, p.ID, p.Claim = owner.time(), owner.name(), contracts.ClaimOther
+		p := contracts.Published{First: owner.time(), ID: owner.name(), Claim: contracts.ClaimOther}
 		if owner.digest != short(once.Digest) {
 			return p, nil
 		}
-		p.Claim, r.Time = contracts.ClaimSame, p.First
+		r.Time = p.First
 		kept, err := b.append(ctx, r, nil)
-		p.Place = kept
-		return p, err
+		if err != nil {
+			return contracts.Published{}, err
+		}
+		p.Claim, p.Place = contracts.ClaimSame, kept
+		return p, nil
 	}
 	c, err := newClaim(r, once)
 	if err != nil {
@@ -129,7 +132,7 @@ func (b *Bus) Publish(ctx context.Context, r contracts.Record, once *contracts.O
 		return contracts.Published{}, err
 	}
 	owner, _ := b.claims.owner(once.Key)
-	p.First, p.ID, p.Claim, p.Place = owner.time(), owner.name(), contracts.ClaimNew, kept
+	p := contracts.Published{First: owner.time(), ID: owner.name(), Claim: contracts.ClaimNew, Place: kept}
 	switch {
 	case owner.digest != short(once.Digest):
 		p.Claim, p.Place = contracts.ClaimOther, contracts.Place{}
@@ -235,6 +238,3 @@ func (b *Bus) metadata(ctx context.Context, topics ...string) ([]kmsg.MetadataRe
 	}
 	return found.Topics, nil
 }
-
-// settling is how long a topic or group may take to find its leader or coordinator.
-const settling = 10 * time.Second

@@ -83,8 +83,11 @@ func (b *Bus) date(e *entered) bool {
 	if !known {
 		return true
 	}
+	if o.digest != short(e.claim.Digest) {
+		return false
+	}
 	e.Time = o.time()
-	return o.digest == short(e.claim.Digest)
+	return true
 }
 
 // How many bytes are asked for: of one record, and of a page of a replay. Kafka gives one record at least.
@@ -187,6 +190,9 @@ func offsets(ctx context.Context, ask func() (kadm.ListedOffsets, error)) (map[i
 	listed.Each(func(o kadm.ListedOffset) { byPartition[o.Partition] = o.Offset })
 	return byPartition, nil
 }
+
+// settling is how long a topic or group may take to find its leader or coordinator.
+const settling = 10 * time.Second
 
 // settled asks again while the cluster answers that it is still settling: a topic that was just made has no leader yet,
 // a leader moves, and a group's coordinator loads what it knows.
