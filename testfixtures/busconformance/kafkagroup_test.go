@@ -26,6 +26,7 @@ const childShares = "SILTA_TEST_SHARE"
 
 const shared = "silta.test.shared"
 
+// TestMain can't name a member, because this file is there only with its build tag.
 func init() {
 	if brokers := os.Getenv(childShares); brokers != "" {
 		share(strings.Split(brokers, ","))
