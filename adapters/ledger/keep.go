@@ -118,7 +118,7 @@ WHERE e.received < $1 AND (e.received, e.id) > ($2, $3) AND NOT ` + unsettled("e
 ORDER BY e.received, e.id LIMIT $4`
 
 	forgetMessageSQL = []string{
-		`DELETE FROM steps WHERE message = $1 OR message IN (SELECT d.id FROM deliveries d WHERE d.message = $1)`,
+		`DELETE FROM steps WHERE message IN (SELECT CAST($1 AS TEXT) UNION ALL SELECT d.id FROM deliveries d WHERE d.message = $1)`,
 		`DELETE FROM ids WHERE message = $1 AND journey = ''`,
 		`DELETE FROM ids WHERE message = $1 AND journey <> '' AND journey IN (SELECT e.journey FROM entries e WHERE e.id = $1)`,
 		`DELETE FROM deliveries WHERE message = $1`,

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,13 +52,13 @@ func (l *Ledger) Find(ctx context.Context, id string) ([]contracts.Row, error) {
 	if id == "" {
 		return nil, nil
 	}
-	return l.rows(ctx, "find", `SELECT e.shown, `+entryColumns+` FROM entries e WHERE e.id IN (
+	return l.rows(ctx, "find", `SELECT e.shown, `+entryColumns+` FROM entries e JOIN (
 	SELECT id FROM entries WHERE id = $1
 	UNION SELECT id FROM entries WHERE control = $1 AND control <> ''
 	UNION SELECT id FROM entries WHERE journey = $1 AND journey <> ''
 	UNION SELECT message FROM deliveries WHERE id = $1
 	UNION SELECT message FROM ids WHERE value = $1 AND message <> ''
-	UNION SELECT m.id FROM ids i JOIN entries m ON m.journey = i.journey WHERE i.value = $1 AND i.message = '' AND m.journey <> '')
+	UNION SELECT m.id FROM ids i JOIN entries m ON m.journey = i.journey WHERE i.value = $1 AND i.message = '' AND m.journey <> '') named ON e.id = named.id
 ORDER BY e.received DESC, e.id DESC`, id)
 }
 
@@ -92,12 +93,12 @@ func (l *Ledger) rows(ctx context.Context, op, text string, args ...any) ([]cont
 		if err != nil {
 			return err
 		}
+		of, err := deliveriesOfAll(ctx, q, founds)
+		if err != nil {
+			return err
+		}
 		for _, f := range founds {
-			ds, err := deliveriesOf(ctx, q, f.ID)
-			if err != nil {
-				return err
-			}
-			out = append(out, row(f, ds))
+			out = append(out, row(f, of[f.ID]))
 		}
 		return nil
 	})
@@ -105,6 +106,36 @@ func (l *Ledger) rows(ctx context.Context, op, text string, args ...any) ([]cont
 		return nil, err
 	}
 	return out, nil
+}
+
+// together is how many messages' deliveries are read at once.
+const together = 50
+
+var deliveriesOfAllSQL = func() string {
+	signs := make([]string, together)
+	for i := range signs {
+		signs[i] = "$" + strconv.Itoa(i+1)
+	}
+	return `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.message IN (` + strings.Join(signs, ", ") + `) ORDER BY d.seq`
+}()
+
+// deliveriesOfAll gives the deliveries of several messages, each one's in the order of receivers.
+func deliveriesOfAll(ctx context.Context, q asker, founds []found) (map[contracts.ID][]contracts.Delivery, error) {
+	of := map[contracts.ID][]contracts.Delivery{}
+	for chunk := range slices.Chunk(founds, together) {
+		args := make([]any, together)
+		for i := range args {
+			args[i] = string(chunk[min(i, len(chunk)-1)].ID)
+		}
+		ds, err := all(ctx, q, scanDelivery, deliveriesOfAllSQL, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range ds {
+			of[d.Message] = append(of[d.Message], d)
+		}
+	}
+	return of, nil
 }
 
 // row shows an entry. Its fault is that of the delivery whose state it shows, else its own; its map likewise is its

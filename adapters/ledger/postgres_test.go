@@ -4,7 +4,6 @@ package ledger_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"sync"
@@ -219,40 +218,6 @@ func TestTwoProcessesApplyTheSameChanges(t *testing.T) {
 	rows, err := ledgers[0].List(t.Context(), contracts.Filter{Limit: 10 * messages, State: contracts.StateDelivered})
 	if err != nil || len(rows) != messages {
 		t.Errorf("%d messages are delivered (%v), want %d", len(rows), err, messages)
-	}
-}
-
-// A full disk is tried by a limit on the size of each file that the server writes, which it reports alike.
-func TestAFullDiskOfTheServerIsUnavailableAndPasses(t *testing.T) {
-	s := postgres.ForTest(t)
-	l := openServer(t, s)
-	body := func(n int) contracts.Change {
-		b := make([]byte, 4<<20)
-		rand.Read(b) // so that it can't be packed
-		return contracts.Change{Received: when, Bodies: []contracts.StoredBody{{Digest: contracts.Digest(fmt.Sprint("body ", n)), Body: contracts.NewBody(b)}}}
-	}
-	if err := s.Limit(20 << 20); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for ; n < 10; n++ {
-		if err := l.Apply(t.Context(), body(n)); contracts.KindOf(err) == contracts.Unavailable {
-			break
-		} else if err != nil {
-			t.Fatalf("on a full disk: %v", err)
-		}
-	}
-	if n == 10 {
-		t.Fatal("the disk never was full")
-	}
-	if err := l.Apply(t.Context(), life(1, when)[0]); err != nil {
-		t.Errorf("a change that needs no room: %v", err)
-	}
-	if err := s.Limit(0); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Apply(t.Context(), body(n)); err != nil {
-		t.Errorf("with room again: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -178,8 +179,17 @@ func deliveriesOf(ctx context.Context, q asker, message contracts.ID) ([]contrac
 // Lookup gives the identifiers of a value, of one partner and of one kind where these aren't empty. One value can name
 // several messages and journeys.
 func (l *Ledger) Lookup(ctx context.Context, partner, kind, value string) ([]contracts.Identifier, error) {
-	is, err := all(ctx, l.reads, scanIdentifier, `SELECT partner, kind, value, message, journey FROM ids
-WHERE value = $1 AND ($2 = '' OR partner = $2) AND ($3 = '' OR kind = $3) ORDER BY partner, kind, owner`, value, partner, kind)
+	// Only the conditions that are asked for stand in the text, so that each finds the index.
+	text, args := `SELECT partner, kind, value, message, journey FROM ids WHERE value = $1`, []any{value}
+	if partner != "" {
+		args = append(args, partner)
+		text += ` AND partner = $` + strconv.Itoa(len(args))
+	}
+	if kind != "" {
+		args = append(args, kind)
+		text += ` AND kind = $` + strconv.Itoa(len(args))
+	}
+	is, err := all(ctx, l.reads, scanIdentifier, text+` ORDER BY partner, kind, owner`, args...)
 	return is, fault("lookup", err)
 }
 
@@ -248,7 +258,7 @@ ORDER BY s.at, s.seq`, string(journey))
 // MessageSteps gives the steps of a message and of its deliveries, oldest first.
 func (l *Ledger) MessageSteps(ctx context.Context, message contracts.ID) ([]contracts.Step, error) {
 	ss, err := all(ctx, l.reads, scanStep, `SELECT `+stepColumns+` FROM steps s
-WHERE s.message = $1 OR s.message IN (SELECT d.id FROM deliveries d WHERE d.message = $1) ORDER BY s.at, s.seq`, string(message))
+WHERE s.message IN (SELECT CAST($1 AS TEXT) UNION ALL SELECT d.id FROM deliveries d WHERE d.message = $1) ORDER BY s.at, s.seq`, string(message))
 	return ss, fault("steps", err)
 }
 

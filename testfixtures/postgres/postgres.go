@@ -23,8 +23,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // patience is how long a server may take to start, recovery included.
@@ -187,28 +185,6 @@ func (s *Server) Stop() error { return s.signal(syscall.SIGSTOP) }
 
 // Continue lets a stopped server go on.
 func (s *Server) Continue() error { return s.signal(syscall.SIGCONT) }
-
-// Limit makes the server's files full at a size in bytes, as a full disk does; 0 takes the limit away. A limit below 17 MB
-// hits the write-ahead log, which the server doesn't survive.
-func (s *Server) Limit(bytes uint64) error {
-	pids, err := s.pids()
-	if err != nil {
-		return err
-	}
-	for _, pid := range pids {
-		var held unix.Rlimit
-		if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, nil, &held); err != nil {
-			continue // it has ended
-		}
-		if held.Cur = bytes; bytes == 0 {
-			held.Cur = held.Max
-		}
-		if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, &held, nil); err != nil && !errors.Is(err, unix.ESRCH) {
-			return err
-		}
-	}
-	return nil
-}
 
 // Close ends the server. Its data stays.
 func (s *Server) Close() {
