@@ -139,7 +139,9 @@ func (c *consumer) share() (held int) {
 		}
 		if s.owner == c {
 			held += s.holds
-			c.fill(i, s)
+			if heard {
+				c.fill(i, s)
+			}
 		}
 	}
 	return held

@@ -77,6 +77,7 @@ func (p *Process) crash() {
 	if ended(p.life) == nil {
 		close(p.life.ended)
 		p.w.event("%s: crashes", p.name)
+		p.troubles++
 		p.listen()
 	}
 }
@@ -186,8 +187,8 @@ func (p *Process) silence() time.Duration {
 	return max(1, time.Since(p.silent))
 }
 
-// Troubles counts what a message can come twice for: that the bus lost sight of the process or saw it again, or took a
-// partition from it. It isn't even while the bus doesn't see it.
+// Troubles counts what a message can come twice for: that the process crashed, that the bus lost sight of it or saw it
+// again, or took a partition from it.
 func (p *Process) Troubles() int {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
@@ -198,7 +199,7 @@ func (p *Process) Troubles() int {
 func (p *Process) bereave() {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
-	p.troubles += 2
+	p.troubles++
 }
 
 func (p *Process) now() *life {
