@@ -1,21 +1,28 @@
 package simulation
 
 import (
-	"context"
 	"flag"
 	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
-	"github.com/hoitosilta/silta/contracts"
-	"github.com/hoitosilta/silta/hub"
+	"go.uber.org/goleak"
+
 	"github.com/hoitosilta/silta/mappings"
+	"github.com/hoitosilta/silta/testfixtures/model"
 )
 
 var (
-	seeds = flag.Int("seeds", 30, "how many seeds the simulation runs")
-	first = flag.Uint64("seed", 1, "the first seed; a failing one is named, and runs alone with -seeds=1")
+	seeds = flag.Int("seeds", 30, "how many seeds the simulation runs; in short mode a third of them")
+	first = flag.Uint64("seed", 1, "the first seed; a failing one is named, and runs alone with -seeds=1, with -v its history")
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func catalog(t *testing.T) *mappings.Catalog {
 	maps, err := mappings.Load(mappings.Embedded)
@@ -25,119 +32,82 @@ func catalog(t *testing.T) *mappings.Catalog {
 	return maps
 }
 
-func play(t *testing.T, seed uint64, maps *mappings.Catalog, m mutant) (wrong []string) {
-	synctest.Test(t, func(t *testing.T) { wrong = newRun(seed, maps, m).play(seed) })
-	return wrong
+func play(t *testing.T, seed uint64, maps *mappings.Catalog, m mutant, tells bool) (r *run, wrong []string) {
+	synctest.Test(t, func(t *testing.T) {
+		r = newRun(seed, maps, m, tells)
+		wrong = r.play()
+	})
+	return r, wrong
 }
 
-func TestThePromiseHoldsForEverySeed(t *testing.T) {
-	maps := catalog(t)
-	for seed := *first; seed < *first+uint64(*seeds); seed++ {
-		if wrong := play(t, seed, maps, mutant{}); len(wrong) > 0 {
-			t.Fatalf("seed %d: %q", seed, wrong)
-		}
-	}
-}
-
-// Each mutant must be caught within so many seeds.
-const within = 30
-
-func TestMutantsAreCaught(t *testing.T) {
-	maps := catalog(t)
-	for _, m := range mutants {
-		t.Run(m.name, func(t *testing.T) {
-			for seed := uint64(1); seed <= within; seed++ {
-				if wrong := play(t, seed, maps, m); len(wrong) > 0 {
-					t.Logf("caught at seed %d: %s", seed, wrong[0])
-					return
+// inParallel plays seeds, one on each processor at a time, until one says enough.
+func inParallel(t *testing.T, from uint64, n int, playing func(t *testing.T, seed uint64) (enough bool)) {
+	var next atomic.Int64
+	t.Run("seeds", func(t *testing.T) {
+		for i := range runtime.GOMAXPROCS(0) {
+			t.Run(fmt.Sprint("worker ", i), func(t *testing.T) {
+				t.Parallel()
+				for {
+					i := next.Add(1) - 1
+					if i >= int64(n) {
+						return
+					}
+					if playing(t, from+uint64(i)) {
+						next.Store(int64(n))
+					}
 				}
-			}
-			t.Errorf("not caught within %d seeds", within)
-		})
-	}
-}
-
-var mutants = []mutant{
-	{name: "acknowledges before it publishes", bus: func(b hub.Bus) hub.Bus { return early{b} }},
-	{name: "commits an offset before the work is done", bus: func(b hub.Bus) hub.Bus { return hasty{b} }},
-	{name: "takes a new id for each attempt", courier: func(c hub.Courier) hub.Courier { return renaming{c} }},
-	{name: "forgets what is delivered", ledger: func(l hub.Ledger) hub.Ledger { return forgetful{l} }},
-	{name: "takes every attempt for a repeat", courier: func(c hub.Courier) hub.Courier { return doubting{c} }},
-	{name: "forgets an unknown outcome", courier: func(c hub.Courier) hub.Courier { return trusting{c} }},
-	{name: "skips the park", courier: func(c hub.Courier) hub.Courier { return swallowing{c} }},
-	{name: "lets a key go on before what waits is done", ledger: func(l hub.Ledger) hub.Ledger { return blind{l} }},
-}
-
-// early answers a sender at once and publishes afterwards.
-type early struct{ hub.Bus }
-
-func (e early) Publish(ctx context.Context, r contracts.Record, once *contracts.Once) (contracts.Published, error) {
-	if r.Topic != contracts.TopicIn {
-		return e.Bus.Publish(ctx, r, once)
-	}
-	go e.Bus.Publish(context.WithoutCancel(ctx), r, once)
-	return contracts.Published{Claim: contracts.ClaimNew, First: r.Time, ID: r.ID}, nil
-}
-
-// hasty finishes a record whatever its work says.
-type hasty struct{ hub.Bus }
-
-func (h hasty) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
-	return h.Bus.Consume(ctx, topic, group, lanes, func(ctx context.Context, r contracts.Record) error {
-		_ = handle(ctx, r)
-		return nil
+			})
+		}
 	})
 }
 
-// renaming gives each attempt an id of its own.
-type renaming struct{ hub.Courier }
-
-func (c renaming) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
-	p.ID = contracts.DerivedID("attempt", string(p.ID), fmt.Sprint(p.Attempt))
-	return c.Courier.Deliver(ctx, p)
-}
-
-// forgetful never remembers that a delivery was made.
-type forgetful struct{ hub.Ledger }
-
-func (f forgetful) Delivery(ctx context.Context, id contracts.ID) (contracts.Delivery, error) {
-	d, err := f.Ledger.Delivery(ctx, id)
-	if d.State == contracts.StateDelivered {
-		d.State = contracts.StateTranslated
+func TestThePromiseHoldsForEverySeed(t *testing.T) {
+	maps, n, began := catalog(t), *seeds, time.Now()
+	if testing.Short() {
+		n = max(1, n/3)
 	}
-	return d, err
+	tells := testing.Verbose() && n == 1
+	var lived total
+	inParallel(t, *first, n, func(t *testing.T, seed uint64) bool {
+		r, wrong := play(t, seed, maps, mutant{}, tells)
+		lived.add(r)
+		for _, line := range r.history {
+			t.Log(line)
+		}
+		if len(wrong) > 0 {
+			t.Errorf("go test ./testfixtures/simulation -run Promise -seeds=1 -seed=%d -v\n%s", seed, strings.Join(wrong, "\n"))
+		}
+		return len(wrong) > 0 && n > 1
+	})
+	spent := time.Since(began)
+	t.Logf("%d seeds in %.1f s, %.1f a second: %s", n, spent.Seconds(), float64(n)/spent.Seconds(), &lived)
 }
 
-// doubting calls every further attempt a repeat.
-type doubting struct{ hub.Courier }
-
-func (c doubting) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
-	p.Repeat = p.Attempt > 1
-	return c.Courier.Deliver(ctx, p)
+// total is what seeds lived through.
+type total struct {
+	mu                                         sync.Mutex
+	acknowledged, taken, again, crashed, ended int
+	virtual                                    time.Duration
 }
 
-// trusting calls no attempt a repeat.
-type trusting struct{ hub.Courier }
-
-func (c trusting) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
-	p.Repeat = false
-	return c.Courier.Deliver(ctx, p)
-}
-
-// swallowing takes a refusal for an acknowledgement.
-type swallowing struct{ hub.Courier }
-
-func (c swallowing) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
-	a, err := c.Courier.Deliver(ctx, p)
-	if contracts.KindOf(err) == contracts.Refused {
-		err = nil
+func (l *total) add(r *run) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acknowledged += len(r.judge.acks)
+	for _, p := range []*model.Partner{r.hus, r.clinic} {
+		for _, taken := range p.Taken() {
+			l.taken++
+			l.again += taken.Times - 1
+		}
 	}
-	return a, err
+	for _, p := range r.processes {
+		l.crashed += int(p.crashed.Load())
+		l.ended += int(p.stops.Load())
+	}
+	l.virtual += r.lasted
 }
 
-// blind says of every key that it is live.
-type blind struct{ hub.Ledger }
-
-func (b blind) Key(ctx context.Context, ref contracts.KeyRef) (contracts.KeyState, error) {
-	return contracts.KeyState{KeyRef: ref, Condition: contracts.KeyLive}, nil
+func (l *total) String() string {
+	return fmt.Sprintf("%d acknowledgements, %d messages delivered and %d of them again, %d crashes, %d orderly ends, %v of virtual time",
+		l.acknowledged, l.taken, l.again, l.crashed, l.ended, l.virtual.Round(time.Minute))
 }
