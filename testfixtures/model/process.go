@@ -335,7 +335,8 @@ func (p *Process) awake(ctx context.Context, life *life) error {
 // silenceOfNetwork is how long a call over a network that is cut waits before it fails.
 const silenceOfNetwork = 2 * time.Second
 
-// reach lets a call come to its service: after d, and when the disk there moves.
+// reach lets a call come to its service: after d, or where the disk there stands still, d after it moves again, so that
+// calls that waited have an order of their own.
 func (p *Process) reach(ctx context.Context, life *life, s Service, d time.Duration) error {
 	if err := pass(ctx, life, d); err != nil {
 		return err
@@ -346,10 +347,10 @@ func (p *Process) reach(ctx context.Context, life *life, s Service, d time.Durat
 	p.w.mu.Lock()
 	until := p.w.still[s]
 	p.w.mu.Unlock()
-	if until.IsZero() {
-		return nil
+	if wait := time.Until(until); wait > 0 {
+		return pass(ctx, life, wait+d)
 	}
-	return pass(ctx, life, time.Until(until))
+	return nil
 }
 
 // hearBack lets a call's answer come.

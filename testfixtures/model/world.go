@@ -5,8 +5,8 @@
 // its own, which In gives. What can befall a process is in process.go: kill -9, SIGSTOP, a network that is cut, a clock
 // that is wrong. What can befall a service is here: it is down, its disk stands still or is full.
 //
-// What goes wrong with a call is drawn from the seed, the process, the call, and how often the same call was made before,
-// never from a common stream: so it doesn't depend on the order in which goroutines happen to run. In a Weather that
+// What goes wrong with a call is drawn from the seed, the process, the call and the instant, never from a common stream:
+// so it doesn't depend on the order in which goroutines happen to run. In a Weather that
 // gives times, each call takes a time of its own, to the nanosecond, so that the order of calls follows from the seed as
 // well.
 package model
@@ -51,16 +51,22 @@ type World struct {
 
 	mu        sync.Mutex
 	processes int
-	made      map[callOf]int // how often each call was made
+	made      map[callOf]made
 	down      map[Service]bool
 	still     map[Service]time.Time // until when a service's disk stands still
 }
 
 type callOf struct{ process, op, id string }
 
+// made is when a call was made last, and how often at that instant.
+type made struct {
+	at    int64
+	times int
+}
+
 // NewWorld gives a world in which all that goes wrong follows from seed.
 func NewWorld(seed uint64) *World {
-	w := &World{seed: seed, made: map[callOf]int{}, down: map[Service]bool{}, still: map[Service]time.Time{}}
+	w := &World{seed: seed, made: map[callOf]made{}, down: map[Service]bool{}, still: map[Service]time.Time{}}
 	w.Process = w.Join()
 	return w
 }
@@ -106,13 +112,18 @@ func (w *World) Stall(s Service, d time.Duration) {
 	w.event("%s stands still for %v", s, d)
 }
 
-// chance gives the source of all that is drawn for one call: op on id by a process, for the nth time.
+// chance gives the source of all that is drawn for one call: op on id by a process, at this instant.
 func (w *World) chance(process, op, id string) *rand.Rand {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	call := callOf{process, op, id}
-	w.made[call]++
-	return rand.New(rand.NewPCG(w.seed<<20+uint64(w.made[call]), sum(process, op, id)))
+	call, now := callOf{process, op, id}, time.Now().UnixNano()
+	m := w.made[call]
+	if m.at != now {
+		m = made{at: now}
+	}
+	m.times++
+	w.made[call] = m
+	return rand.New(rand.NewPCG(w.seed<<20+uint64(m.times), sum(process, op, id)^uint64(now)*0x9e3779b97f4a7c15))
 }
 
 // sum is FNV-1a over words: the same in every run.
