@@ -198,7 +198,7 @@ func (p *process) config() hub.Config {
 		hus = m.courier(hus)
 	}
 	return hub.Config{Partners: partners, Maps: p.r.maps, Bus: bus, Ledger: ledger, Couriers: map[string]hub.Courier{"hus": hus, "clinic": clinic},
-		Secret: secret, Now: p.Now, Log: quiet, Lanes: 4}
+		Secret: secret, Now: p.Now, Log: quiet, Lanes: 16}
 }
 
 // play runs the seed to its end and gives all that was wrong.
