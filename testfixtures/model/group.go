@@ -241,16 +241,22 @@ func (b *Bus) Lag(ctx context.Context, topic, name string) (int64, error) {
 	return lag, nil
 }
 
-// Uncommitted gives the records that a group would be handed if all its members were lost now, without any weather: for
-// whoever checks what happened.
-func (b *Bus) Uncommitted(topic, name string) map[contracts.ID]bool {
+// Unfinished gives the records that a group has yet to finish, without any weather: for whoever checks what happened.
+func (b *Bus) Unfinished(topic, name string) map[contracts.ID]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := map[contracts.ID]bool{}
 	t := b.topic(topic)
 	for i := range t.parts {
-		for _, at := range t.parts[i][b.group(topic, name).shares[i].committed:] {
-			out[t.records[at].ID] = true
+		s := &b.group(topic, name).shares[i]
+		from := s.low
+		if s.owner == nil {
+			from = s.committed
+		}
+		for offset := from; offset < int64(len(t.parts[i])); offset++ {
+			if s.owner == nil || !s.beyond[offset] {
+				out[t.at(int32(i), offset).ID] = true
+			}
 		}
 	}
 	return out

@@ -87,14 +87,14 @@ const (
 )
 
 // custody looks whether every acknowledged message is where it will be worked on, or is shown as what it is: it stands in
-// a topic behind what its group has committed, waits behind its key with its bytes in the park topic, or is delivered,
+// a topic behind what its group has finished, waits behind its key with its bytes in the park topic, or is delivered,
 // refused or stopped. What is shown as delivered was taken by its partner.
 func (j *judge) custody() {
 	ctx, r := context.Background(), j.r
-	in, dead := r.bus.Uncommitted(contracts.TopicIn, groupTranslate), r.bus.Uncommitted(contracts.TopicDead, groupRefuse)
+	in, dead := r.bus.Unfinished(contracts.TopicIn, groupTranslate), r.bus.Unfinished(contracts.TopicDead, groupRefuse)
 	out := map[string]map[contracts.ID]bool{}
 	for _, p := range []*model.Partner{r.hus, r.clinic} {
-		out[p.Name()] = r.bus.Uncommitted(contracts.OutTopic(p.Name()), groupDeliver)
+		out[p.Name()] = r.bus.Unfinished(contracts.OutTopic(p.Name()), groupDeliver)
 	}
 	for _, receipt := range j.receipts() {
 		e, err := r.ledger.Entry(ctx, receipt.ID)
@@ -139,27 +139,25 @@ func (j *judge) waits(ctx context.Context, ref contracts.KeyRef, id contracts.ID
 	return err == nil && kept.ID == id && key.Condition != contracts.KeyLive
 }
 
-// finished says that all was sent, and every message is delivered, refused or stopped, as the ledger shows it.
-func (j *judge) finished() bool {
+// open names what isn't at its end yet: somebody still sends, or a message isn't delivered, refused or stopped, as the
+// ledger shows it. Empty: all is.
+func (j *judge) open() string {
 	if j.r.sending.Load() > 0 {
-		return false
+		return "a sender"
 	}
 	for _, receipt := range j.receipts() {
-		e, err := j.r.ledger.Entry(context.Background(), receipt.ID)
-		if err != nil {
-			return false
-		}
+		e, _ := j.r.ledger.Entry(context.Background(), receipt.ID)
 		deliveries, _ := j.r.ledger.Deliveries(context.Background(), receipt.ID)
 		if len(deliveries) == 0 && e.State != contracts.StateStopped && e.State != contracts.StateRefused {
-			return false
+			return fmt.Sprintf("message %s, which is %s", receipt.ID, e.State)
 		}
-		if slices.ContainsFunc(deliveries, func(d contracts.Delivery) bool {
-			return d.State != contracts.StateDelivered && d.State != contracts.StateStopped
-		}) {
-			return false
+		for _, d := range deliveries {
+			if d.State != contracts.StateDelivered && d.State != contracts.StateStopped {
+				return fmt.Sprintf("delivery %s, which is %s", d.ID, d.State)
+			}
 		}
 	}
-	return true
+	return ""
 }
 
 // end gives all that was wrong, when all have ended.

@@ -124,7 +124,7 @@ func (r *run) tidy(ctx context.Context, h *hub.Hub, rounds map[contracts.ID]int,
 		case row.State == contracts.StateParked && (row.Type == profiles.Cancel || draw.IntN(8) == 0):
 			act = h.Stop
 		case row.State == contracts.StateParked:
-		case row.State == contracts.StateWaiting:
+		case row.State == contracts.StateWaiting || row.State == contracts.StateSending: // until a clock was right again that was a day ahead
 			if rounds[row.ID]++; rounds[row.ID] < 5 {
 				continue
 			}
