@@ -330,6 +330,7 @@ func (h *Hub) operatorChange(x holding, step string, state contracts.State, reas
 		x.e.State, x.e.Fault = state, nil
 		c.Entries = []contracts.Entry{x.e}
 	} else {
+		x.d.Unknown = x.d.Unknown || x.d.State == contracts.StateSending // an attempt was cut off, and nobody knows what became of it
 		x.d.State = state
 		c.Deliveries = []contracts.Delivery{x.d}
 	}
