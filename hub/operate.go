@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -245,7 +246,7 @@ func (h *Hub) Release(ctx context.Context, id, reason, operator string) error {
 // keysBy gives the keys that id is, or behind which what it names waits.
 func (h *Hub) keysBy(ctx context.Context, id string) ([]contracts.KeyRef, error) {
 	var refs []contracts.KeyRef
-	for topic := range h.queues {
+	for _, topic := range slices.Sorted(maps.Keys(h.queues)) {
 		ref := contracts.KeyRef{Topic: topic, Key: contracts.Key(id)}
 		behind, err := h.ledger.Behind(ctx, ref)
 		if err != nil {
