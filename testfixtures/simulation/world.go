@@ -148,7 +148,7 @@ func (p *process) live(ctx context.Context) {
 		h, err := hub.New(life, p.config())
 		if err == nil {
 			p.hub.Store(h)
-			err = h.Run(life)
+			err = h.Run(p.untilCrash(life))
 			p.hub.Store(nil)
 		}
 		stopped := life.Err() != nil
@@ -168,6 +168,20 @@ func (p *process) live(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// untilCrash gives a context that also ends when the process crashes: a hub whose bus is away doesn't end by itself.
+func (p *process) untilCrash(ctx context.Context) context.Context {
+	ctx, end := context.WithCancel(ctx)
+	crashed := p.Crashed()
+	go func() {
+		defer end()
+		select {
+		case <-crashed:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx
 }
 
 func (p *process) again(after time.Duration) {
