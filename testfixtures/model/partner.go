@@ -145,7 +145,9 @@ func (p *Partner) Deliver(ctx context.Context, parcel contracts.Parcel) (contrac
 			time.AfterFunc(time.Duration(draw.Int64N(int64(20*time.Second))), func() {
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				p.take(parcel, referral, n)
+				if p.last[referral] <= n { // a later one comes before it only when an operator has stopped it meanwhile
+					p.take(parcel, referral, n)
+				}
 			})
 			return unavailable("deliver", errWeather)
 		}

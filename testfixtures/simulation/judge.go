@@ -28,6 +28,7 @@ type way struct {
 	noted     int               // how many the ledger was told of
 	delivered bool              // the ledger has it as delivered
 	late      map[*process]bool // whose latest was noted after that
+	since     map[*process]int  // the troubles that each process had had before its latest
 	unsure    bool              // the ledger may know more than it said
 	unknown   bool              // an attempt may have arrived, and the hub was told so
 }
@@ -74,7 +75,7 @@ func (j *judge) receipts() []contracts.Receipt {
 
 func (j *judge) way(id contracts.ID) *way {
 	if j.ways[id] == nil {
-		j.ways[id] = &way{late: map[*process]bool{}}
+		j.ways[id] = &way{late: map[*process]bool{}, since: map[*process]int{}}
 	}
 	return j.ways[id]
 }
@@ -188,7 +189,7 @@ func (w witness) Apply(ctx context.Context, c contracts.Change) error {
 		if d.State == contracts.StateSending {
 			way := j.way(d.ID)
 			way.noted++
-			way.late[w.p] = way.delivered
+			way.late[w.p], way.since[w.p] = way.delivered, w.p.Troubles()
 		}
 	}
 	j.mu.Unlock()
@@ -230,9 +231,14 @@ func (e escort) Deliver(ctx context.Context, parcel contracts.Parcel) (contracts
 
 // inspect looks at an attempt that begins. A message goes out again only if nobody knows that it was taken: the process
 // that knew was lost sight of, crashed, or ended while the ledger didn't take its word. It is called a repeat if, and
-// where nothing else went wrong only if, an earlier attempt may have arrived.
+// where nothing else went wrong only if, an earlier attempt may have arrived. A process that was lost sight of after the
+// ledger took note of its attempt may send it all the same, if the bus gave it the key anew: it knows nothing of what
+// others did meanwhile.
 func (j *judge) inspect(p *process, parcel contracts.Parcel) {
 	way := j.way(parcel.ID)
+	if way.since[p] != p.Troubles() {
+		return
+	}
 	if way.late[p] {
 		j.blame(fmt.Sprintf("delivery %s is sent again, and the ledger has it as delivered", parcel.ID))
 	}
