@@ -79,7 +79,16 @@ func (w *world) live(ctx context.Context) {
 		})
 		if err == nil {
 			w.current.Store(h)
-			_ = h.Run(ctx) // it ends by a crash
+			life, end := context.WithCancel(ctx)
+			go func(crashed <-chan struct{}) {
+				select {
+				case <-crashed:
+				case <-life.Done():
+				}
+				end()
+			}(w.Crashed())
+			_ = h.Run(life)
+			end()
 			w.current.Store(nil)
 		}
 		time.Sleep(time.Second)

@@ -119,17 +119,20 @@ func (r *run) tidy(ctx context.Context, h *hub.Hub, rounds map[contracts.ID]int,
 		return
 	}
 	for _, row := range rows {
-		act := h.Release
+		act, stop := h.Release, func(ctx context.Context, id, reason, operator string) error {
+			_, err := h.Stop(ctx, id, reason, operator)
+			return err
+		}
 		switch {
 		case row.State == contracts.StateParked && (row.Type == profiles.Cancel || draw.IntN(8) == 0):
-			act = h.Stop
+			act = stop
 		case row.State == contracts.StateParked:
 		case row.State == contracts.StateWaiting || row.State == contracts.StateSending: // until a clock was right again that was a day ahead
 			if rounds[row.ID]++; rounds[row.ID] < 5 {
 				continue
 			}
 			if rounds[row.ID] = 0; row.Type == profiles.ResponseAccepted {
-				act = h.Stop
+				act = stop
 			}
 		default:
 			continue
