@@ -179,14 +179,15 @@ func nonEmpty(values ...string) []string {
 	return filled
 }
 
-// identifiers are the names under which a partner knows a message: written before anything leaves, so that no
-// answer can come before its row.
+// identifiers are the names under which a partner knows a message and its journey: written before anything leaves, so
+// that no answer can come before its row. A control id names its message; the others name the journey, once, however
+// many messages carry them.
 func identifiers(partner string, message, journey contracts.ID, head *fhir.Header, controls, resources []string) []contracts.Identifier {
 	var ids []contracts.Identifier
 	add := func(kind string, values ...string) {
 		for _, v := range values {
 			if v != "" {
-				ids = append(ids, contracts.Identifier{Partner: partner, Kind: kind, Value: v, Message: message, Journey: journey})
+				ids = append(ids, identifier(partner, kind, v, message, journey))
 			}
 		}
 	}
@@ -195,4 +196,12 @@ func identifiers(partner string, message, journey contracts.ID, head *fhir.Heade
 	add(contracts.IDFiller, identifierValues(head.Fillers)...)
 	add(contracts.IDResource, resources...)
 	return ids
+}
+
+// identifier is one name of a message or, where it is no control id and the journey is known, of the journey.
+func identifier(partner, kind, value string, message, journey contracts.ID) contracts.Identifier {
+	if kind != contracts.IDControl && journey != "" {
+		message = ""
+	}
+	return contracts.Identifier{Partner: partner, Kind: kind, Value: value, Message: message, Journey: journey}
 }

@@ -117,9 +117,9 @@ func (h *Hub) correlatePassed(ctx context.Context, e contracts.Entry, b past, re
 
 // passedIdentifiers are the names under which a partner knows a message that is passed on.
 func passedIdentifiers(partner string, e contracts.Entry, control, referral string) []contracts.Identifier {
-	ids := []contracts.Identifier{{Partner: partner, Kind: contracts.IDControl, Value: control, Message: e.ID, Journey: e.Journey}}
+	ids := []contracts.Identifier{identifier(partner, contracts.IDControl, control, e.ID, e.Journey)}
 	if referral != "" {
-		ids = append(ids, contracts.Identifier{Partner: partner, Kind: contracts.IDPlacer, Value: referral, Message: e.ID, Journey: e.Journey})
+		ids = append(ids, identifier(partner, contracts.IDPlacer, referral, e.ID, e.Journey))
 	}
 	return ids
 }

@@ -91,7 +91,7 @@ func (h *Hub) namesOf(r contracts.Record, e contracts.Entry) []contracts.Identif
 			return nil
 		}
 		if value, by := readKey(p.keys[head.Code()], head); by == contracts.KeyedByReferral {
-			return []contracts.Identifier{{Partner: p.ID, Kind: contracts.IDPlacer, Value: value, Message: e.ID, Journey: e.Journey}}
+			return []contracts.Identifier{identifier(p.ID, contracts.IDPlacer, value, e.ID, e.Journey)}
 		}
 		return nil
 	}

@@ -413,7 +413,8 @@ WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded
 	AND (excluded.state <> 'sending' OR deliveries.state NOT IN ('delivered', 'stopped') AND deliveries.attempts < excluded.attempts)
 	AND (excluded.state NOT IN ('waiting', 'parked') OR deliveries.state <> 'delivered' AND (excluded.attempts = 0 OR deliveries.attempts <= excluded.attempts))`
 
-	// progressSQL is deliverySQL, by the same arguments, for a row that is there and learns nothing but progress.
+	// progressSQL is deliverySQL, by the same arguments, for a row that is there, isn't at its end, and learns nothing but
+	// the progress of its latest attempt.
 	progressSQL = `UPDATE deliveries SET state = $13, rank = $14, unknown = $16,
 	attempts        = CASE WHEN $15 <> 0 THEN $15 ELSE attempts END,
 	answer          = CASE WHEN $17 <> '' THEN $17 ELSE answer END,
@@ -423,7 +424,7 @@ WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded
 	place_topic     = CASE WHEN place_topic <> '' THEN place_topic ELSE $19 END
 WHERE id = $1 AND message = $2 AND journey = $3 AND partner = $4 AND route = $5 AND generation = $6 AND control = $7 AND type = $8
 	AND format = $9 AND map = $10 AND key = $11 AND digest = $12
-	AND ($13 <> 'sending' OR state NOT IN ('delivered', 'stopped') AND attempts < $15)`
+	AND state NOT IN ('delivered', 'stopped') AND (attempts < $15 OR attempts = $15 AND $13 <> 'sending')`
 
 	heldDigestSQL = `SELECT digest FROM deliveries WHERE id = $1`
 
