@@ -118,7 +118,7 @@ func runDemo(ctx context.Context, t *terminal, o demoOptions) (err error) {
 }
 
 func (d *demo) checkOptions() error {
-	if err := (&settings{Bus: d.bus, Ledger: d.ledger, Kafka: kafkaSettings{Partitions: 12}, Development: true}).checkServers(); err != nil {
+	if err := (&settings{Bus: d.bus, Ledger: d.ledger, Kafka: kafkaSettings{Names: hubTopics, Partitions: 12}, Development: true}).checkServers(); err != nil {
 		return err
 	}
 	if d.portBase < 0 || d.portBase > 65535-demoPorts {

@@ -72,7 +72,7 @@ func defaultSettings(home string) settings {
 	return settings{
 		Silta: "config/v1", Dir: "data", SecretFile: "secrets/hub.secret", Partners: "contracts/partners", Mappings: "mappings",
 		Lanes: 32,
-		Bus:   embeddedStore, Ledger: embeddedStore, Kafka: kafkaSettings{Partitions: 12},
+		Bus:   embeddedStore, Ledger: embeddedStore, Kafka: kafkaSettings{Names: hubTopics, Partitions: 12},
 		Console: consoleSettings{Listen: "127.0.0.1:8080", TokenFile: "secrets/operator.token"},
 		FHIR:    fhirSettings{Listen: "127.0.0.1:8081"},
 		Log:     logSettings{Level: "info", Format: "text"},

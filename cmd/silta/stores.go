@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 
 // kafkaSettings is what a cluster needs to be told beside its address.
 type kafkaSettings struct {
+	Names      string        `yaml:"names"`      // what topics' names begin with, for several installations on one cluster; silta.
 	Partitions int           `yaml:"partitions"` // of topics that are made; never changed afterwards; 12
 	TLS        *kafkaTLS     `yaml:"tls"`
 	SASL       *saslSettings `yaml:"sasl"`
@@ -70,6 +72,9 @@ func (s *settings) checkStores(fault func(key, format string, args ...any)) {
 	if s.Kafka.Partitions < 1 || s.Kafka.Partitions > 1000 {
 		fault("kafka.partitions", "Between 1 and 1000 partitions.")
 	}
+	if !topicNames.MatchString(s.Kafka.Names) {
+		fault("kafka.names", "Topics' names begin with up to 100 letters, digits, dots, hyphens and underscores.")
+	}
 	if sasl := s.Kafka.SASL; sasl != nil && (sasl.User == "" || sasl.PasswordFile == "" || sasl.Mechanism == "") {
 		fault("kafka.sasl", "SASL needs a mechanism, a user and a passwordFile.")
 	}
@@ -85,6 +90,9 @@ func (s *settings) checkServers() error {
 	})
 	return wrong
 }
+
+// topicNames is what a topic's name may begin with.
+var topicNames = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
 
 // kafkaAddress is what kafka://H:P,H:P?development=true says.
 type kafkaAddress struct {
@@ -172,9 +180,14 @@ func (h *house) openBus(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	h.bus = b
 	h.opened = append(h.opened, b.Close)
-	return b.Topics(ctx, topicsOf(h.agreed.partners)...)
+	r := renamed{b, s.Kafka.Names}
+	h.bus = r
+	topics := topicsOf(h.agreed.partners)
+	for i, topic := range topics {
+		topics[i] = r.there(topic)
+	}
+	return b.Topics(ctx, topics...)
 }
 
 // reachable is how long a cluster gets to answer when the house is opened.
@@ -197,7 +210,7 @@ func (s *settings) kafkaConfig() (kafka.Config, error) {
 	if err != nil {
 		return kafka.Config{}, err
 	}
-	c := kafka.Config{Brokers: address.brokers, Development: address.development || s.Development, Partitions: int32(s.Kafka.Partitions)}
+	c := kafka.Config{Brokers: address.brokers, Development: address.development || s.Development, Partitions: int32(s.Kafka.Partitions), Names: s.Kafka.Names}
 	if s.Kafka.TLS != nil {
 		if c.TLS, err = s.kafkaTLS(*s.Kafka.TLS); err != nil {
 			return c, err
