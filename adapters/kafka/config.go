@@ -95,6 +95,7 @@ func (c Config) options(more ...kgo.Opt) []kgo.Opt {
 
 func (c Config) bodyTopic() string  { return c.Names + "body" }
 func (c Config) claimTopic() string { return c.Names + "once" }
+func (c Config) deadTopic() string  { return c.Names + "dead" } // the hub's own contracts.TopicDead
 
 // hashed places keys as Kafka's own clients do.
 var hashed = kgo.StickyKeyPartitioner(nil).ForTopic("")

@@ -78,7 +78,7 @@ type queue struct {
 // doesn't end with ctx, but when its partition is lost: another process has it then, or is about to, because handing
 // it over took too long.
 //
-// A record that no Silta wrote is moved aside to contracts.TopicDead, with a fault in its header; one that is there
+// A record that no Silta wrote is moved aside to the topic of what was refused (silta.dead), with a fault in its header; one that is there
 // already is handed out so. While the cluster is away Consume waits for it. It returns a fault only when the cluster
 // doesn't let it in.
 func (b *Bus) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
@@ -226,8 +226,8 @@ func (c *consumer) one(ctx context.Context, w *kgo.Record) error {
 	if err != nil {
 		return err
 	}
-	if e.foreign && c.topic != contracts.TopicDead {
-		e.Topic = contracts.TopicDead
+	if e.foreign && c.topic != c.bus.c.deadTopic() {
+		e.Topic = c.bus.c.deadTopic()
 		_, err := c.bus.append(ctx, e.Record, nil)
 		return err
 	}

@@ -244,7 +244,7 @@ func largeHeader(t *testing.T, cluster *kafka.Cluster) {
 
 func movesAside(t *testing.T, cluster *kafka.Cluster) {
 	const topic = "silta.test.foreign"
-	b := openKafka(t, config(cluster, "silta.foreign."), topic, contracts.TopicDead)
+	b := openKafka(t, config(cluster, "silta.foreign."), topic, "silta.foreign.dead")
 	stranger := &kgo.Record{Topic: topic, Key: []byte("somebody's name, say"), Value: []byte("no CloudEvent")}
 	if err := admin(t, cluster).ProduceSync(t.Context(), stranger).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -258,7 +258,7 @@ func movesAside(t *testing.T, cluster *kafka.Cluster) {
 		got <- r
 		return nil
 	}
-	stop, stopDead := consume(t, b, topic, handle), consume(t, b, contracts.TopicDead, handle)
+	stop, stopDead := consume(t, b, topic, handle), consume(t, b, "silta.foreign.dead", handle)
 	for range 2 {
 		r := await(t, got)
 		if r.ID == ours.ID {
@@ -269,7 +269,7 @@ func movesAside(t *testing.T, cluster *kafka.Cluster) {
 		if err := json.Unmarshal([]byte(r.Header[contracts.HeaderFault]), &f); err != nil || f.Code != "BUS-026" || f.At != at {
 			t.Errorf("its fault is %v at %s (%v), want BUS-026 at %s", &f, f.At, err, at)
 		}
-		if r.Topic != contracts.TopicDead || string(r.Body.Bytes()) != "no CloudEvent" || strings.Contains(string(r.Key), "name") {
+		if r.Topic != "silta.foreign.dead" || string(r.Body.Bytes()) != "no CloudEvent" || strings.Contains(string(r.Key), "name") {
 			t.Errorf("it came on %s with another body, or with its own key", r.Topic)
 		}
 	}
