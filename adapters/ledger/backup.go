@@ -18,7 +18,7 @@ func (l *Ledger) Backup(ctx context.Context, path string) error {
 func (l *Ledger) copyTo(ctx context.Context, path string) error {
 	var file string
 	if err := l.reads.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&file); err != nil {
-		return &contracts.Fault{Kind: contracts.Refused, Code: "LED-010", Public: "Only a ledger in a file is copied by Silta. A database server has tools of its own.", Err: err}
+		return &contracts.Fault{Kind: contracts.Refused, Code: "LED-011", Public: "Only a ledger in a file is copied by Silta. A database server has tools of its own.", Err: err}
 	}
 	db, err := sql.Open("sqlite", source(file)) // a connection of its own: the reading ones may not write anywhere
 	if err != nil {

@@ -38,6 +38,7 @@ type mutant struct {
 	bus     func(hub.Bus) hub.Bus
 	ledger  func(hub.Ledger) hub.Ledger
 	courier func(hub.Courier) hub.Courier
+	late    bool // only one seed in hundreds catches it
 }
 
 // run is one seed's world.
