@@ -6,6 +6,7 @@ import "time"
 const (
 	TopicIn     = "silta.in"     // every message that was acknowledged, as its raw bytes
 	TopicDead   = "silta.dead"   // bytes of no known message: refused at a door, kept for a person
+	TopicBody   = "silta.body"   // pieces of large bodies, where the bus keeps them in a topic
 	TopicEvents = "silta.events" // steps without bodies
 )
 

@@ -22,12 +22,18 @@ func (h *Hub) Expire(ctx context.Context, messages, ledger time.Duration) error 
 	}
 	if messages > 0 {
 		before := h.now().Add(-messages)
+		var all []contracts.Place
+		known := true
 		for _, topic := range h.topics() {
 			keep, err := h.ledger.Parked(ctx, topic)
 			if err == nil { // else what is parked isn't known, and nothing may go
 				err = h.bus.Trim(ctx, topic, before, keep)
 			}
+			all, known = append(all, keep...), known && err == nil
 			errs = append(errs, wrap(err, topic))
+		}
+		if known { // bodies go after the records that name them
+			errs = append(errs, wrap(h.bus.Trim(ctx, contracts.TopicBody, before, all), contracts.TopicBody))
 		}
 	}
 	return errors.Join(errs...)

@@ -11,9 +11,19 @@ import (
 )
 
 // Trim has the brokers delete what hub.Bus says, of each partition by itself. A topic that no group reads is bounded by
-// before and keep alone. Of the topic of bodies it deletes pieces by when they were written; places of other topics in
-// keep stand for the pieces of the records there, so give it all that are kept.
+// before and keep alone. Of the topic of bodies it deletes pieces by when they were written, none that a record of
+// another topic may need: so it comes after those. Places of other topics in keep stand for the pieces of the records
+// there, so give it all that are kept.
 func (b *Bus) Trim(ctx context.Context, topic string, before time.Time, keep []contracts.Place) error {
+	if topic == b.c.bodyTopic() {
+		eldest, err := b.eldest(ctx)
+		if err != nil {
+			return err
+		}
+		if eldest.Before(before) {
+			before = eldest
+		}
+	}
 	until, err := offsets(ctx, func() (kadm.ListedOffsets, error) {
 		return b.admin.ListOffsetsAfterMilli(ctx, before.UnixMilli(), topic)
 	})
@@ -47,6 +57,40 @@ func (b *Bus) Trim(ctx context.Context, topic string, before time.Time, keep []c
 		}
 	}
 	return b.deleteBelow(ctx, topic, until)
+}
+
+// eldest gives a time before which no piece of a body was written that a record still needs; the present if there is no
+// record. The first record of each partition bounds it: pieces are written before their record, records in order, and a
+// record's time isn't later than when it was written.
+func (b *Bus) eldest(ctx context.Context) (time.Time, error) {
+	eldest := time.Now()
+	all, err := b.admin.ListTopics(ctx)
+	if err != nil {
+		return eldest, unreachable(err)
+	}
+	for _, name := range all.Names() {
+		// Park topics keep a record for every message that once waited; which of them matter, keep says.
+		if !strings.HasPrefix(name, b.c.Names) || name == b.c.bodyTopic() || name == b.c.claimTopic() || strings.HasPrefix(name, b.c.Names+"park.") {
+			continue
+		}
+		from, to, err := b.bounds(ctx, name, time.Time{})
+		if err != nil {
+			return eldest, err
+		}
+		for p, first := range from {
+			if first >= to[p] {
+				continue
+			}
+			page, err := b.fetch(ctx, contracts.Place{Topic: name, Partition: p, Offset: first}, recordBytes)
+			if err != nil {
+				return eldest, err
+			}
+			if len(page) > 0 && page[0].Timestamp.Before(eldest) {
+				eldest = page[0].Timestamp
+			}
+		}
+	}
+	return eldest, nil
 }
 
 func (b *Bus) deleteBelow(ctx context.Context, topic string, until map[int32]int64) error {

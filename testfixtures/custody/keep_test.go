@@ -119,6 +119,9 @@ func TestWhatIsOldIsForgottenButNotWhatIsParked(t *testing.T) {
 	if keep := bus.trimmed[contracts.ParkTopic("hus")]; len(keep) != 1 || keep[0].Offset != 4 {
 		t.Errorf("of what is parked %v is kept", keep)
 	}
+	if keep := bus.trimmed[contracts.TopicBody]; len(keep) != 1 || keep[0].Topic != contracts.ParkTopic("hus") {
+		t.Errorf("of bodies those of %v are kept", keep)
+	}
 }
 
 func TestWhatIsParkedStaysWhenTheLedgerCannotSayWhatIs(t *testing.T) {
