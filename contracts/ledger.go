@@ -142,9 +142,10 @@ type Replacement struct {
 //
 // Apply checks, and gives a fault of kind conflict and writes nothing, when: a Delivery has another digest than the
 // row of that id (At is "digest"); a Delivery of state sending finds its row delivered or stopped, or with as many
-// attempts already, or one of state waiting or parked finds it delivered, or with more attempts than the one that it tells
-// of (At is "attempt": another process works it); a Wait is for a key that is live and Keys of the same
-// change doesn't spill or park it (At is "key"); a Replacement's Old doesn't wait behind the key (At is "message").
+// attempts already, or one of state waiting or parked finds it delivered, or one of these or stopped finds more attempts
+// than the one that it tells of (At is "attempt": another process works it); an Entry of state translated, waiting or
+// parked finds its row stopped (At is "stopped"; state received revives it); a Wait is for a key that is live and Keys of
+// the same change doesn't spill or park it (At is "key"); a Replacement's Old doesn't wait behind the key (At is "message").
 type Change struct {
 	// Received is when the message that the change is about was received: the same for all changes about it, also when
 	// one is made again. A ledger may keep what is of one time together, to forget it together.

@@ -32,7 +32,7 @@ func (h *Hub) acknowledge(ctx context.Context, p *partner, r contracts.Record, e
 	e.Journey, e.Origin = d.Journey, d.Message
 	switch {
 	case !ack.Accepted() && d.State == contracts.StateSending: // the courier may be about to take it
-		return contracts.Faultf(contracts.Unavailable, "HUB-023", "MSA-2", "The delivery that this acknowledgement speaks of isn't decided yet.")
+		return contracts.Faultf(contracts.NotFound, "HUB-023", "MSA-2", "The delivery that this acknowledgement speaks of isn't decided yet.")
 	case !ack.Accepted() && d.State != contracts.StateParked:
 		f := contracts.Faultf(contracts.Refused, "HUB-022", "MSA-1", "The partner's application refused (%s) a message that it had taken before. Ask the partner; stop this acknowledgement when it is settled.", ack.Code)
 		if len(ack.Errors) > 0 {

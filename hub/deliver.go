@@ -17,7 +17,7 @@ func (h *Hub) deliver(ctx context.Context, p *partner, r contracts.Record) error
 	if waits, err := q.join(ctx, r); waits || err != nil {
 		return err
 	}
-	begun := h.now()
+	begun := time.Now() // by the clock that nobody sets
 	for tries := 0; ; {
 		o, err := h.attempt(ctx, p, r)
 		if err != nil {
@@ -26,10 +26,10 @@ func (h *Hub) deliver(ctx context.Context, p *partner, r contracts.Record) error
 		if o.counts {
 			tries++
 		} else {
-			begun = h.now() // the partner was paused: its key isn't what is stuck
+			begun = time.Now() // the partner was paused: its key isn't what is stuck
 		}
 		wait := max(waitFor(p.Retry, tries, r.ID), o.answer.RetryAfter)
-		if !o.again() || o.counts && h.now().Add(wait).Sub(begun) > p.Retry.Spill {
+		if !o.again() || o.counts && time.Since(begun)+wait > p.Retry.Spill {
 			return q.settle(ctx, r, o, tries, false)
 		}
 		if err := h.insist(ctx, o.change); err != nil { // also while the hub stops: what is known isn't a repeat later
@@ -78,8 +78,8 @@ func (h *Hub) attemptNow(ctx context.Context, p *partner, r contracts.Record, pr
 		return outcome{}, err
 	}
 	repeat := d.Unknown || d.State == contracts.StateSending
-	d.State, d.Attempts, d.Place, d.Fault = contracts.StateSending, d.Attempts+1, r.Place, nil
-	if h.secret.Digest(r.Body.Bytes()) != d.Digest {
+	d.State, d.Attempts, d.Place, d.Fault, d.Answer = contracts.StateSending, d.Attempts+1, r.Place, nil, ""
+	if h.secret.Digest(r.Body.Bytes()) != d.Digest || d.Partner != p.ID {
 		d.State, d.Fault = contracts.StateParked, contracts.Faultf(contracts.Internal, "HUB-041", "", "The bytes on the bus aren't those that were translated; nothing was sent.")
 		return outcome{fault: d.Fault, change: h.attemptChange(r.Time, d, contracts.StepParked, d.Fault, false)}, nil
 	}

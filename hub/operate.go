@@ -208,6 +208,16 @@ func (h *Hub) one(ctx context.Context, id string) (holding, error) {
 // it. A key that another message holds up stays as it is. An attempt that is under way isn't broken off; the answer
 // tells when the partner may have the message.
 func (h *Hub) Stop(ctx context.Context, id, reason, operator string) (contracts.Stopped, error) {
+	for {
+		stopped, err := h.stop(ctx, id, reason, operator)
+		if contracts.KindOf(err) == contracts.Conflict && contracts.FaultsOf(err)[0].At == "attempt" && ctx.Err() == nil {
+			continue // it went on in between: look again
+		}
+		return stopped, err
+	}
+}
+
+func (h *Hub) stop(ctx context.Context, id, reason, operator string) (contracts.Stopped, error) {
 	x, err := h.one(ctx, id)
 	if err != nil {
 		return contracts.Stopped{}, err
@@ -295,6 +305,9 @@ func (h *Hub) releaseKey(ctx context.Context, ref contracts.KeyRef, only contrac
 	x, err := h.waiting(ctx, q, behind[0])
 	if err != nil {
 		return err
+	}
+	if x.d.State == contracts.StateStopped || x.d.ID == "" && x.e.State == contracts.StateStopped {
+		return q.clear(ctx, ref, x.id()) // stopped before, but for its place here
 	}
 	c := h.operatorChange(x, contracts.StepReleased, contracts.StateWaiting, reason, operator)
 	c.Keys, c.Wait = releasing(x.w, h.now())

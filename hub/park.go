@@ -23,12 +23,12 @@ type queue struct {
 	wake  chan struct{}
 
 	mu     sync.Mutex
-	flying map[contracts.Key]bool           // keys that a goroutine works now
-	kept   map[contracts.ID]contracts.Place // records whose bytes are in the park topic, and whose row isn't written yet
+	flying map[contracts.Key]bool              // keys that a goroutine works now
+	kept   map[contracts.Place]contracts.Place // records whose bytes are in the park topic, and whose row isn't written yet
 }
 
 func (h *Hub) newQueue(topic string, p *partner) *queue {
-	return &queue{h: h, topic: topic, p: p, wake: make(chan struct{}, 1), flying: map[contracts.Key]bool{}, kept: map[contracts.ID]contracts.Place{}}
+	return &queue{h: h, topic: topic, p: p, wake: make(chan struct{}, 1), flying: map[contracts.Key]bool{}, kept: map[contracts.Place]contracts.Place{}}
 }
 
 // join puts a record behind its key if the key isn't live. True: it waits there (or is done already), and the lane
@@ -61,7 +61,7 @@ func (q *queue) join(ctx context.Context, r contracts.Record) (bool, error) {
 			continue // the key went live meanwhile
 		}
 		q.nudge()
-		q.forget(r.ID, err)
+		q.forget(r, err)
 		return err == nil, err
 	}
 }
@@ -84,7 +84,7 @@ func (q *queue) waitingChange(ctx context.Context, r contracts.Record) (c contra
 // again, and each copy would fill the disk that the ledger waits for.
 func (q *queue) keep(ctx context.Context, r contracts.Record) (contracts.Place, error) {
 	q.mu.Lock()
-	place, kept := q.kept[r.ID]
+	place, kept := q.kept[r.Place]
 	q.mu.Unlock()
 	if kept {
 		return place, nil
@@ -96,16 +96,16 @@ func (q *queue) keep(ctx context.Context, r contracts.Record) (contracts.Place, 
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.kept[r.ID] = published.Place
+	q.kept[r.Place] = published.Place
 	return published.Place, nil
 }
 
 // forget drops what keep remembers of a record once the ledger has its row.
-func (q *queue) forget(id contracts.ID, err error) {
+func (q *queue) forget(r contracts.Record, err error) {
 	if err == nil {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		delete(q.kept, id)
+		delete(q.kept, r.Place)
 	}
 }
 
@@ -142,7 +142,7 @@ func (q *queue) settle(ctx context.Context, r contracts.Record, o outcome, tries
 	c.Keys = []contracts.KeyState{{KeyRef: ref, Condition: condition, Since: now, Message: r.ID, Fault: o.fault}}
 	c.Wait = []contracts.Waiting{{KeyRef: ref, Message: r.ID, Park: place, Since: now, Due: due, Attempts: tries}}
 	err := q.h.insist(ctx, c)
-	q.forget(r.ID, err)
+	q.forget(r, err)
 	time.AfterFunc(due.Sub(now), q.nudge)
 	if err != nil || q.p == nil {
 		return err

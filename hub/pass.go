@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -11,11 +13,15 @@ import (
 // passed is the state of a journey whose messages go through without being understood.
 const passed = "passed"
 
-// passTo gives the partners that get a message as it came; none where it is translated. What was translated once stays
-// so, whatever the contract says by now.
+// passTo gives the partners that get a message as it came; none where it is translated. What was done with it once
+// decides, whatever the contract says by now: it was translated if it has a canonical form, and passed on to those that
+// have a delivery of it.
 func (h *Hub) passTo(sender *partner, e contracts.Entry, b past) []string {
-	if e.Format != contracts.FormatV2 || b.entry.Canonical != "" {
+	switch {
+	case e.Format != contracts.FormatV2 || b.entry.Canonical != "":
 		return nil
+	case len(b.maps) > 0:
+		return slices.Sorted(maps.Keys(b.maps))
 	}
 	return sender.Passes(e.Type)
 }

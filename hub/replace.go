@@ -128,7 +128,12 @@ func (a *again) deliverAnewTo(ctx context.Context, x holding) error {
 	if err != nil {
 		return err
 	}
-	same := len(w.out) == 1 && w.out[0].delivery.Digest == x.d.Digest
+	mine := func(o outgoing) bool { return o.delivery.Partner == x.d.Partner }
+	i := slices.IndexFunc(w.out, mine)
+	if i < 0 {
+		return contracts.Faultf(contracts.Unmapped, "HUB-031", "", "The message doesn't go to this partner any more, by the contracts as they are.")
+	}
+	same := w.out[i].delivery.Digest == x.d.Digest
 	if !same {
 		only.generation = a.made + 1
 	}
@@ -142,8 +147,9 @@ func (a *again) deliverAnewTo(ctx context.Context, x holding) error {
 		return a.compare(ctx, r, only)
 	}
 	c := w.change
-	c.Steps = append(c.Steps, a.step(contracts.StepReprocessed, a.e, w.out[0].delivery.Control, x.d.Partner, x.d.ID))
-	if err := a.replace(ctx, &c, x, w.out[0]); err != nil {
+	o := w.out[slices.IndexFunc(w.out, mine)] // the same receivers as before
+	c.Steps = append(c.Steps, a.step(contracts.StepReprocessed, a.e, o.delivery.Control, x.d.Partner, x.d.ID))
+	if err := a.replace(ctx, &c, x, o); err != nil {
 		return err
 	}
 	return a.h.apply(ctx, c)

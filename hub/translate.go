@@ -137,6 +137,9 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 	if before.done || err != nil {
 		return err
 	}
+	if !before.entry.Received.IsZero() {
+		e.Received = before.entry.Received // a copy on the bus may be of another time; the bytes must not be
+	}
 	if sender := h.partners[e.Partner]; sender != nil && isAcknowledgement(sender.Partner, e.Type) {
 		return h.acknowledge(ctx, sender, r, e)
 	}
@@ -145,7 +148,11 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 	if err != nil {
 		return err
 	}
-	if err := h.apply(ctx, w.change); err != nil { // before it is published: no answer can come before its row
+	err = h.apply(ctx, w.change) // before it is published: no answer can come before its row
+	if wasStopped(err) {
+		return nil // by a person, while it was being translated
+	}
+	if err != nil {
 		return err
 	}
 	for _, o := range w.out {
@@ -154,6 +161,11 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 		}
 	}
 	return nil
+}
+
+// wasStopped says that the ledger refused a change because a person stopped the message.
+func wasStopped(err error) bool {
+	return contracts.KindOf(err) == contracts.Conflict && contracts.FaultsOf(err)[0].At == "stopped"
 }
 
 // translation is what a message becomes, before anything of it is written.

@@ -58,6 +58,7 @@ var (
 	otherBytes = refusal("LED-005", "digest", "A delivery of this id has other bytes; the same id never leaves with two contents.")
 	keyIsLive  = refusal("LED-006", "key", "Nothing may wait behind a key that is live.")
 	attempted  = refusal("LED-007", "attempt", "A later attempt was made already, or the delivery is finished: another process works it.")
+	stopped    = refusal("LED-012", "stopped", "A person stopped this message; it goes no further unless a person says so.")
 	notWaiting = refusal("LED-008", "message", "The message whose place is to be taken doesn't wait behind this key.")
 )
 
@@ -163,9 +164,9 @@ func (p *preparation) entries(c contracts.Change) error {
 		if err != nil {
 			return err
 		}
-		p.add(entryTurn, string(e.ID), entrySQL, string(e.ID), e.Partner, e.Format, e.Control, e.Type, e.Version, e.Application, e.Facility, string(e.Key),
+		p.rows = append(p.rows, statement{text: entrySQL, args: []any{string(e.ID), e.Partner, e.Format, e.Control, e.Type, e.Version, e.Application, e.Facility, string(e.Key),
 			micros(e.Received), string(e.Journey), string(e.Origin), e.Event, string(e.Cause), string(e.State), e.Map,
-			string(e.Canonical), string(e.Digest), text, e.Place.Topic, int64(e.Place.Partition), e.Place.Offset)
+			string(e.Canonical), string(e.Digest), text, e.Place.Topic, int64(e.Place.Partition), e.Place.Offset}, refuse: stopped, turn: entryTurn, row: string(e.ID)})
 	}
 	return nil
 }
@@ -383,7 +384,8 @@ ON CONFLICT (id) DO UPDATE SET
 	state           = COALESCE(NULLIF(excluded.state, ''), entries.state),
 	map             = COALESCE(NULLIF(excluded.map, ''), entries.map),
 	canonical       = COALESCE(NULLIF(excluded.canonical, ''), entries.canonical),
-	fault           = CASE WHEN excluded.fault <> '' OR excluded.state IN ('translated', 'delivered') THEN excluded.fault ELSE entries.fault END`
+	fault           = CASE WHEN excluded.fault <> '' OR excluded.state IN ('translated', 'delivered') THEN excluded.fault ELSE entries.fault END
+WHERE entries.state <> 'stopped' OR excluded.state NOT IN ('translated', 'waiting', 'parked')`
 
 	deliverySQL = `INSERT INTO deliveries (id, message, journey, partner, route, generation, control, type, format, map, key,
 	digest, state, rank, attempts, unknown, answer, fault, place_topic, place_partition, place_offset)
@@ -411,6 +413,7 @@ ON CONFLICT (id) DO UPDATE SET
 		ELSE deliveries.fault END
 WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = '')
 	AND (excluded.state <> 'sending' OR deliveries.state NOT IN ('delivered', 'stopped') AND deliveries.attempts < excluded.attempts)
+	AND (excluded.state <> 'stopped' OR excluded.attempts = 0 OR deliveries.attempts <= excluded.attempts)
 	AND (excluded.state NOT IN ('waiting', 'parked') OR deliveries.state <> 'delivered' AND (excluded.attempts = 0 OR deliveries.attempts <= excluded.attempts))`
 
 	// progressSQL is deliverySQL, by the same arguments, for a row that is there, isn't at its end, and learns nothing but

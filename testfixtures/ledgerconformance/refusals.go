@@ -12,6 +12,7 @@ var refusalTests = []test{
 	{"a delivery of other bytes under a known id is a conflict", otherBytesRefused},
 	{"an attempt that was made, or that comes after the end, is a conflict", attemptRefused},
 	{"what is told of an attempt that another one followed, or that succeeded, is a conflict", lateRefused},
+	{"a stop is of the attempt that it knows of, and outlives a translation", stopIsFenced},
 	{"two contents of one id in one change are a conflict", twoContentsRefused},
 	{"waiting behind a live key is a conflict", liveKeyRefused},
 	{"a refused change leaves nothing, whichever row was refused", refusedWhole},
@@ -172,4 +173,25 @@ func gaveUp(t *testing.T, l hub.Ledger) {
 		t.Errorf("fix gives %v, want a fault of kind unavailable", err)
 	}
 	apply(t, l, everything(1))
+}
+
+// A person's stop is told of the attempt that it looked at, and outlives a translation that was under way.
+func stopIsFenced(t *testing.T, l hub.Ledger) {
+	e := contracts.Entry{ID: "stop-1", Partner: "apotti", State: contracts.StateReceived, Received: start}
+	d := contracts.Delivery{ID: "stop-1-out", Message: e.ID, Partner: "hus", Digest: "d", State: contracts.StateSending, Attempts: 2}
+	apply(t, l, contracts.Change{Received: start, Entries: []contracts.Entry{e}, Deliveries: []contracts.Delivery{d}})
+	d.State, d.Attempts = contracts.StateStopped, 1
+	refuse(t, l, contracts.Change{Received: start, Deliveries: []contracts.Delivery{d}}, "attempt")
+	d.Attempts = 2
+	apply(t, l, contracts.Change{Received: start, Deliveries: []contracts.Delivery{d}})
+	e.State = contracts.StateStopped
+	apply(t, l, contracts.Change{Received: start, Entries: []contracts.Entry{e}})
+	for _, late := range []contracts.State{contracts.StateTranslated, contracts.StateWaiting, contracts.StateParked} {
+		e.State = late
+		refuse(t, l, contracts.Change{Received: start, Entries: []contracts.Entry{e}}, "stopped")
+	}
+	e.State = contracts.StateReceived // a person sends it again
+	apply(t, l, contracts.Change{Received: start, Entries: []contracts.Entry{e}})
+	e.State = contracts.StateTranslated
+	apply(t, l, contracts.Change{Received: start, Entries: []contracts.Entry{e}})
 }

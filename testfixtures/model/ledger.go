@@ -132,6 +132,12 @@ func (l *Ledger) check(c contracts.Change) error {
 			return contracts.Faultf(contracts.Conflict, "SIM-008", "key", "Nothing may wait behind a key that is live.")
 		}
 	}
+	for _, e := range c.Entries {
+		held := l.entries[e.ID]
+		if held != nil && held.State == contracts.StateStopped && slices.Contains([]contracts.State{contracts.StateTranslated, contracts.StateWaiting, contracts.StateParked}, e.State) {
+			return contracts.Faultf(contracts.Conflict, "SIM-012", "stopped", "A person stopped this message.")
+		}
+	}
 	return l.checkReplacements(c)
 }
 
@@ -149,6 +155,9 @@ func (l *Ledger) checkDeliveries(deliveries []contracts.Delivery) error {
 		over := held.State == contracts.StateDelivered || held.State == contracts.StateStopped
 		if known && d.State == contracts.StateSending && (over || held.Attempts >= d.Attempts) {
 			return contracts.Faultf(contracts.Conflict, "SIM-010", "attempt", "This attempt was made already, or the delivery is finished.")
+		}
+		if known && d.State == contracts.StateStopped && d.Attempts > 0 && held.Attempts > d.Attempts {
+			return contracts.Faultf(contracts.Conflict, "SIM-010", "attempt", "A later attempt was made.")
 		}
 		failed := d.State == contracts.StateWaiting || d.State == contracts.StateParked
 		if known && failed && (held.State == contracts.StateDelivered || d.Attempts > 0 && held.Attempts > d.Attempts) {
