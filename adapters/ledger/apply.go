@@ -30,6 +30,7 @@ type statement struct {
 	refuse func(tx) error
 	turn   turn   // of its table
 	row    string // what it locks there
+	month  month  // in which its history lies
 }
 
 // turn is the order in which transactions lock rows: by table, then by row.
@@ -79,7 +80,11 @@ func refuseDelivery(d contracts.Delivery) func(tx) error {
 // prepare turns a change into statements. It runs in the caller's goroutine, so packing bodies and writing JSON hold up
 // nobody else.
 func (l *Ledger) prepare(c contracts.Change) ([]statement, error) {
-	p := preparation{}
+	p := preparation{texts: fileTexts}
+	if l.shared {
+		at := received(c)
+		p = preparation{texts: sharedTexts, month: monthOf(at), received: []any{micros(at)}}
+	}
 	parts := []func(contracts.Change) error{p.bodies, p.deliveries, p.entries, p.shown, p.steps, p.identifiers, p.journeys, p.keys}
 	if l.shared {
 		parts = append(parts, p.locks)
@@ -92,10 +97,23 @@ func (l *Ledger) prepare(c contracts.Change) ([]statement, error) {
 	return p.rows, nil
 }
 
-type preparation struct{ rows []statement }
+type preparation struct {
+	rows     []statement
+	texts    texts
+	month    month // in which history lies; 0 in a file, which has no months
+	received []any // a column of deliveries that a file doesn't have
+}
 
 func (p *preparation) add(turn turn, row, text string, args ...any) {
-	p.rows = append(p.rows, statement{text: text, args: args, turn: turn, row: row})
+	p.rows = append(p.rows, statement{text: text, args: args, turn: turn, row: row, month: p.month})
+}
+
+// in gives a row of history its month, where history lies in months.
+func (p *preparation) in(m month, args ...any) []any {
+	if p.month == 0 {
+		return args
+	}
+	return append(args, int64(m))
 }
 
 // addMany adds rows by as few statements as there are texts for; the column row says which rows they are.
@@ -137,7 +155,7 @@ func (p *preparation) bodies(c contracts.Change) error {
 		if b.Digest == "" {
 			return incomplete("body")
 		}
-		p.add(bodyTurn, string(b.Digest), bodySQL, string(b.Digest), micros(received(c)), contracts.PackSmall(b.Body))
+		p.add(bodyTurn, string(b.Digest), p.texts.body, p.in(p.month, string(b.Digest), micros(received(c)), contracts.PackSmall(b.Body))...)
 	}
 	return nil
 }
@@ -180,9 +198,10 @@ func (p *preparation) deliveries(c contracts.Change) error {
 		if err != nil {
 			return err
 		}
-		row := statement{text: deliverySQL, args: []any{string(d.ID), string(d.Message), string(d.Journey), d.Partner, d.Route, int64(d.Generation),
+		args := append([]any{string(d.ID), string(d.Message), string(d.Journey), d.Partner, d.Route, int64(d.Generation),
 			d.Control, d.Type, d.Format, d.Map, string(d.Key), string(d.Digest), string(d.State), rank(d.State), int64(d.Attempts), d.Unknown,
-			d.Answer, text, d.Place.Topic, int64(d.Place.Partition), d.Place.Offset}, refuse: refuseDelivery(d), turn: deliveryTurn, row: string(d.Message)} // a message's stay in the order of receivers
+			d.Answer, text, d.Place.Topic, int64(d.Place.Partition), d.Place.Offset}, p.received...)
+		row := statement{text: p.texts.delivery, args: args, month: p.month, refuse: refuseDelivery(d), turn: deliveryTurn, row: string(d.Message)} // a message's stay in the order of receivers
 		if d.State != "" && d.State != contracts.StateTranslated {
 			row.usual = progressSQL
 		}
@@ -221,26 +240,26 @@ func (p *preparation) steps(c contracts.Change) error {
 		if err != nil {
 			return err
 		}
-		args = append(args, string(s.ID), micros(s.At), string(s.Journey), string(s.Message), s.Control, s.Type, s.Step, s.From, s.To, s.Map,
-			int64(s.Attempt), s.Answer, string(s.Digest), text, findings, s.Reason, string(s.Other))
+		args = append(args, p.in(p.month, string(s.ID), micros(s.At), string(s.Journey), string(s.Message), s.Control, s.Type, s.Step, s.From, s.To, s.Map,
+			int64(s.Attempt), s.Answer, string(s.Digest), text, findings, s.Reason, string(s.Other))...)
 	}
-	p.addMany(stepTurn, 3, stepSQL, args)
+	p.addMany(stepTurn, 3, p.texts.steps, args)
 	return nil
 }
 
 func (p *preparation) identifiers(c contracts.Change) error {
 	var args []any
 	for _, i := range once(c.Identifiers) {
-		owner := i.Message
+		owner, in := i.Message, p.month
 		if owner == "" {
-			owner = i.Journey
+			owner, in = i.Journey, ofJourneys
 		}
 		if i.Value == "" || owner == "" {
 			return incomplete("identifier")
 		}
-		args = append(args, i.Value, i.Partner, i.Kind, string(owner), string(i.Message), string(i.Journey))
+		args = append(args, p.in(in, i.Value, i.Partner, i.Kind, string(owner), string(i.Message), string(i.Journey))...)
 	}
-	p.addMany(identifierTurn, 3, identifierSQL, args)
+	p.addMany(identifierTurn, 3, p.texts.identifiers, args)
 	return nil
 }
 
@@ -355,10 +374,6 @@ func (p *preparation) pauses(c contracts.Change) error {
 
 // In what follows the older value stands first where it wins, and the newer one where that wins.
 const (
-	// A body that comes again becomes younger, so that it isn't forgotten with the first message that had it.
-	bodySQL = `INSERT INTO bodies (digest, received, body) VALUES ($1, $2, $3)
-ON CONFLICT (digest) DO UPDATE SET received = excluded.received WHERE excluded.received > bodies.received`
-
 	entrySQL = `INSERT INTO entries (id, partner, format, control, type, version, application, facility, key, received,
 	journey, origin, event, cause, state, shown, map, canonical, digest, fault, place_topic, place_partition, place_offset)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, COALESCE(` + leastSQL + `, $15), $16, $17, $18, $19, $20, $21, $22)
@@ -387,10 +402,10 @@ ON CONFLICT (id) DO UPDATE SET
 	fault           = CASE WHEN excluded.fault <> '' OR excluded.state IN ('translated', 'delivered') THEN excluded.fault ELSE entries.fault END
 WHERE entries.state <> 'stopped' OR excluded.state NOT IN ('translated', 'waiting', 'parked')`
 
-	deliverySQL = `INSERT INTO deliveries (id, message, journey, partner, route, generation, control, type, format, map, key,
-	digest, state, rank, attempts, unknown, answer, fault, place_topic, place_partition, place_offset)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
-ON CONFLICT (id) DO UPDATE SET
+	deliveryColumnsSQL = `id, message, journey, partner, route, generation, control, type, format, map, key,
+	digest, state, rank, attempts, unknown, answer, fault, place_topic, place_partition, place_offset`
+
+	deliveryConflictSQL = `ON CONFLICT (id) DO UPDATE SET
 	journey         = COALESCE(NULLIF(deliveries.journey, ''), excluded.journey),
 	partner         = COALESCE(NULLIF(deliveries.partner, ''), excluded.partner),
 	route           = COALESCE(NULLIF(deliveries.route, ''), excluded.route),
@@ -506,10 +521,26 @@ func instant(micros int64) time.Time {
 	return time.UnixMicro(micros).UTC()
 }
 
-var (
-	stepSQL = forRows(8, `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason, other)`,
-		17, `ON CONFLICT (message, id) DO NOTHING`)
+// texts are the statements that differ between a file and a server: there history lies in months, which are part of its
+// keys, and a delivery tells when its message was received.
+type texts struct {
+	body        string
+	delivery    string
+	steps       many
+	identifiers many
+}
 
-	identifierSQL = forRows(16, `INSERT INTO ids (value, partner, kind, owner, message, journey)`, 6,
-		`ON CONFLICT (value, partner, kind, owner) DO UPDATE SET journey = excluded.journey WHERE ids.journey = '' AND excluded.journey <> ''`)
-)
+var fileTexts, sharedTexts = newTexts(0, "", ""), newTexts(1, ", month", ", received")
+
+func newTexts(more int, month, received string) texts {
+	return texts{
+		// A body that comes again becomes younger, so that it isn't forgotten with the first message that had it.
+		body: forRows(1, `INSERT INTO bodies (digest, received, body`+month+`)`, 3+more,
+			`ON CONFLICT (digest`+month+`) DO UPDATE SET received = excluded.received WHERE excluded.received > bodies.received`).texts[0],
+		delivery: forRows(1, `INSERT INTO deliveries (`+deliveryColumnsSQL+received+`)`, 21+more, deliveryConflictSQL).texts[0],
+		steps: forRows(8, `INSERT INTO steps (id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings,
+	reason, other`+month+`)`, 17+more, `ON CONFLICT (message, id`+month+`) DO NOTHING`),
+		identifiers: forRows(16, `INSERT INTO ids (value, partner, kind, owner, message, journey`+month+`)`, 6+more,
+			`ON CONFLICT (value, partner, kind, owner`+month+`) DO UPDATE SET journey = excluded.journey WHERE ids.journey = '' AND excluded.journey <> ''`),
+	}
+}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -32,25 +33,58 @@ func (l *Ledger) Pauses(ctx context.Context) ([]contracts.Pause, error) {
 // portion is how many messages are forgotten in one transaction.
 const portion = 200
 
+// inMonths is a kind of database in which history lies in months.
+type inMonths interface {
+	// leaving gives the months that ended by then of which no message seems to stay: their history goes as a whole.
+	leaving(ctx context.Context, before time.Time) ([]month, error)
+	// drop forgets the history of the months that ended by then, if no message of theirs is left. What somebody works with
+	// just then stays until the next time.
+	drop(ctx context.Context, before time.Time) error
+}
+
 // Expire forgets messages that were received before a time, with their deliveries, steps, identifiers and bodies, and
 // counts them. One stays while it, or another message of its journey, isn't settled. A journey stays while one of its
 // messages does.
 func (l *Ledger) Expire(ctx context.Context, before time.Time) (int64, error) {
-	var forgotten int64
+	months, some := l.w.(inMonths)
+	var leaving []month
+	if some {
+		var err error
+		if leaving, err = months.leaving(ctx, before); err != nil {
+			return 0, fault("expire", err)
+		}
+	}
+	forgotten, err := l.forgetMessages(ctx, before, leaving)
+	if err == nil && some {
+		err = fault("expire", months.drop(ctx, before))
+	}
+	if err == nil {
+		err = l.forgetBodies(ctx, before)
+	}
+	return forgotten, err
+}
+
+// forgetMessages deletes, in portions, the messages that may go. The history of leaving months isn't touched.
+func (l *Ledger) forgetMessages(ctx context.Context, before time.Time, leaving []month) (forgotten int64, err error) {
 	for from := (mark{}); ; {
 		var old []mark
 		err := l.w.within(ctx, "expire", func(open tx) (err error) {
 			if old, err = settled(open, from, before); err != nil {
 				return err
 			}
-			return forget(open, old)
+			for _, m := range old {
+				if err := m.forget(open, slices.Contains(leaving, monthOf(instant(m.received))), l.shared); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return forgotten, err
 		}
 		forgotten += int64(len(old))
 		if len(old) < portion {
-			return forgotten, l.forgetBodies(ctx, before)
+			return forgotten, nil
 		}
 		from = old[len(old)-1]
 	}
@@ -91,21 +125,28 @@ func settled(open tx, from mark, before time.Time) ([]mark, error) {
 	return old, nil
 }
 
-// forget deletes messages with what belongs to them, and their journeys if nothing is left of those.
-func forget(open tx, old []mark) error {
-	for _, m := range old {
-		for _, text := range forgetMessageSQL {
-			if _, err := open.exec(text, m.id); err != nil {
-				return err
-			}
+// forget deletes a message with what belongs to it, but for history that leaves as a whole, and its journey if nothing is
+// left of that.
+func (m mark) forget(open tx, leaves, shared bool) error {
+	texts := forgetMessageSQL
+	if !leaves {
+		texts = slices.Concat(forgetHistorySQL, forgetMessageSQL)
+	}
+	for _, text := range texts {
+		if _, err := open.exec(text, m.id); err != nil {
+			return err
 		}
-		if m.journey == "" {
-			continue
-		}
-		for _, text := range forgetJourneySQL {
-			if _, err := open.exec(text, m.journey); err != nil {
-				return err
-			}
+	}
+	if m.journey == "" {
+		return nil
+	}
+	names := forgetNamesSQL
+	if shared {
+		names += ` AND month = 0` // where those of journeys lie
+	}
+	for _, text := range []string{names, forgetJourneySQL} {
+		if _, err := open.exec(text, m.journey); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -117,22 +158,19 @@ WHERE e.received < $1 AND (e.received, e.id) > ($2, $3) AND NOT ` + unsettled("e
 	SELECT 1 FROM entries o WHERE o.journey = e.journey AND o.journey <> '' AND ` + unsettled("o") + `)
 ORDER BY e.received, e.id LIMIT $4`
 
-	forgetMessageSQL = []string{
+	forgetHistorySQL = []string{
 		`DELETE FROM steps WHERE message IN (SELECT CAST($1 AS TEXT) UNION ALL SELECT d.id FROM deliveries d WHERE d.message = $1)`,
 		`DELETE FROM ids WHERE message = $1 AND journey = ''`,
 		`DELETE FROM ids WHERE message = $1 AND journey <> '' AND journey IN (SELECT e.journey FROM entries e WHERE e.id = $1)`,
-		`DELETE FROM deliveries WHERE message = $1`,
-		`DELETE FROM entries WHERE id = $1`,
 	}
+	forgetMessageSQL = []string{`DELETE FROM deliveries WHERE message = $1`, `DELETE FROM entries WHERE id = $1`}
 
-	forgetJourneySQL = []string{
-		`DELETE FROM ids WHERE journey = $1 AND journey <> '' AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.journey = $1 AND e.journey <> '')`,
-		`DELETE FROM journeys WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.journey = $1 AND e.journey <> '')`,
-	}
+	forgetNamesSQL   = `DELETE FROM ids WHERE journey = $1 AND journey <> '' AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.journey = $1 AND e.journey <> '')`
+	forgetJourneySQL = `DELETE FROM journeys WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.journey = $1 AND e.journey <> '')`
 
 	// A body is written again, and so becomes younger, with each message that has it: an old one may belong only to old
 	// messages that stay.
-	forgetBodiesSQL = `DELETE FROM bodies WHERE digest IN (SELECT b.digest FROM bodies b WHERE b.received < $1
+	forgetBodiesSQL = `DELETE FROM bodies WHERE received < $1 AND digest IN (SELECT b.digest FROM bodies b WHERE b.received < $1
 	AND b.digest NOT IN (SELECT e.canonical FROM entries e WHERE e.received < $1) LIMIT $2)`
 )
 

@@ -97,7 +97,11 @@ func (s *server) prepare(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	return migrate(db, goose.DialectPostgres, "migrations/postgres", goose.WithSessionLocker(locker))
+	if err := migrate(db, goose.DialectPostgres, "migrations/postgres", goose.WithSessionLocker(locker)); err != nil {
+		return err
+	}
+	now := time.Now()
+	return s.begin(ctx, monthOf(now), monthOf(now.AddDate(0, 0, 31)))
 }
 
 func (s *server) apply(ctx context.Context, rows []statement) error {
@@ -119,11 +123,25 @@ func (s *server) close() {
 	s.conns.Close()
 }
 
-// attempt sends all statements of all tasks at once, looks at what came of them, and commits.
+// attempt writes tasks, and begins the months that it finds missing.
+func (s *server) attempt(tasks []*task) (refused *task, err error) {
+	refused, err = s.try(tasks)
+	if !lacksMonth(err) {
+		return refused, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.begin(ctx, monthsOf(tasks)...); err != nil {
+		return nil, err
+	}
+	return s.try(tasks)
+}
+
+// try sends all statements of all tasks at once, looks at what came of them, and commits.
 //
 // They are sent in the order of tables and rows, so that two transactions that write the same rows never wait for each
 // other in a circle. A change sees what another of its group does to the same row, in one order or the other.
-func (s *server) attempt(tasks []*task) (refused *task, err error) {
+func (s *server) try(tasks []*task) (refused *task, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := s.conns.Acquire(ctx)
@@ -230,13 +248,14 @@ func (s session) query(text string, args ...any) ([][]any, error) {
 }
 
 // passes tells trouble of a PostgreSQL server that passes by itself or by its operator's hand: connections (08), a
-// transaction that lost against another (40), a server that became a standby (25006), an idle or stopped transaction,
-// logins (28, 3D), resources such as the disk (53), locks (55P03), an operator or a limit of time (57), and files (58).
+// transaction that lost against another (40), a month that was dropped just now (23514), a server that became a standby
+// (25006), an idle or stopped transaction, logins (28, 3D), resources such as the disk (53), locks (55P03), an operator or
+// a limit of time (57), and files (58).
 func passes(err error) bool {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
 		return slices.Contains([]string{"08", "28", "3D", "40", "53", "57", "58"}, e.Code[:2]) ||
-			slices.Contains([]string{"25006", "25P02", "25P03", "55P03"}, e.Code)
+			slices.Contains([]string{"23514", "25006", "25P02", "25P03", "55P03"}, e.Code)
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -72,6 +73,9 @@ var (
 	stepColumns    = columns("s", `id, at, journey, message, control, type, step, sender, receiver, map, attempt, answer, digest, fault, findings, reason, other`)
 	waitingColumns = columns("w", `topic, key, seq, message, park_topic, park_partition, park_offset, since, due, attempts`)
 )
+
+// identifierColumns reads names; one that lies in two months is one name by the grouping that goes with it.
+const identifierColumns = `SELECT partner, kind, value, MAX(message), MAX(journey) FROM ids`
 
 func scanEntry(r rowScanner) (contracts.Entry, error) {
 	var e contracts.Entry
@@ -180,7 +184,7 @@ func deliveriesOf(ctx context.Context, q asker, message contracts.ID) ([]contrac
 // several messages and journeys.
 func (l *Ledger) Lookup(ctx context.Context, partner, kind, value string) ([]contracts.Identifier, error) {
 	// Only the conditions that are asked for stand in the text, so that each finds the index.
-	text, args := `SELECT partner, kind, value, message, journey FROM ids WHERE value = $1`, []any{value}
+	text, args := identifierColumns+` WHERE value = $1`, []any{value}
 	if partner != "" {
 		args = append(args, partner)
 		text += ` AND partner = $` + strconv.Itoa(len(args))
@@ -189,7 +193,7 @@ func (l *Ledger) Lookup(ctx context.Context, partner, kind, value string) ([]con
 		args = append(args, kind)
 		text += ` AND kind = $` + strconv.Itoa(len(args))
 	}
-	is, err := all(ctx, l.reads, scanIdentifier, text+` ORDER BY partner, kind, owner`, args...)
+	is, err := all(ctx, l.reads, scanIdentifier, text+` GROUP BY partner, kind, value, owner ORDER BY partner, kind, owner`, args...)
 	return is, fault("lookup", err)
 }
 
@@ -198,8 +202,8 @@ func (l *Ledger) Identifiers(ctx context.Context, journey contracts.ID) ([]contr
 	if journey == "" {
 		return nil, nil
 	}
-	is, err := all(ctx, l.reads, scanIdentifier, `SELECT partner, kind, value, message, journey FROM ids
-WHERE journey = $1 AND journey <> '' ORDER BY partner, kind, value, owner`, string(journey))
+	is, err := all(ctx, l.reads, scanIdentifier, identifierColumns+`
+WHERE journey = $1 AND journey <> '' GROUP BY partner, kind, value, owner ORDER BY partner, kind, value, owner`, string(journey))
 	return is, fault("identifiers", err)
 }
 
@@ -252,14 +256,26 @@ func (l *Ledger) JourneySteps(ctx context.Context, journey contracts.ID) ([]cont
 	SELECT e.id FROM entries e WHERE e.journey = $1 AND e.journey <> ''
 	UNION SELECT d.id FROM entries e JOIN deliveries d ON d.message = e.id WHERE e.journey = $1 AND e.journey <> '')
 ORDER BY s.at, s.seq`, string(journey))
-	return ss, fault("steps", err)
+	return distinct(ss), fault("steps", err)
 }
 
 // MessageSteps gives the steps of a message and of its deliveries, oldest first.
 func (l *Ledger) MessageSteps(ctx context.Context, message contracts.ID) ([]contracts.Step, error) {
 	ss, err := all(ctx, l.reads, scanStep, `SELECT `+stepColumns+` FROM steps s
 WHERE s.message IN (SELECT CAST($1 AS TEXT) UNION ALL SELECT d.id FROM deliveries d WHERE d.message = $1) ORDER BY s.at, s.seq`, string(message))
-	return ss, fault("steps", err)
+	return distinct(ss), fault("steps", err)
+}
+
+// distinct leaves out a step that lies in a second month, too.
+func distinct(steps []contracts.Step) []contracts.Step {
+	type name struct{ message, id contracts.ID }
+	seen := map[name]bool{}
+	return slices.DeleteFunc(steps, func(s contracts.Step) bool {
+		n := name{s.Message, s.ID}
+		again := seen[n]
+		seen[n] = true
+		return again
+	})
 }
 
 // JourneyEntries gives a journey's messages, oldest first.

@@ -1,11 +1,14 @@
 -- The ledger's tables. Words and types are those of contracts; times are microseconds since 1970 UTC, 0 for none;
 -- an empty text means "not known". Faults and findings are JSON. Texts are compared by their bytes (collation C).
+--
+-- What custody stands on (entries, deliveries, journeys, keys) has one row for each id in all time. History (steps, ids,
+-- bodies) lies in months of the message's receipt: the program makes and drops the partitions. month is 202409 for
+-- September 2024, UTC.
 
 -- +goose Up
 
 -- entries: one row a message. shown is its state as lists show it: the least advanced of its deliveries', else state.
 CREATE TABLE entries (
-    seq             BIGINT GENERATED ALWAYS AS IDENTITY,
     id              TEXT COLLATE "C" NOT NULL,
     partner         TEXT   NOT NULL,
     format          TEXT   NOT NULL,
@@ -62,12 +65,16 @@ CREATE TABLE deliveries (
     place_topic     TEXT    NOT NULL,
     place_partition BIGINT  NOT NULL,
     place_offset    BIGINT  NOT NULL,
+    received        BIGINT  NOT NULL, -- when its message was
     PRIMARY KEY (id)
 ) WITH (fillfactor = 70); -- an attempt finds room beside its row, and touches no index
 CREATE INDEX deliveries_message ON deliveries (message);
+CREATE INDEX deliveries_partner ON deliveries (partner, received, message);
 
+-- A sequence of its own, because a partition can't share its parent's identity column.
+CREATE SEQUENCE steps_seq;
 CREATE TABLE steps (
-    seq      BIGINT GENERATED ALWAYS AS IDENTITY,
+    seq      BIGINT NOT NULL DEFAULT nextval('steps_seq'),
     id       TEXT COLLATE "C" NOT NULL,
     at       BIGINT NOT NULL,
     journey  TEXT   NOT NULL,
@@ -85,11 +92,13 @@ CREATE TABLE steps (
     findings TEXT   NOT NULL,
     reason   TEXT   NOT NULL, -- an operator's own words
     other    TEXT   NOT NULL, -- the message that a reprocessing made, or was made from
-    PRIMARY KEY (message, id)
-);
+    month    INTEGER NOT NULL,
+    PRIMARY KEY (message, id, month)
+) PARTITION BY LIST (month);
 
 -- ids: under which value a partner knows a message or journey. owner is the message, or the journey where the name
--- belongs to no one message: so a name has one row for each thing that it names.
+-- belongs to no one message: so a name has one row for each thing that it names. Those of a journey lie in month 0: they go
+-- with it, whatever became of the messages that brought them.
 CREATE TABLE ids (
     value   TEXT COLLATE "C" NOT NULL,
     partner TEXT COLLATE "C" NOT NULL,
@@ -97,8 +106,10 @@ CREATE TABLE ids (
     owner   TEXT COLLATE "C" NOT NULL,
     message TEXT COLLATE "C" NOT NULL,
     journey TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (value, partner, kind, owner)
-);
+    month   INTEGER NOT NULL,
+    PRIMARY KEY (value, partner, kind, owner, month)
+) PARTITION BY LIST (month);
+CREATE TABLE ids_journeys PARTITION OF ids FOR VALUES IN (0);
 CREATE INDEX ids_journey ON ids (journey) WHERE journey <> '';
 -- The identifiers of a message without a journey; those of one with a journey are found by that.
 CREATE INDEX ids_message ON ids (message) WHERE journey = '';
@@ -111,12 +122,14 @@ CREATE TABLE journeys (
 );
 
 -- bodies: what a digest names, in the envelope form of contracts, which is packed already. received: when the youngest
--- message that has this body was received.
+-- message that has this body was received in this month.
 CREATE TABLE bodies (
-    digest   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    digest   TEXT COLLATE "C" NOT NULL,
     received BIGINT NOT NULL,
-    body     BYTEA  NOT NULL
-);
+    body     BYTEA  NOT NULL,
+    month    INTEGER NOT NULL,
+    PRIMARY KEY (digest, month)
+) PARTITION BY LIST (month);
 ALTER TABLE bodies ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE INDEX bodies_received ON bodies (received);
 
@@ -169,3 +182,4 @@ INSERT INTO pulse (one, beat) VALUES (1, 0);
 
 -- +goose Down
 DROP TABLE pulse, fixed, pauses, waiting, keys, bodies, journeys, ids, steps, deliveries, entries;
+DROP SEQUENCE steps_seq;
