@@ -5,6 +5,7 @@ package main
 var codes = []struct{ code, meaning string }{
 	{"BENCH-001", "The hub refused a message of the benchmark."},
 	{"BENCH-002", "The map takes none of the messages that should be measured. Name the map that is for them."},
+	{"BENCH-003", "The database for the benchmark couldn't be filled. Give an empty one, with room for 5 KB a message."},
 	{"CFG-040", "A value of silta.yaml isn't as it should be; line and column say which."},
 	{"CFG-041", "A secret's file may be read by others than its owner. Set its mode to 0600."},
 	{"CFG-042", "A secret's file isn't there or can't be read. `silta init` makes the secrets of a new installation."},
