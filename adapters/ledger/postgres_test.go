@@ -177,6 +177,32 @@ func TestAStoppedServerHoldsNobodyForLong(t *testing.T) {
 	w.allThere(t, l)
 }
 
+// The server says that its disk is full; a trigger makes it say so on any machine, in the last of a change's tables, when
+// rows of the others are written already.
+func TestAFullDiskLosesNothing(t *testing.T) {
+	s := postgres.ForTest(t)
+	l := openServer(t, s)
+	if err := postgres.Run(t.Context(), s.URL(), `CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER no_room BEFORE INSERT ON journeys FOR EACH ROW EXECUTE FUNCTION no_room()`); err != nil {
+		t.Fatal(err)
+	}
+	c := life(1, when)[0]
+	if err := l.Apply(t.Context(), c); contracts.KindOf(err) != contracts.Unavailable {
+		t.Errorf("a change for a full disk gives %v, want a fault of kind unavailable", err)
+	}
+	if _, err := l.Entry(t.Context(), c.Entries[0].ID); contracts.KindOf(err) != contracts.NotFound {
+		t.Errorf("a part of the change that had no room is there: %v", err)
+	}
+	w := run(t, 4, l)
+	if err := postgres.Run(t.Context(), s.URL(), `DROP TRIGGER no_room ON journeys`); err != nil {
+		t.Fatal(err)
+	}
+	w.until(t, 10)
+	w.stop()
+	w.allThere(t, l)
+}
+
 // Two processes are two ledgers here: they share nothing but the database.
 func TestTwoProcessesApplyTheSameChanges(t *testing.T) {
 	s := postgres.ForTest(t)
