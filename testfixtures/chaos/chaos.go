@@ -38,6 +38,13 @@ func (l *Log) Begin(kind string) (end func()) {
 	}
 }
 
+// Count is the number of disturbances.
+func (l *Log) Count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all)
+}
+
 // Counts tells how often each kind happened, as "3 × broker killed, …".
 func (l *Log) Counts() string {
 	l.mu.Lock()

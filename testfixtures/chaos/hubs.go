@@ -28,8 +28,14 @@ type Hub struct {
 	log     *os.File
 }
 
-// Stores names the bus and the ledger of a hub, as silta.yaml does.
-type Stores struct{ Bus, Ledger string }
+// Stores names the bus and the ledger of a hub, and the folder of what is embedded, as silta.yaml does.
+type Stores struct{ Bus, Ledger, Dir string }
+
+// The courier's connections to the partner, and how many messages may be on their way on each.
+const connections, pipeline = 4, 4
+
+// InFlight is how many messages one hub can have on their way to the partner at once.
+const InFlight = connections * pipeline
 
 // NewHub writes a configuration into dir. Hubs that share a bus must have one secret: it is drawn from name.
 func NewHub(binary, dir, partner string, s Stores, secret string) (*Hub, error) {
@@ -39,7 +45,7 @@ func NewHub(binary, dir, partner string, s Stores, secret string) (*Hub, error) 
 	}
 	h := &Hub{Door: ports[0], API: ports[1], binary: binary, dir: dir, token: strings.Repeat("operator", 8), exits: map[int]int{}}
 	files := map[string]string{
-		"silta.yaml": fmt.Sprintf("silta: config/v1\nbus: %q\nledger: %q\nconsole: {listen: %q}\nfhir: {listen: %q}\nlog: {level: warn, format: json}\n", s.Bus, s.Ledger, h.API, ports[2]),
+		"silta.yaml": fmt.Sprintf("silta: config/v1\nbus: %q\nledger: %q\ndir: %q\nconsole: {listen: %q}\nfhir: {listen: %q}\nlog: {level: warn, format: json}\n", s.Bus, s.Ledger, s.Dir, h.API, ports[2]),
 		"contracts/partners/clinic.yaml": fmt.Sprintf(`silta: partner/v1
 id: clinic
 title: {en: Clinic, fi: Klinikka, sv: Klinik}
@@ -53,9 +59,9 @@ routes:
 id: ward
 title: {en: Ward, fi: Osasto, sv: Avdelning}
 dialect: {format: hl7v2, version: 2.5.1, names: {application: WARD, facility: CHAOS, ourApplication: SILTA, ourFacility: CHAOS}}
-courier: {mllp: {to: %q, connections: 4, pipeline: 4, answer: 5s}}
+courier: {mllp: {to: %q, connections: %d, pipeline: %d, answer: 5s}}
 retry: {first: 200ms, max: 2s, spill: 5s, probe: 500ms}
-`, partner),
+`, partner, connections, pipeline),
 		"secrets/hub.secret":     secret,
 		"secrets/operator.token": h.token,
 	}
@@ -132,9 +138,14 @@ func (h *Hub) Exits() map[int]int {
 }
 
 // Ready waits until the hub takes messages, or ctx ends.
-func (h *Hub) Ready(ctx context.Context) error {
+func (h *Hub) Ready(ctx context.Context) error { return h.await(ctx, http.StatusOK) }
+
+// Refusing waits until the hub says that it takes no messages, or ctx ends.
+func (h *Hub) Refusing(ctx context.Context) error { return h.await(ctx, http.StatusServiceUnavailable) }
+
+func (h *Hub) await(ctx context.Context, readiness int) error {
 	for ctx.Err() == nil {
-		if status, err := h.get(ctx, "/readyz", nil); err == nil && status == http.StatusOK {
+		if status, err := h.get(ctx, "/readyz", nil); err == nil && status == readiness {
 			return nil
 		}
 		rest(ctx, 100*time.Millisecond)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -32,7 +33,8 @@ type Partner struct {
 	highest  map[string]int      // by referral
 	ids      map[string]string   // mark by id
 	changed  chan struct{}       // closed and renewed with each new mark
-	doubles  int                 // same id and bytes again, near a disturbance or after a lost acknowledgement
+	repeats  int                 // same id and bytes again after an acknowledgement that was lost
+	doubles  int                 // same id and bytes again near a disturbance
 	wrong    []string            // what the promise doesn't allow
 	arrivals int
 }
@@ -73,7 +75,12 @@ func (p *Partner) talk(conn net.Conn) {
 		message := bytes.TrimPrefix(frame[:len(frame)-1], []byte{0x0b})
 		lost := rand.IntN(100) == 0
 		id, ok := p.take(message, lost)
-		if !ok || lost {
+		if !ok {
+			return
+		}
+		if lost { // what was acknowledged before must get through, so the connection isn't reset
+			_ = conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, frames)
 			return
 		}
 		if rand.IntN(200) == 0 { // it has a slow moment
@@ -126,7 +133,9 @@ func (p *Partner) take(message []byte, lost bool) (id string, ok bool) {
 		p.wrong = append(p.wrong, "a message came under two ids")
 	case before.digest != sha256.Sum256(message):
 		p.wrong = append(p.wrong, "a message came with other bytes under its id")
-	case before.lost || p.log.near(before.first.Add(-settling), now, settling):
+	case before.lost:
+		p.repeats++
+	case p.log.near(before.first.Add(-settling), now, settling):
 		p.doubles++
 	default:
 		p.wrong = append(p.wrong, "a message came twice without a cause")
@@ -167,14 +176,23 @@ func (p *Partner) Await(ctx context.Context, n int) {
 	}
 }
 
+// Verdict is what came of the acknowledged messages at the partner.
+type Verdict struct {
+	Delivered, Lost int
+	Repeats         int // second arrivals after an acknowledgement that the partner kept to itself
+	Doubles         int // other second arrivals, each near a disturbance
+	Wrong           []string
+}
+
 // Verdict compares what was acknowledged (marks) with what came.
-func (p *Partner) Verdict(acked map[string]bool) (delivered, doubles, lost int, wrong []string) {
+func (p *Partner) Verdict(acked map[string]bool) Verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	v := Verdict{Delivered: len(p.by), Repeats: p.repeats, Doubles: p.doubles, Wrong: p.wrong}
 	for mark := range acked {
 		if p.by[mark] == nil {
-			lost++
+			v.Lost++
 		}
 	}
-	return len(p.by), p.doubles, lost, p.wrong
+	return v
 }
