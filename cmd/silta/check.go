@@ -29,7 +29,11 @@ func newCheck(t *terminal) *cobra.Command {
 			if t.json() {
 				return t.print(map[string]any{"partners": len(agreed.partners), "faults": 0})
 			}
-			_, err = fmt.Fprintf(t.out, "%s: %d contracts, no faults. One process runs it; several would need Kafka and PostgreSQL.\n", file, len(agreed.partners))
+			who := "Several processes may share its Kafka and PostgreSQL."
+			if s.alone() {
+				who = "One process runs it; several would need Kafka and PostgreSQL."
+			}
+			_, err = fmt.Fprintf(t.out, "%s: %d contracts, no faults. %s\n", file, len(agreed.partners), who)
 			return err
 		},
 	}

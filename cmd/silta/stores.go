@@ -132,10 +132,14 @@ func (h *house) openStores(ctx context.Context, s settings) error {
 		}
 		h.opened = append(h.opened, lock.Unlock)
 	}
-	if err := h.openLedger(ctx, s); err != nil {
-		return err
+	err := h.openLedger(ctx, s)
+	if err == nil {
+		err = h.openBus(ctx, s)
 	}
-	return h.openBus(ctx, s)
+	if contracts.KindOf(err) == contracts.Invalid { // a server that is there, but isn't what the configuration says
+		return configuration{err}
+	}
+	return err
 }
 
 func (h *house) openLedger(ctx context.Context, s settings) error {
