@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/mappings"
 	"github.com/hoitosilta/silta/testfixtures/apotti"
 	"github.com/hoitosilta/silta/testfixtures/generate"
 	"github.com/hoitosilta/silta/testfixtures/hus"
@@ -169,6 +171,60 @@ func TestAReloadWithFaultsChangesNothingAndTellsThemAll(t *testing.T) {
 	m := referrals(t, "SAME", 1).Next()
 	l.send(m)
 	awaitCount(t, theirs, 1)
+}
+
+// A map's next version comes while messages wait for their receiver: what was translated goes as it is, what comes
+// after goes by the new version, and the order stays.
+func TestAMapChangesDuringADrain(t *testing.T) {
+	theirs := hospital(t)
+	if err := theirs.Behave(hus.Behaviour{Down: true}); err != nil {
+		t.Fatal(err)
+	}
+	config := configured(t, strings.TrimSuffix(theirs.URL(), "/fhir"))
+	edit(t, partnerFile(config, "hus"), "", "\nretry: {first: 10ms, max: 20ms, pause: 5, probe: 20ms}\n")
+	l := start(t, config)
+	const each = 20
+	messages := referrals(t, "DRAIN", 5).Take(2 * each)
+	for _, m := range messages[:each] {
+		l.send(m)
+	}
+	for range each {
+		l.step(contracts.StepTranslated, "hus")
+	}
+	text, err := fs.ReadFile(mappings.Embedded, "catalog/ref-i12/0.1.0/map.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := filepath.Join(filepath.Dir(config), "mappings/catalog/ref-i12/0.9.0/map.yaml")
+	if err := os.MkdirAll(filepath.Dir(next), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(next, bytes.Replace(text, []byte("version: 0.1.0"), []byte("version: 0.9.0"), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := theirs.Behave(hus.Behaviour{}); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := silta(t, "", append([]string{"reload"}, l.control...)...); code != exitDone {
+		t.Fatalf("the reload exits %d: %s%s", code, stdout, stderr)
+	}
+	for _, m := range messages[each:] {
+		l.send(m)
+	}
+	checkOrder(t, messages, awaitCount(t, theirs, len(messages)))
+	rows, err := l.hub.List(t.Context(), contracts.Filter{Partner: "apotti"})
+	if err != nil || len(rows) != len(messages) {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for i, row := range rows { // newest first
+		want := "ref-i12@0.9.0"
+		if i >= each {
+			want = "ref-i12@0.1.0"
+		}
+		if row.Map != want {
+			t.Errorf("row %d was translated by %s, want %s", i, row.Map, want)
+		}
+	}
 }
 
 func TestWhatOnlyARestartChangesIsToldAtAReload(t *testing.T) {
