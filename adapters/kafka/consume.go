@@ -23,6 +23,10 @@ const (
 // commitEvery is how late the low watermarks are committed. Kafka's client allows no less.
 const commitEvery = 100 * time.Millisecond
 
+// fetchWait is how long a broker holds an answer back while it has nothing to give. A partition that comes to us, or is
+// read again after its window was full, may have to wait for that answer; the client's own 5 s would show in deliveries.
+const fetchWait = 250 * time.Millisecond
+
 // groupName is the Kafka group. Each topic has one of its own, so that a change of one leaves the others alone.
 func groupName(topic, group string) string { return group + "/" + topic }
 
@@ -96,7 +100,7 @@ func (b *Bus) Consume(ctx context.Context, topic, group string, lanes int, handl
 	// A rebalance waits longer for a member than the member takes to hand over.
 	c.client, err = kgo.NewClient(b.c.options(kgo.ConsumeTopics(topic), kgo.ConsumerGroup(groupName(topic, group)),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.BlockRebalanceOnPoll(),
-		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(commitEvery), kgo.FetchMaxBytes(8<<20),
+		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(commitEvery), kgo.FetchMaxBytes(8<<20), kgo.FetchMaxWait(fetchWait),
 		kgo.SessionTimeout(b.c.Session), kgo.RebalanceTimeout(b.c.Handover+b.c.Session), kgo.HeartbeatInterval(b.c.Session/10),
 		kgo.OnPartitionsAssigned(c.assigned), kgo.OnPartitionsRevoked(c.revoked), kgo.OnPartitionsLost(c.lost), kgo.WithHooks(c))...)
 	if err != nil {

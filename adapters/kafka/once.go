@@ -102,7 +102,7 @@ func (b *Bus) tailClaims(ctx context.Context) (*claims, error) {
 		return nil, err
 	}
 	client, err := kgo.NewClient(b.c.options(kgo.ConsumeTopics(b.c.claimTopic()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxWait(250*time.Millisecond))...)
+		kgo.FetchMaxWait(fetchWait))...)
 	if err != nil {
 		return nil, unreachable(err)
 	}
