@@ -36,6 +36,8 @@ log:
   level: info
   format: text                   # or json
 
+# bus: kafka://H:9092,H:9092     # Apache Kafka in the place of the bus in dir
+# ledger: postgres://silta@H/DB  # PostgreSQL in the place of the ledger in dir; with both, several processes may run
 # stop: 30s                      # within which the process ends when it is told to
 # backup: copies                 # a directory under which silta backup may write; none unless set
 # keep: {messages: 2160h, ledger: 17520h}       # what is older is forgotten; nothing is unless this is set
