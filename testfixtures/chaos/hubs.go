@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -188,22 +189,24 @@ func (h *Hub) get(ctx context.Context, path string, into any) (int, error) {
 	return response.StatusCode, json.NewDecoder(response.Body).Decode(into)
 }
 
-// freePorts gives addresses on which nobody listens now.
+// freePorts gives addresses on which nobody listens now. They lie below those that the system hands out by itself, so that
+// no connection takes one while its hub is down.
 func freePorts(n int) ([]string, error) {
 	var held []net.Listener
-	var all []string
 	defer func() {
 		for _, l := range held {
 			l.Close()
 		}
 	}()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	var all []string
+	for tries := 0; len(all) < n; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
+		if err != nil && tries > 1000 {
 			return nil, err
 		}
-		held = append(held, l)
-		all = append(all, l.Addr().String())
+		if err == nil {
+			held, all = append(held, l), append(all, l.Addr().String())
+		}
 	}
 	return all, nil
 }
