@@ -76,20 +76,33 @@ func TestTheGuideNamesTheMetricsThatThereAre(t *testing.T) {
 	}
 }
 
+// readyz asks the house whether it is ready.
+func (l *live) readyz() (r contracts.Readiness, status int) {
+	l.t.Helper()
+	response, err := http.Get(l.addresses().API + "/readyz")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&r); err != nil {
+		l.t.Fatal(err)
+	}
+	return r, response.StatusCode
+}
+
+func TestReadinessMissesLanesThatDontRun(t *testing.T) {
+	l := start(t, configured(t, "http://127.0.0.1:1"))
+	l.mu.Lock()
+	err := l.lanes.end()
+	l.mu.Unlock()
+	if r, status := l.readyz(); err != nil || status != http.StatusServiceUnavailable || len(r.Missing) != 1 || !strings.HasPrefix(r.Missing[0], "lanes") {
+		t.Errorf("without lanes (%v) it answers %d and misses %v", err, status, r.Missing)
+	}
+}
+
 func TestReadinessWarnsOfACertificateThatEnds(t *testing.T) {
 	l := start(t, configured(t, "http://127.0.0.1:1"))
-	ready := func() (r contracts.Readiness, status int) {
-		response, err := http.Get(l.addresses().API + "/readyz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		if err := json.NewDecoder(response.Body).Decode(&r); err != nil {
-			t.Fatal(err)
-		}
-		return r, response.StatusCode
-	}
-	if r, status := ready(); status != http.StatusOK || len(r.Missing)+len(r.Degraded)+len(r.Paused) > 0 {
+	if r, status := l.readyz(); status != http.StatusOK || len(r.Missing)+len(r.Degraded)+len(r.Paused) > 0 {
 		t.Errorf("a house that is well answers %d and lacks %+v", status, r)
 	}
 	l.mu.Lock()
@@ -100,7 +113,7 @@ func TestReadinessWarnsOfACertificateThatEnds(t *testing.T) {
 	contract.Door.MLLP = &door
 	l.posts["apotti"].contract = &contract
 	l.mu.Unlock()
-	r, status := ready()
+	r, status := l.readyz()
 	if status != http.StatusOK || len(r.Warnings) == 0 || !strings.HasPrefix(r.Warnings[0], "certificate of apotti") {
 		t.Errorf("with a certificate that ends within an hour it answers %d and warns of %v", status, r.Warnings)
 	}

@@ -194,6 +194,7 @@ type task struct {
 	stop  context.CancelFunc
 	ended chan struct{}
 	err   error
+	fell  bool // it ended before anybody stopped it
 }
 
 // begin starts a task. One that ends by itself ends the house.
@@ -203,7 +204,7 @@ func (h *house) begin(work func(context.Context) error) *task {
 	go func() {
 		defer close(t.ended)
 		t.err = work(ctx)
-		if ctx.Err() == nil {
+		if t.fell = ctx.Err() == nil; t.fell {
 			select {
 			case h.failed <- struct{}{}:
 			default:

@@ -41,6 +41,8 @@ func (h *house) posted(r *contracts.Readiness) {
 	defer h.mu.Unlock()
 	if h.lanes == nil || h.over {
 		r.Missing = append(r.Missing, "doors: the hub is starting or stopping. Ask again in a moment.")
+	} else if h.lanes.over() {
+		r.Missing = append(r.Missing, "lanes: nothing is translated or delivered any more. The log says why; restart the hub.")
 	}
 	for id, p := range h.posts {
 		if p.door != nil && p.serving != nil && p.serving.over() {

@@ -42,7 +42,7 @@ func (h *house) Reload(ctx context.Context) (contracts.Reloaded, error) {
 
 func (h *house) reload(ctx context.Context) (contracts.Reloaded, error) {
 	if h.over || h.lanes == nil || h.reread == nil {
-		return contracts.Reloaded{}, contracts.Faultf(contracts.Unavailable, "CFG-061", "", "The hub isn't running, or is stopping; nothing can be reloaded.")
+		return contracts.Reloaded{}, notRunning(nil)
 	}
 	s, agreed, err := h.reread()
 	if err != nil {
@@ -60,6 +60,10 @@ func (h *house) reload(ctx context.Context) (contracts.Reloaded, error) {
 		return contracts.Reloaded{}, err
 	}
 	return contracts.Reloaded{Partners: len(agreed.partners), Changed: n.changed}, nil
+}
+
+func notRunning(cause error) error {
+	return &contracts.Fault{Kind: contracts.Unavailable, Code: "CFG-061", Public: "The hub isn't running, or is stopping; nothing can be reloaded.", Err: cause}
 }
 
 // fixed says what differs that only a restart can change.
@@ -184,10 +188,15 @@ func (n *next) discard(h *house) {
 
 // handOver puts n in the place of what runs, or leaves everything as it was.
 func (h *house) handOver(ctx context.Context, n *next) error {
-	if err := h.lanes.end(); err != nil {
-		return err // the house is about to end
+	err := h.lanes.end()
+	if h.lanes.fell {
+		return notRunning(err) // the house is about to end
 	}
-	err := h.mayGo(ctx, n)
+	if err != nil { // what they couldn't write down is done again, with the same ids
+		f := contracts.FaultsOf(err)[0]
+		h.log.WithField("kind", f.Kind).WithField("code", f.Code).Warn("The lanes stopped with a fault; they go on all the same.")
+	}
+	err = h.mayGo(ctx, n)
 	if err == nil {
 		err = h.admit(n)
 	}

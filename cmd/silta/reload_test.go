@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/hub"
 	"github.com/hoitosilta/silta/mappings"
 	"github.com/hoitosilta/silta/testfixtures/apotti"
 	"github.com/hoitosilta/silta/testfixtures/generate"
@@ -306,4 +308,36 @@ func TestAPartnerComesByASignalAndGoesWhenItsMessagesAreDelivered(t *testing.T) 
 	if err := json.Unmarshal([]byte(stdout), &reloaded); code != exitDone || err != nil || strings.Join(reloaded.Changed, " ") != "apotti third" || reloaded.Partners != 2 {
 		t.Errorf("the partner without messages doesn't go: exit %d: %s%s", code, stdout, stderr)
 	}
+}
+
+// forgetful is a bus that can't write how far its groups are while it is full.
+type forgetful struct {
+	hub.Bus
+	full *atomic.Bool
+}
+
+func (b forgetful) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
+	err := b.Bus.Consume(ctx, topic, group, lanes, handle)
+	if b.full.Load() {
+		return contracts.Faultf(contracts.Unavailable, "BUS-004", "", "The disk is full.")
+	}
+	return err
+}
+
+func TestLanesThatStopWithAFaultGoOnAfterAReload(t *testing.T) {
+	theirs := hospital(t)
+	l := start(t, configured(t, strings.TrimSuffix(theirs.URL(), "/fhir")))
+	var full atomic.Bool
+	l.mu.Lock()
+	l.bus = forgetful{l.bus, &full} // from the next reload on
+	l.mu.Unlock()
+	for i := range 3 {
+		full.Store(i > 0)
+		if _, err := l.Reload(t.Context()); err != nil {
+			t.Fatalf("reload %d: %v", i, err)
+		}
+	}
+	full.Store(false)
+	l.send(referrals(t, "FULL", 1).Next())
+	awaitCount(t, theirs, 1)
 }
