@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -30,7 +31,11 @@ func (a *api) backup(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &ask); err != nil {
 		return err
 	}
+	control := http.NewResponseController(w) // one that knows no deadlines needs none
+	_ = control.SetReadDeadline(time.Time{}) // all is read; the deadlines of that and of the answer would end long work
+	_ = control.SetWriteDeadline(time.Time{})
 	done, err := a.keeper.Backup(r.Context(), ask.Name)
+	_ = control.SetWriteDeadline(time.Now().Add(lineTime))
 	if err == nil {
 		a.write(w, http.StatusOK, done)
 	}

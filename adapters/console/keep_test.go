@@ -1,8 +1,17 @@
 package console_test
 
 import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/sirupsen/logrus"
+
+	"github.com/hoitosilta/silta/adapters/console"
 	"github.com/hoitosilta/silta/contracts"
 )
 
@@ -33,5 +42,48 @@ func TestAReloadTellsOfEveryFault(t *testing.T) {
 		`{"kind":"invalid","code":"CFG-031","text":"One.","file":"a.yaml"},{"kind":"invalid","code":"CFG-040","at":"silta.yaml:3:7","text":"Two."}]}` + "\n"
 	if got := call(t, "POST", base+"/api/v1/reload", ""); got.status != 422 || got.body != want {
 		t.Errorf("a reload with two faults is answered %d %s", got.status, got.body)
+	}
+}
+
+// deadlines notes the last deadlines that a handler set.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read, write *time.Time
+}
+
+func (d *deadlines) SetReadDeadline(at time.Time) error  { d.read = &at; return nil }
+func (d *deadlines) SetWriteDeadline(at time.Time) error { d.write = &at; return nil }
+
+// copyist is a keeper whose copy looks at the deadlines that hold meanwhile.
+type copyist struct {
+	*desk
+	meanwhile func()
+}
+
+func (c copyist) Backup(ctx context.Context, name string) (contracts.Backup, error) {
+	c.meanwhile()
+	return c.desk.Backup(ctx, name)
+}
+
+func TestABackupMayTakeLongerThanOtherAnswers(t *testing.T) {
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	looked := false
+	keeper := copyist{&desk{}, func() {
+		looked = true
+		if w.read == nil || w.write == nil || !w.read.IsZero() || !w.write.IsZero() {
+			t.Errorf("while it copies the deadlines are %v and %v", w.read, w.write)
+		}
+	}}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	handler := console.Handler(console.Config{Operator: keeper.desk, Keeper: keeper, Token: token, Metrics: console.NewMetrics("test"), Log: log})
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/v1/backup", strings.NewReader(`{"name":"monday"}`))
+	r.Header.Set("Authorization", "Bearer "+token)
+	handler.ServeHTTP(w, r)
+	if w.Code != http.StatusOK || !looked {
+		t.Fatalf("a backup is answered %d %s", w.Code, w.Body)
+	}
+	if !w.write.After(time.Now()) {
+		t.Errorf("the answer may be written until %v", w.write)
 	}
 }
