@@ -73,6 +73,7 @@ type Hub struct {
 type memory struct {
 	aside   chan contracts.Change // steps that are good to have
 	dropped atomic.Int64          // those of them that found no room
+	flying  flying                // requests that a hub has begun go on with it when another one has come
 }
 
 // partner is a contract with what the hub made of it.
@@ -95,7 +96,7 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 		now:   func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		lanes: c.Lanes, linger: c.Linger, development: c.Development,
 		partners: map[string]*partner{}, queues: map[string]*queue{}, busy: map[string]*lanes{},
-		memory: &memory{aside: make(chan contracts.Change, 1024)}, pausing: make(chan struct{}, 1),
+		memory: &memory{aside: make(chan contracts.Change, 1024), flying: flying{keys: map[string]map[contracts.Key]bool{}}}, pausing: make(chan struct{}, 1),
 	}
 	if c.Before != nil {
 		h.memory = c.Before.memory

@@ -22,13 +22,12 @@ type queue struct {
 	p     *partner // the receiver; nil for silta.in
 	wake  chan struct{}
 
-	mu     sync.Mutex
-	flying map[contracts.Key]bool              // keys that a goroutine works now
-	kept   map[contracts.Place]contracts.Place // records whose bytes are in the park topic, and whose row isn't written yet
+	mu   sync.Mutex
+	kept map[contracts.Place]contracts.Place // records whose bytes are in the park topic, and whose row isn't written yet
 }
 
 func (h *Hub) newQueue(topic string, p *partner) *queue {
-	return &queue{h: h, topic: topic, p: p, wake: make(chan struct{}, 1), flying: map[contracts.Key]bool{}, kept: map[contracts.Place]contracts.Place{}}
+	return &queue{h: h, topic: topic, p: p, wake: make(chan struct{}, 1), kept: map[contracts.Place]contracts.Place{}}
 }
 
 // join puts a record behind its key if the key isn't live. True: it waits there (or is done already), and the lane
@@ -307,19 +306,11 @@ func (q *queue) crowded() bool {
 	if !q.p.gate.down() {
 		return false
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.flying) > 0
+	return q.h.memory.flying.any(q.topic)
 }
 
 func (q *queue) begin(key contracts.Key) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.flying[key] {
-		return false
-	}
-	q.flying[key] = true
-	return true
+	return q.h.memory.flying.begin(contracts.KeyRef{Topic: q.topic, Key: key})
 }
 
 // hold waits until nobody works a key, and takes it; end gives it back. So an operator's word and an attempt never
@@ -334,9 +325,7 @@ func (q *queue) hold(ctx context.Context, key contracts.Key) error {
 }
 
 func (q *queue) end(key contracts.Key) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.flying, key)
+	q.h.memory.flying.end(contracts.KeyRef{Topic: q.topic, Key: key})
 }
 
 // work tries the first message behind a key once. While the partner is paused it doesn't wait at the gate: it probes,
