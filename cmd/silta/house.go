@@ -285,8 +285,8 @@ func (h *house) run(ctx context.Context) error {
 	case <-h.failed: // without lanes the doors must not stay open
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.over = true
+	h.over = true // from now on nothing changes
+	h.mu.Unlock() // what ends may still ask what holds now
 	var doors errgroup.Group
 	for _, p := range h.posts {
 		if p.serving != nil {

@@ -298,3 +298,17 @@ func TestTheConfigurationIsItsSchema(t *testing.T) {
 		t.Errorf("only %d keys were compared", compared)
 	}
 }
+
+func TestWhatEndsWithTheHouseMayStillAskWhatHolds(t *testing.T) {
+	l := start(t, configured(t, "http://127.0.0.1:1", "stop: 4s"))
+	l.mu.Lock()
+	l.others = append(l.others, l.begin(func(ctx context.Context) error {
+		<-ctx.Done()
+		l.present()
+		return nil
+	}))
+	l.mu.Unlock()
+	if err := l.stop(); err != nil {
+		t.Errorf("the house ends with %v", err)
+	}
+}
