@@ -241,6 +241,18 @@ func newRestore(t *terminal) *cobra.Command {
 	}
 }
 
+// unfinishedName is a file that lies in a directory while a copy is put into it.
+const unfinishedName = "restore.unfinished"
+
+// checkRestored refuses a directory in which a restore was broken off: a hub would begin with half of its files.
+func checkRestored(dir string) error {
+	_, err := os.Lstat(filepath.Join(dir, unfinishedName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return &contracts.Fault{Kind: contracts.Refused, Code: "CFG-074", File: dir, Public: "A copy was being put into this directory, and that broke off. Empty the directory and restore again.", Err: err}
+}
+
 // restore puts the copy at from into dir. A fault leaves no file of it there.
 func restore(from, dir string) (manifest, error) {
 	m, err := readManifest(from)
@@ -261,6 +273,10 @@ func restore(from, dir string) (manifest, error) {
 			return m, contracts.Faultf(contracts.Refused, "CFG-072", "", "%s isn't empty; nothing was written. A copy is put into a directory of its own.", dir)
 		}
 	}
+	unfinished := filepath.Join(dir, unfinishedName)
+	if err := errors.Join(os.WriteFile(unfinished, nil, 0o600), syncDir(dir)); err != nil {
+		return m, err
+	}
 	for _, f := range m.Files {
 		if err = f.put(from, dir); err != nil {
 			break
@@ -274,7 +290,7 @@ func restore(from, dir string) (manifest, error) {
 			_ = os.Remove(filepath.Join(dir, filepath.FromSlash(f.Name))) // what matters is err
 		}
 	}
-	return m, err
+	return m, errors.Join(err, os.Remove(unfinished), syncDir(dir))
 }
 
 // put copies one file, durably, and compares what it wrote with the manifest.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -121,5 +124,40 @@ func TestACopyThatIsDamagedOrInTheWayIsRefused(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAHubDoesntBeginWithHalfOfACopy(t *testing.T) {
+	config := installation(t)
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "to")
+	b, err := json.Marshal(manifest{Silta: "backup/v1", Files: []manifestFile{{Name: "ledger.db", Bytes: 1}}})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(from, manifestName), b, 0o600)
+	}
+	pipe := filepath.Join(from, "ledger.db") // a file that doesn't end before we say so
+	if err := errors.Join(err, syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := restore(from, to)
+		ended <- err
+	}()
+	in, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits until the restore reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(filepath.Dir(config), "data"), os.DirFS(to)); err != nil { // as a kill leaves it
+		t.Fatal(err)
+	}
+	if code, _, stderr := silta(t, "", "serve", "-c", config); code != exitFaulty || !strings.Contains(stderr, "CFG-074") {
+		t.Errorf("on half a copy serve exits %d: %s", code, stderr)
+	}
+	in.Close()
+	if err := <-ended; contracts.FaultsOf(err)[0].Code != "CFG-073" {
+		t.Errorf("a copy that is too short: %v", err)
+	}
+	if err := checkRestored(to); err != nil {
+		t.Errorf("a restore that has told its fault leaves a mark: %v", err)
 	}
 }

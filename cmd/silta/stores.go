@@ -131,6 +131,9 @@ func (h *house) openStores(ctx context.Context, s settings) error {
 			return err
 		}
 		h.opened = append(h.opened, lock.Unlock)
+		if err := checkRestored(h.dir); err != nil {
+			return err
+		}
 	}
 	err := h.openLedger(ctx, s)
 	if err == nil {
