@@ -25,6 +25,7 @@ var codes = []struct{ code, meaning string }{
 	{"CFG-071", "What should be restored is no whole copy: its manifest is missing or can't be read."},
 	{"CFG-072", "A copy is put into an empty directory, and this one isn't."},
 	{"CFG-073", "A file of a copy isn't the one that was copied: it is damaged, changed or gone. Nothing was restored; take another copy."},
+	{"CFG-074", "A restore into this directory was broken off. Empty the directory and restore again."},
 	{"CLI-001", "The hub can't be reached. Start it, or name its address by --url or SILTA_URL."},
 	{"CLI-002", "Something else than Silta's API answers at the address."},
 	{"CLI-003", "No message has this id."},
