@@ -4,10 +4,9 @@ import "time"
 
 // Topics of the bus. A partner's own are OutTopic and ParkTopic.
 const (
-	TopicIn     = "silta.in"     // every message that was acknowledged, as its raw bytes
-	TopicDead   = "silta.dead"   // bytes of no known message: refused at a door, kept for a person
-	TopicBody   = "silta.body"   // pieces of large bodies, where the bus keeps them in a topic
-	TopicEvents = "silta.events" // steps without bodies
+	TopicIn   = "silta.in"   // every message that was acknowledged, as its raw bytes
+	TopicDead = "silta.dead" // bytes of no known message: refused at a door, kept for a person
+	TopicBody = "silta.body" // pieces of large bodies, where the bus keeps them in a topic
 )
 
 // OutTopic is where messages for a partner's courier wait, as their final bytes.

@@ -424,7 +424,7 @@ WHERE entries.state <> 'stopped' OR excluded.state NOT IN ('translated', 'waitin
 	state           = CASE WHEN ` + movesSQL + ` THEN excluded.state ELSE deliveries.state END,
 	attempts        = CASE WHEN excluded.attempts <> 0 AND excluded.state <> 'translated' THEN excluded.attempts ELSE deliveries.attempts END,
 	answer          = CASE WHEN excluded.answer <> '' AND excluded.state <> 'translated' THEN excluded.answer ELSE deliveries.answer END,
-	fault           = CASE WHEN excluded.state = 'delivered' OR excluded.fault <> '' AND excluded.state <> 'translated' THEN excluded.fault
+	fault           = CASE WHEN excluded.state IN ('delivered', 'sending') OR excluded.fault <> '' AND excluded.state <> 'translated' THEN excluded.fault
 		ELSE deliveries.fault END
 WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = '')
 	AND (excluded.state <> 'sending' OR deliveries.state NOT IN ('delivered', 'stopped') AND deliveries.attempts < excluded.attempts)
@@ -436,7 +436,7 @@ WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded
 	progressSQL = `UPDATE deliveries SET state = $13, rank = $14, unknown = $16,
 	attempts        = CASE WHEN $15 <> 0 THEN $15 ELSE attempts END,
 	answer          = CASE WHEN $17 <> '' THEN $17 ELSE answer END,
-	fault           = CASE WHEN $18 <> '' OR $13 = 'delivered' THEN $18 ELSE fault END,
+	fault           = CASE WHEN $18 <> '' OR $13 IN ('delivered', 'sending') THEN $18 ELSE fault END,
 	place_partition = CASE WHEN place_topic <> '' THEN place_partition ELSE $20 END,
 	place_offset    = CASE WHEN place_topic <> '' THEN place_offset ELSE $21 END,
 	place_topic     = CASE WHEN place_topic <> '' THEN place_topic ELSE $19 END

@@ -11,7 +11,8 @@
 //
 // How a second write of a row falls out, where contracts leaves it open: facts (who, what, when, whence) keep the first
 // value that isn't empty; progress (state, map, event, answer, attempts) takes the latest that isn't. A fault stays
-// until another takes its place or the state says that it was overcome: translated for an entry, delivered for both.
+// until another takes its place or the state says that it was overcome: translated for an entry, delivered for both; a
+// delivery's goes when the next attempt begins.
 // Unknown follows the state.
 package ledger
 

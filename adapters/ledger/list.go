@@ -74,7 +74,7 @@ func (l *Ledger) Find(ctx context.Context, id string) ([]contracts.Row, error) {
 	UNION SELECT message FROM deliveries WHERE id = $1
 	UNION SELECT message FROM ids WHERE value = $1 AND message <> ''
 	UNION SELECT m.id FROM ids i JOIN entries m ON m.journey = i.journey WHERE i.value = $1 AND i.message = '' AND m.journey <> '') named ON e.id = named.id
-ORDER BY e.received DESC, e.id DESC`, id)
+ORDER BY e.received DESC, CASE WHEN e.cause <> '' THEN 1 ELSE 0 END DESC, e.id DESC`, id)
 }
 
 // found is an entry with the state that its row shows.

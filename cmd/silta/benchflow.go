@@ -190,7 +190,7 @@ func benchHouse(ctx context.Context, t *terminal, o flowOptions, dir, receiver s
 		return nil, err
 	}
 	s.Console.Listen, s.FHIR.Listen, s.Log.Level, s.Lanes, s.Bus, s.Ledger = "127.0.0.1:0", "127.0.0.1:0", "error", o.lanes, o.bus, o.ledger
-	s.Development, s.Kafka.Names = true, filepath.Base(dir)+"."
+	s.Development, s.weak, s.Kafka.Names = true, true, filepath.Base(dir)+"."
 	if err := s.checkServers(); err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ type settings struct {
 	Telemetry   tracing          `yaml:"telemetry"`
 
 	home string // the directory of silta.yaml
+	weak bool   // topics may have fewer replicas than a production needs
 }
 
 type consoleSettings struct {
@@ -97,6 +98,7 @@ func readSettings(file string) (settings, error) {
 	if len(faults) == 0 {
 		faults = s.check(file, doc)
 	}
+	s.weak = s.Development
 	if err := faults.Err(); err != nil {
 		return s, configuration{err}
 	}

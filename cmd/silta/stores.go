@@ -46,7 +46,7 @@ type kafkaTLS struct {
 
 // saslSettings is who we are to the brokers.
 type saslSettings struct {
-	Mechanism    string `yaml:"mechanism"` // SCRAM-SHA-512 or SCRAM-SHA-256
+	Mechanism    string `yaml:"mechanism"` // SCRAM-SHA-512, SCRAM-SHA-256, or PLAIN over TLS
 	User         string `yaml:"user"`
 	PasswordFile string `yaml:"passwordFile"`
 }
@@ -77,6 +77,8 @@ func (s *settings) checkStores(fault func(key, format string, args ...any)) {
 	}
 	if sasl := s.Kafka.SASL; sasl != nil && (sasl.User == "" || sasl.PasswordFile == "" || sasl.Mechanism == "") {
 		fault("kafka.sasl", "SASL needs a mechanism, a user and a passwordFile.")
+	} else if sasl != nil && sasl.Mechanism == "PLAIN" && s.Kafka.TLS == nil {
+		fault("kafka.sasl", "PLAIN sends the password as it is: it needs tls.")
 	}
 }
 
@@ -217,7 +219,7 @@ func (s *settings) kafkaConfig() (kafka.Config, error) {
 	if err != nil {
 		return kafka.Config{}, err
 	}
-	c := kafka.Config{Brokers: address.brokers, Development: address.development || s.Development, Partitions: int32(s.Kafka.Partitions), Names: s.Kafka.Names}
+	c := kafka.Config{Brokers: address.brokers, Development: address.development || s.weak, Partitions: int32(s.Kafka.Partitions), Names: s.Kafka.Names}
 	if s.Kafka.TLS != nil {
 		if c.TLS, err = s.kafkaTLS(*s.Kafka.TLS); err != nil {
 			return c, err

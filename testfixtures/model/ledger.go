@@ -339,7 +339,9 @@ func moved(held, d contracts.Delivery) contracts.Delivery {
 		d.State, d.Attempts, d.Answer, d.Fault = "", 0, "", nil
 	}
 	d.Attempts, d.Answer = first(d.Attempts, held.Attempts), first(d.Answer, held.Answer)
-	d.Fault = latestFault(held.Fault, d.Fault, d.State)
+	if d.State != contracts.StateSending { // an attempt begins without the fault of the one before
+		d.Fault = latestFault(held.Fault, d.Fault, d.State)
+	}
 	if d.State == "" || held.State == contracts.StateStopped && d.State != contracts.StateDelivered {
 		d.State, d.Unknown = held.State, held.Unknown
 	}
