@@ -101,12 +101,19 @@ func (b *Bus) one(ctx context.Context, place contracts.Place) (*kgo.Record, erro
 	if place.Offset < 0 || place.Partition < 0 {
 		return nil, noPlaceFault()
 	}
-	page, err := b.fetch(ctx, place, recordBytes)
-	if errors.Is(err, kerr.OffsetOutOfRange) || err == nil && (len(page) == 0 || page[0].Offset != place.Offset) {
+	var page []*kgo.Record
+	err := settled(ctx, func() (err error) {
+		// A leader that is new doesn't give records until it knows that its followers have them.
+		if page, err = b.ask(ctx, place, recordBytes); err == nil && len(page) == 0 {
+			err = kerr.OffsetNotAvailable
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.OffsetNotAvailable) && ctx.Err() == nil, err == nil && page[0].Offset != place.Offset:
 		return nil, noPlaceFault()
-	}
-	if err != nil {
-		return nil, err
+	case err != nil:
+		return nil, fetchFault(err)
 	}
 	return page[0], nil
 }

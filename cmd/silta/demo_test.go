@@ -174,7 +174,7 @@ func TestTheDemoFailsClearly(t *testing.T) {
 		"a version out of the contract":    {[]string{"--message", writeMessage(t, refused.Bytes)}, exitFaulty, "AR, ERR-3 203"},
 		"a file that is no message":        {[]string{"--message", writeMessage(t, []byte("Dear colleague"))}, exitFaulty, "MSH-10"},
 		"no such file":                     {[]string{"--message", filepath.Join(t.TempDir(), "none.hl7")}, exitUsage, "none.hl7"},
-		"a HUS that isn't there":           {[]string{"--partner", "hus=http://127.0.0.1:1/fhir", "--wait", "300ms"}, exitUnreachable, "is still waiting"},
+		"a HUS that isn't there":           {[]string{"--partner", "hus=http://127.0.0.1:1/fhir", "--wait", "3s"}, exitUnreachable, "is still waiting"},
 		"a bus that there isn't":           {[]string{"--bus", "rabbit://127.0.0.1:9092"}, exitUsage, "--bus"},
 		"a ledger that there isn't":        {[]string{"--ledger", "oracle://127.0.0.1/silta"}, exitUsage, "--ledger"},
 		"a cluster that isn't there":       {[]string{"--bus", "kafka://127.0.0.1:1"}, exitUnreachable, "BUS-020"},
