@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,9 @@ func TestWhatAnApplicationSaysLater(t *testing.T) {
 			}
 			var names []string
 			for _, s := range steps {
+				if s.Step == contracts.StepWaiting && !slices.Contains(want, s.Step) {
+					continue // it came while the delivery wasn't decided
+				}
 				names = append(names, s.Step)
 			}
 			if got, want := strings.Join(names, " "), strings.Join(want[:len(want)-1], " "); got != want {
