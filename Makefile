@@ -26,7 +26,7 @@ style:
 # PACKAGES; none does yet, so it isn't installed.
 test: setup style          ## everything, on a fresh Debian with Go and make
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m -tags kafka,postgres ./...
-	$(GO) test ./testfixtures/simulation -run Promise -seeds=$(SEEDS)
+	$(GO) test ./testfixtures/simulation -run 'Promise|SameHistory' -seeds=$(SEEDS)
 
 CHAOS ?= 10m
 chaos: setup               ## hub processes, brokers and PostgreSQL killed and stopped under load, disks full
