@@ -56,11 +56,13 @@ var technologies = []struct {
 	{"go.opentelemetry.io", []string{"adapters/telemetry"}},
 	{"github.com/spf13/cobra", []string{"cmd"}},
 	{"github.com/google/cel-go", []string{"mappings"}},
+	{"github.com/gofhir/fhirpath", []string{"contracts/fhir"}},
 }
 
 // formats are the libraries on which the ground may stand.
 var formats = []string{
 	"github.com/goccy/go-yaml", "github.com/google/uuid", "github.com/klauspost/compress", "golang.org/x/text", "github.com/samply/golang-fhir-models",
+	"github.com/gofhir/fhirpath",
 }
 
 // worldly packages of the standard library have no place where nothing is done but read and write bytes.

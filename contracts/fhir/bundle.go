@@ -114,12 +114,17 @@ func (b *Bundle) Find(typ string) Node {
 // a base, fit several: two servers' Patient/1 are two people.
 func (b *Bundle) Resolve(reference Node) Node {
 	url := reference.Get("reference").Text()
-	switch {
-	case url == "":
+	if url == "" {
 		id := reference.Get("identifier")
 		return b.byIdentifier(lastSegment(reference.Get("type").Text()), id.Get("system").Text(), id.Get("value").Text())
-	case url[0] == '#':
-		return b.contained(reference, url[1:])
+	}
+	return b.resolve(reference, url)
+}
+
+// resolve gives what a URL leads to that stands at or below from.
+func (b *Bundle) resolve(from Node, url string) Node {
+	if strings.HasPrefix(url, "#") {
+		return b.contained(from, url[1:])
 	}
 	if typ, query, ok := strings.Cut(url, "?identifier="); ok {
 		system, value, both := strings.Cut(query, "|")
@@ -132,7 +137,7 @@ func (b *Bundle) Resolve(reference Node) Node {
 	if r := b.byFullURL(url); r.Exists() || strings.Contains(url, ":") {
 		return r
 	}
-	return b.relative(reference, url)
+	return b.relative(from, url)
 }
 
 func (b *Bundle) byFullURL(url string) Node {

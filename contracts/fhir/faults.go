@@ -35,6 +35,7 @@ const (
 	CodeNoEvent    = "FHIR-036" // a MessageHeader without an event
 	CodeOutcome    = "FHIR-040" // what came back isn't an OperationOutcome
 	CodePath       = "FHIR-050" // a text that is no path
+	CodeExpression = "FHIR-051" // a FHIRPath expression that can't be read or evaluated
 )
 
 // maxFaults is how many faults one call tells.
