@@ -43,6 +43,7 @@ const (
 type Fault struct {
 	Kind      Kind
 	Code      string // stable, listed in docs: HL7-003, MAP-020
+	Rule      string // the rule of a standard or a profile that was broken, by its name there: pat-1; else empty
 	Op        string // what was being done: "translate"
 	File      string // the file, where there is one
 	Line      int    // 1-based line in File for files that we define (YAML), else 0
@@ -64,13 +65,21 @@ func (f *Fault) Error() string {
 		b.WriteString(p + ": ")
 	}
 	b.WriteString(string(f.Kind))
-	if f.Code != "" {
-		b.WriteString(" " + f.Code)
+	if code := f.codes(); code != "" {
+		b.WriteString(" " + code)
 	}
 	if f.Public != "" {
 		b.WriteString(": " + f.Public)
 	}
 	return b.String()
+}
+
+// codes are the code and the rule, with a blank between them where both are set.
+func (f *Fault) codes() string {
+	if f.Code == "" || f.Rule == "" {
+		return f.Code + f.Rule
+	}
+	return f.Code + " " + f.Rule
 }
 
 // Unwrap gives the cause.
@@ -85,7 +94,8 @@ func (f *Fault) Place() string {
 }
 
 // Text is the fault as the command line prints it: `FILE:LINE:COL: kind CODE: text` for files that we define,
-// `FILE: AT: kind CODE: text` for messages. file stands in for an empty File.
+// `FILE: AT: kind CODE: text` for messages, with the rule behind the code where there is one. file stands in for an
+// empty File.
 func (f *Fault) Text(file string) string {
 	g := *f
 	if g.File == "" {
@@ -93,8 +103,8 @@ func (f *Fault) Text(file string) string {
 	}
 	g.Op = ""
 	kind := string(g.Kind)
-	if g.Code != "" {
-		kind += " " + g.Code
+	if code := g.codes(); code != "" {
+		kind += " " + code
 	}
 	if g.Grade != GradeError {
 		kind = string(g.Grade) + ": " + kind
@@ -112,15 +122,16 @@ func (f *Fault) Text(file string) string {
 type faultJSON struct {
 	Kind  Kind   `json:"kind"`
 	Code  string `json:"code,omitempty"`
+	Rule  string `json:"rule,omitempty"`
 	At    string `json:"at,omitempty"`
 	Text  string `json:"text"`
 	File  string `json:"file,omitempty"`
 	Grade Grade  `json:"grade,omitempty"`
 }
 
-// MarshalJSON writes {"kind","code","at","text"}, with "file" and "grade" where they are set.
+// MarshalJSON writes {"kind","code","at","text"}, with "rule", "file" and "grade" where they are set.
 func (f *Fault) MarshalJSON() ([]byte, error) {
-	j := faultJSON{Kind: f.Kind, Code: f.Code, At: f.Place(), Text: f.Public, Grade: f.Grade}
+	j := faultJSON{Kind: f.Kind, Code: f.Code, Rule: f.Rule, At: f.Place(), Text: f.Public, Grade: f.Grade}
 	if f.Line == 0 {
 		j.File = f.File
 	}
@@ -133,7 +144,7 @@ func (f *Fault) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*f = Fault{Kind: j.Kind, Code: j.Code, At: j.At, Public: j.Text, File: j.File, Grade: j.Grade}
+	*f = Fault{Kind: j.Kind, Code: j.Code, Rule: j.Rule, At: j.At, Public: j.Text, File: j.File, Grade: j.Grade}
 	return nil
 }
 

@@ -158,6 +158,17 @@ func TestFaultsAsTextAndJSON(t *testing.T) {
 	if err := json.Unmarshal(b, &back); err != nil || back.Kind != f.Kind || back.Code != f.Code || back.At != f.At || back.Public != f.Public {
 		t.Errorf("got %+v, %v back", back, err)
 	}
+	f.Rule = "per-1"
+	if got, want := f.Text("a.json"), "a.json: PID-7(1).1: malformed HL7-003 per-1: This is no date."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	b, err = json.Marshal(f)
+	if want := `{"kind":"malformed","code":"HL7-003","rule":"per-1","at":"PID-7(1).1","text":"This is no date."}`; err != nil || string(b) != want {
+		t.Errorf("got %s, %v, want %s", b, err, want)
+	}
+	if err := json.Unmarshal(b, &back); err != nil || back.Rule != f.Rule {
+		t.Errorf("got %+v, %v back", back, err)
+	}
 	if got := contracts.KindOf(errors.New("a driver's words, with a value in them")); got != contracts.Internal {
 		t.Errorf("a foreign error is of kind %s, want internal", got)
 	}

@@ -25,6 +25,7 @@ const (
 	CodeReference    = "FHIR-020" // a reference that leads nowhere in the Bundle or the resource
 	CodeTarget       = "FHIR-021" // a reference to a type that the element doesn't allow
 	CodeSibling      = "FHIR-022" // a `_name` that doesn't fit its `name`
+	CodeInvariant    = "FHIR-023" // a rule of the specification between elements; the fault's Rule names it
 
 	CodeNotBundle  = "FHIR-030" // another resource than a Bundle
 	CodeNotMessage = "FHIR-031" // a Bundle of another type than message

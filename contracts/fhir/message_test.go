@@ -113,16 +113,18 @@ func TestOutcomeAndBack(t *testing.T) {
 		contracts.Faultf(contracts.Malformed, CodeMissing, "Bundle.entry[0].resource.source", "Missing."),
 		contracts.Faultf(contracts.Conflict, "", "", "Other bytes under a known id."),
 		{Kind: contracts.Unmapped, Code: "MAP-120", At: "Bundle.entry[1].resource.priority", Grade: contracts.GradeWarning},
+		{Kind: contracts.Invalid, Code: CodeInvariant, Rule: "sdf-15a", At: "StructureDefinition"},
+		{Kind: contracts.Invalid, Rule: "per-1", At: "Patient.name[0].period"},
 	}
 	v, err := ReadOutcome(Outcome(faults))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !v.Failed || v.Fatal || v.Duplicate || !v.Conflict || len(v.Faults) != 3 {
+	if !v.Failed || v.Fatal || v.Duplicate || !v.Conflict || len(v.Faults) != len(faults) {
 		t.Errorf("%+v", v)
 	}
 	for i, f := range v.Faults {
-		if f.Kind != faults[i].Kind || f.Code != faults[i].Code || f.At != faults[i].At || f.Grade != faults[i].Grade {
+		if f.Kind != faults[i].Kind || f.Code != faults[i].Code || f.Rule != faults[i].Rule || f.At != faults[i].At || f.Grade != faults[i].Grade {
 			t.Errorf("issue %d: got %+v, want %+v", i, f, faults[i])
 		}
 	}
@@ -152,7 +154,11 @@ func TestOutcomeAndBack(t *testing.T) {
 
 func TestReadOutcomeKeepsTextsOut(t *testing.T) {
 	v, err := ReadOutcome([]byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"Nimi Sukunimi",
-		"diagnostics":"Nimi Sukunimi","details":{"text":"Nimi","coding":[{"system":"x","code":"Nimi"}]},"expression":["Patient.where(name='Nimi')"]}]}`))
+		"diagnostics":"Nimi Sukunimi","details":{"text":"Nimi","coding":[{"system":"x","code":"Nimi"},{"system":"` + profiles.URL(profiles.RuleSystem) + `","code":"Nimi-1"}]},
+		"expression":["Patient.where(name='Nimi')"]}]}`))
+	if v.Faults[0].Rule != "" {
+		t.Error("a partner's word came through as a rule")
+	}
 	if err != nil || strings.Contains(v.Faults.Error(), "Nimi") || v.Faults[0].Kind != contracts.Refused {
 		t.Errorf("%v %v", v.Faults, err)
 	}

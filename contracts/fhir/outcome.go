@@ -9,7 +9,7 @@ import (
 	models "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
-// Outcome writes faults as an OperationOutcome: an issue a fault, with its kind as issue code, its code and public
+// Outcome writes faults as an OperationOutcome: an issue a fault, with its kind as issue code, its code, rule and public
 // text in details, its place as expression. A conflict of grade note says `duplicate`: the message was here before.
 // Without faults it says that all is well.
 func Outcome(faults contracts.Faults) []byte {
@@ -57,6 +57,9 @@ func issue(f *contracts.Fault) models.OperationOutcomeIssue {
 	}
 	if f.Code != "" {
 		i.Details.Coding = []models.Coding{{System: new(profiles.URL(profiles.FaultSystem)), Code: new(f.Code)}}
+	}
+	if f.Rule != "" {
+		i.Details.Coding = append(i.Details.Coding, models.Coding{System: new(profiles.URL(profiles.RuleSystem)), Code: new(f.Rule)})
 	}
 	if f.Public != "" {
 		i.Details.Text = new(f.Public)
@@ -134,8 +137,11 @@ func (v *Verdict) issue(i Node) {
 		v.Conflict = true
 	}
 	for c := range i.Get("details").Get("coding").Each() {
-		if c.Get("system").Is(profiles.URL(profiles.FaultSystem)) && isFaultCode(c.Get("code").Text()) {
-			f.Code = clone(c.Get("code"))
+		switch code := c.Get("code"); {
+		case c.Get("system").Is(profiles.URL(profiles.FaultSystem)) && isFaultCode(code.Text()):
+			f.Code = clone(code)
+		case c.Get("system").Is(profiles.URL(profiles.RuleSystem)) && isInvariantKey(code.Text()):
+			f.Rule = clone(code)
 		}
 	}
 	if at := i.Get("expression").At(0).Text(); isPlace(at) {
@@ -162,6 +168,13 @@ var kindsOf = map[string]contracts.Kind{
 func isFaultCode(s string) bool {
 	area, number, ok := strings.Cut(s, "-")
 	return ok && len(area) >= 2 && len(area) <= 8 && strings.ToUpper(area) == area && isName(area) && len(number) == 3 && isDigits(number)
+}
+
+// isInvariantKey says whether s has the form of the specification's own keys: pat-1, sdf-15a. The name of a profile's
+// rule may hold anything, so it isn't read back.
+func isInvariantKey(s string) bool {
+	area, number, ok := strings.Cut(s, "-")
+	return ok && len(area) <= 3 && strings.ToLower(area) == area && isName(area) && len(number) <= 3 && isDigits(strings.TrimRight(number, "ab"))
 }
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

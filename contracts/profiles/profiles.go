@@ -23,6 +23,7 @@ const (
 	BusinessStatusSystem = "/CodeSystem/business-status"
 	StatusReasonSystem   = "/CodeSystem/status-reason"
 	FaultSystem          = "/CodeSystem/fault" // the codes of faults, listed in docs: FHIR-012
+	RuleSystem           = "/CodeSystem/rule"  // the rules that faults name: pat-1 of the specification, or a profile's
 )
 
 // The names under Base of our extensions.
