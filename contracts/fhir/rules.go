@@ -8,7 +8,8 @@ import (
 )
 
 // reference checks where a Reference leads: a contained resource must be there, a urn must be in the Bundle, and what
-// is found, or named by Type/id or type, must be of a type that the element allows.
+// is found, or named by type, must be of a type that the element allows. What Type/id names on another server isn't
+// here to be looked at, so a wrong type there is a warning only: some of R4's own examples have one.
 func (v *validator) reference(n Node, e *Element) {
 	url := n.Get("reference").Text()
 	target := v.bundle.Resolve(n)
@@ -24,8 +25,12 @@ func (v *validator) reference(n Node, e *Element) {
 	default:
 		typ = v.namedType(n, url)
 	}
-	if typ != "" && len(e.Targets) > 0 && !slices.Contains(e.Targets, "Resource") && !slices.Contains(e.Targets, typ) {
-		v.fault(CodeTarget, n, "%s may refer to %s only.", e.Name, strings.Join(e.Targets, ", "))
+	if typ == "" || len(e.Targets) == 0 || slices.Contains(e.Targets, "Resource") || slices.Contains(e.Targets, typ) {
+		return
+	}
+	f := v.fault(CodeTarget, n, "%s may refer to %s only.", e.Name, strings.Join(e.Targets, ", "))
+	if !target.Exists() && !n.Get("type").Is(typ) {
+		f.Grade = contracts.GradeWarning
 	}
 }
 
