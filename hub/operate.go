@@ -144,6 +144,15 @@ func (x holding) control() string {
 
 func (x holding) waits() bool { return x.w.Message != "" }
 
+// over says that it was delivered or stopped. It can have a place behind its key all the same, if its process ended
+// before it could give that up.
+func (x holding) over() bool {
+	if x.d.ID == "" {
+		return x.e.State == contracts.StateStopped
+	}
+	return x.d.State == contracts.StateDelivered || x.d.State == contracts.StateStopped
+}
+
 // unfinished gives what of a message waits, is parked, or is on its way.
 func (h *Hub) unfinished(ctx context.Context, id contracts.ID) ([]holding, error) {
 	e, err := h.ledger.Entry(ctx, id)
@@ -162,6 +171,9 @@ func (h *Hub) unfinished(ctx context.Context, id contracts.ID) ([]holding, error
 	}
 	var found []holding
 	for _, x := range all {
+		if x.d.State == contracts.StateDelivered {
+			continue // also if it has a place behind its key still
+		}
 		behind, err := h.ledger.Behind(ctx, x.ref())
 		if err != nil {
 			return nil, err
@@ -246,7 +258,7 @@ func (h *Hub) Release(ctx context.Context, id, reason, operator string) error {
 		return err
 	}
 	for _, ref := range refs {
-		if err := h.releaseKey(ctx, ref, "", reason, operator); err != nil {
+		if err := h.releaseKey(ctx, ref, reason, operator); err != nil {
 			return err
 		}
 	}
@@ -290,28 +302,32 @@ func (h *Hub) keysBy(ctx context.Context, id string) ([]contracts.KeyRef, error)
 	return refs, nil
 }
 
-// releaseKey makes the first message behind a key due now. With only it does so if that is the first one.
-func (h *Hub) releaseKey(ctx context.Context, ref contracts.KeyRef, only contracts.ID, reason, operator string) error {
+// releaseKey makes the first message behind a key due now. What is over by then leaves its place there to the next.
+func (h *Hub) releaseKey(ctx context.Context, ref contracts.KeyRef, reason, operator string) error {
 	q := h.queues[ref.Topic]
 	if err := q.hold(ctx, ref.Key); err != nil {
 		return err
 	}
 	defer q.nudge()
 	defer q.end(ref.Key)
-	behind, err := h.ledger.Behind(ctx, ref)
-	if err != nil || len(behind) == 0 || only != "" && behind[0].Message != only {
-		return err
+	for {
+		behind, err := h.ledger.Behind(ctx, ref)
+		if err != nil || len(behind) == 0 {
+			return err
+		}
+		x, err := h.waiting(ctx, q, behind[0])
+		if err != nil {
+			return err
+		}
+		if !x.over() {
+			c := h.operatorChange(x, contracts.StepReleased, contracts.StateWaiting, reason, operator)
+			c.Keys, c.Wait = releasing(x.w, h.now())
+			return h.apply(ctx, c)
+		}
+		if err := q.clear(ctx, ref, x.id()); err != nil {
+			return err
+		}
 	}
-	x, err := h.waiting(ctx, q, behind[0])
-	if err != nil {
-		return err
-	}
-	if x.d.State == contracts.StateStopped || x.d.ID == "" && x.e.State == contracts.StateStopped {
-		return q.clear(ctx, ref, x.id()) // stopped before, but for its place here
-	}
-	c := h.operatorChange(x, contracts.StepReleased, contracts.StateWaiting, reason, operator)
-	c.Keys, c.Wait = releasing(x.w, h.now())
-	return h.apply(ctx, c)
 }
 
 // releasing lets a key try again at once, beginning with its first message.

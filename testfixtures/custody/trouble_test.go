@@ -291,6 +291,63 @@ func TestTheClockJumps(t *testing.T) {
 	}
 }
 
+// placeKeeper is a ledger that takes nothing from behind a key while it keeps.
+type placeKeeper struct {
+	hub.Ledger
+	keeps *atomic.Bool
+}
+
+func (l placeKeeper) Apply(ctx context.Context, c contracts.Change) error {
+	if len(c.Done) > 0 && l.keeps.Load() {
+		return down
+	}
+	return l.Ledger.Apply(ctx, c)
+}
+
+// A hub whose clock is ahead ends just when it has delivered the first message behind a key, whose place stays until the
+// next day. That message is delivered, whatever an operator says of it, and a release lets the key go on without it.
+func TestADeliveredMessageDoesNotHoldItsKeyAgainstARelease(t *testing.T) {
+	c, keeps := &clock{}, &atomic.Bool{}
+	h := open(t, c.config, func(c *hub.Config) { c.Ledger = placeKeeper{c.Ledger, keeps} })
+	keeps.Store(true)
+	c.move(24 * time.Hour)
+	h.hus.answers(unavailable)
+	h.send("clinic", message("C-1", "request", "R-1", "1"))
+	h.await(contracts.StepTranslated, "C-1")
+	ref := contracts.KeyRef{Topic: contracts.OutTopic("hus"), Key: h.delivery("C-1").Key}
+	h.until("the message waits behind its key", func() bool {
+		behind, err := h.ledger.Behind(t.Context(), ref)
+		return err == nil && len(behind) == 1
+	})
+	h.hus.answers(nil)
+	h.hus.await(t, 1)
+	h.await(contracts.StepDelivered, "")
+	h.stop()
+	keeps.Store(false)
+	c.move(0)
+	h.start()
+	h.send("clinic", message("C-2", "update", "R-1", "2"))
+	h.await(contracts.StepWaiting, "")
+	for what, act := range map[string]func() error{
+		"stopped":  func() error { _, err := h.hub.Stop(t.Context(), "C-1", "too late", "op"); return err },
+		"released": func() error { return h.hub.Release(t.Context(), "C-1", "too late", "op") },
+	} {
+		if err := act(); contracts.KindOf(err) != contracts.NotFound {
+			t.Errorf("what is delivered is %s: %v", what, err)
+		}
+	}
+	if err := h.hub.Release(t.Context(), "C-2", "the clock was wrong", "op"); err != nil {
+		t.Fatal(err)
+	}
+	h.hus.await(t, 1)
+	if got := h.hus.order(t, "R-1"); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("HUS got %v", got)
+	}
+	if s := h.state("C-1"); s != contracts.StateDelivered {
+		t.Errorf("the first is shown as %s", s)
+	}
+}
+
 // When the clocks are put back, two messages of one wall-clock time keep their order, and each says its own offset.
 func TestTheHourThatComesTwice(t *testing.T) {
 	p := newPeer(t, speaksMLLP)
