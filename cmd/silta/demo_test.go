@@ -15,9 +15,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/hub"
 	"github.com/hoitosilta/silta/testfixtures/apotti"
 	"github.com/hoitosilta/silta/testfixtures/generate"
 	"github.com/hoitosilta/silta/testfixtures/hus"
@@ -187,6 +190,56 @@ func TestTheDemoFailsClearly(t *testing.T) {
 		if code != c.code || !strings.Contains(stderr, c.says) {
 			t.Errorf("%s: exit %d, want %d and %q in: %s", name, code, c.code, c.says, stderr)
 		}
+	}
+}
+
+// slowLedger takes two seconds to find a message, which waits.
+type slowLedger struct{ hub.Ledger }
+
+func (slowLedger) Find(ctx context.Context, control string) ([]contracts.Row, error) {
+	select {
+	case <-time.After(2 * time.Second):
+		return []contracts.Row{{Control: control, From: "apotti", To: []string{"hus"}, State: contracts.StateWaiting}}, nil
+	case <-ctx.Done():
+		return nil, &contracts.Fault{Kind: contracts.Unavailable, Code: "LED-001", Err: ctx.Err()}
+	}
+}
+
+func (slowLedger) Fix(_ context.Context, _, value string) (string, error) { return value, nil }
+
+// When the time is up in the middle of a look, the demo tells what the look before found, not that the ledger failed.
+func TestTheDemoTellsWhatWaitsAlsoWhenItsTimeIsUpInALook(t *testing.T) {
+	for name, end := range map[string]struct {
+		after func(context.Context) (context.Context, context.CancelFunc)
+		says  string
+	}{
+		"too late": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 3*time.Second)
+		}, "is still waiting"},
+		"interrupted": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(3*time.Second, cancel)
+			return ctx, cancel
+		}, context.Canceled.Error()},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			secret, err := contracts.NewSecret(bytes.Repeat([]byte("s"), 32))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := hub.New(t.Context(), hub.Config{Ledger: slowLedger{}, Secret: secret, Now: time.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &demo{house: &house{hub: h}, moved: make(chan struct{}, 1)}
+			d.wake()
+			ctx, cancel := end.after(t.Context())
+			defer cancel()
+			rows, err := d.arrive(ctx, referral{control: "C-1"}, nil, false)
+			if err == nil || !strings.Contains(err.Error(), end.says) || len(rows) != 1 {
+				t.Errorf("%s: %d rows, %v, want one and %q", name, len(rows), err, end.says)
+			}
+		})
 	}
 }
 

@@ -18,9 +18,13 @@ func (d *demo) arrive(ctx context.Context, m referral, before []contracts.ID, kn
 	for _, id := range before {
 		d.touched[id] = true
 	}
+	var rows []contracts.Row
 	for {
-		rows, done, err := d.standing(ctx, m, known)
-		if done || err != nil {
+		now, done, err := d.standing(ctx, m, known)
+		if contracts.KindOf(err) == contracts.Unavailable && ctx.Err() != nil {
+			return rows, d.timeIsUp(ctx, rows) // in the middle of a look; the one before counts
+		}
+		if rows = now; done || err != nil {
 			return rows, err
 		}
 		select {
@@ -28,12 +32,17 @@ func (d *demo) arrive(ctx context.Context, m referral, before []contracts.ID, kn
 		case refused := <-d.unwelcome:
 			return rows, contracts.Faultf(contracts.Refused, "DEMO-004", "", "The hub's door refused what HUS posted (%s): HTTP %d, %s.", refused.Event, refused.Status, refused.Issue)
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return rows, d.tooLate(rows)
-			}
-			return rows, ctx.Err()
+			return rows, d.timeIsUp(ctx, rows)
 		}
 	}
+}
+
+// timeIsUp says why arrive waits no longer: the journey took too long, or somebody ends the demo.
+func (d *demo) timeIsUp(ctx context.Context, rows []contracts.Row) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return d.tooLate(rows)
+	}
+	return ctx.Err()
 }
 
 // standing looks at all messages that belong to this run. A message that will not arrive by itself is an error.
