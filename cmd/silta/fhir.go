@@ -43,19 +43,25 @@ func newFHIRValidate(t *terminal) *cobra.Command {
 func newFHIRGet(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "get FHIRPATH FILE…",
-		Short: "Print the values at a path, one a line",
-		Long: "Prints the values at a path of element names and indexes, one a line: Bundle.entry[2].resource.birthDate, or\n" +
-			"Bundle.entry.resource.resourceType for all entries. What is no single value is printed as JSON. Functions of\n" +
-			"FHIRPath aren't known.",
-		Example: "  silta fhir get Bundle.entry.resource.resourceType bundle.json",
-		Args:    cobra.MinimumNArgs(2),
+		Short: "Print the values of a FHIRPath expression, one a line",
+		Long: "Prints the values of a FHIRPath expression, one a line; what is no single value is printed as JSON, and nothing where\n" +
+			"nothing is found. %resource is the file's resource, and resolve() finds what is in its Bundle. A path of names and\n" +
+			"indexes gives values as they are written: 1.10 stays 1.10. An expression that can't be read or evaluated is exit code 2.",
+		Example: "  silta fhir get Bundle.entry.resource.resourceType bundle.json\n" +
+			"  silta fhir get \"Bundle.entry.resource.ofType(Patient).name.where(use = 'official').family\" bundle.json",
+		Args: cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			path, err := fhir.CompilePath(args[0])
+			values, err := reader(args[0])
 			if err != nil {
 				return configuration{err}
 			}
-			return t.resources(args[1:], func(_ string, tree *fhir.Tree) error {
-				for _, n := range reach(tree.Root(), path) {
+			return t.resources(args[1:], func(file string, tree *fhir.Tree) error {
+				nodes, err := values(tree.Root())
+				if err != nil {
+					t.faults(file, contracts.FaultsOf(err))
+					t.fail(exitUsage)
+				}
+				for _, n := range nodes {
 					if err := t.node(n); err != nil {
 						return err
 					}
@@ -64,6 +70,19 @@ func newFHIRGet(t *terminal) *cobra.Command {
 			})
 		},
 	}
+}
+
+// reader compiles an expression. A path of names and indexes reads the tree itself, which keeps every literal as it
+// came; the library computes with decimals.
+func reader(expression string) (func(fhir.Node) ([]fhir.Node, error), error) {
+	if path, err := fhir.CompilePath(expression); err == nil {
+		return func(n fhir.Node) ([]fhir.Node, error) { return path.All(n), nil }, nil
+	}
+	e, err := fhir.CompileExpression(expression)
+	if err != nil {
+		return nil, err
+	}
+	return e.Values, nil
 }
 
 // resources gives every file's resource to work. A file that is none is a fault; the others go on.
@@ -76,28 +95,6 @@ func (t *terminal) resources(files []string, work func(file string, tree *fhir.T
 		}
 		return work(file, tree)
 	})
-}
-
-// reach follows a path as FHIRPath does: a name leads to every item of every node, an index picks among what was
-// reached. A path may begin with the resource's type.
-func reach(root fhir.Node, path fhir.Path) []fhir.Node {
-	if len(path) > 0 && path[0].Name == root.Type() && path[0].Index < 1 {
-		path = path[1:]
-	}
-	nodes := []fhir.Node{root}
-	for _, step := range path {
-		var next []fhir.Node
-		for _, n := range nodes {
-			for child := range n.Get(step.Name).Each() {
-				next = append(next, child)
-			}
-		}
-		if step.Index >= 0 {
-			next = next[min(step.Index, len(next)):min(step.Index+1, len(next))]
-		}
-		nodes = next
-	}
-	return nodes
 }
 
 // node prints a value: a text as it is with line breaks as \n, anything larger as JSON.

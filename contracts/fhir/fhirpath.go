@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gofhir/fhirpath"
 	"github.com/gofhir/fhirpath/eval"
@@ -22,15 +25,35 @@ type Expression struct {
 	compiled *fhirpath.Expression
 }
 
-// CompileExpression reads an expression. The fault is of kind invalid.
+// CompileExpression reads an expression. The fault is of kind invalid. A function that FHIRPath doesn't have is found
+// only when the expression is evaluated.
 func CompileExpression(text string) (*Expression, error) {
 	compiled, err := fhirpath.Compile(text)
 	if err != nil {
-		f := contracts.Faultf(contracts.Invalid, CodeExpression, "", "This is no FHIRPath expression.")
+		f := contracts.Faultf(contracts.Invalid, CodeExpression, "", "This is no FHIRPath expression%s.", wrongFrom(text, err))
 		f.Err = err
 		return nil, f
 	}
 	return &Expression{text, compiled}, nil
+}
+
+var libraryPlace = regexp.MustCompile(`line (\d+):(\d+)`)
+
+// wrongFrom says where the library stopped reading, as far as it tells.
+func wrongFrom(text string, err error) string {
+	at := libraryPlace.FindStringSubmatch(err.Error())
+	if at == nil {
+		return ""
+	}
+	line, _ := strconv.Atoi(at[1])
+	col, _ := strconv.Atoi(at[2])
+	switch {
+	case strings.Contains(text, "\n"):
+		return fmt.Sprintf(": it can't be read from line %d, column %d on", line, col+1)
+	case col >= utf8.RuneCountInString(text):
+		return ": something is missing at its end"
+	}
+	return fmt.Sprintf(": it can't be read from column %d on", col+1)
 }
 
 // String is the expression as it was written.
@@ -113,9 +136,14 @@ func (e *Expression) evaluate(n Node, typ *Type, b *Bundle) (found types.Collect
 	return found, nil
 }
 
-// fault keeps the library's text out, since it may hold a value.
+// fault keeps the library's text out, since it may hold a value; the name of a function stands in the expression.
 func (e *Expression) fault(cause error) error {
-	f := contracts.Faultf(contracts.Invalid, CodeExpression, "", "The expression can't be evaluated here.")
+	f := contracts.Faultf(contracts.Invalid, CodeExpression, "", "The expression can't be evaluated here: what it reads isn't what it works on, or is several where it takes one.")
+	var known *eval.EvalError
+	if errors.As(cause, &known) && known.Type == eval.ErrFunctionNotFound {
+		f.Public = "FHIRPath has no such function: " + known.Message[strings.IndexByte(known.Message, '\'')+1:]
+		f.Public = strings.TrimSuffix(f.Public, "'") + "."
+	}
 	f.Err = cause
 	return f
 }

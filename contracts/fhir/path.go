@@ -92,6 +92,43 @@ func (p Path) Get(n Node) Node {
 	return n
 }
 
+// All follows the path from n as FHIRPath does: a name leads to every item of every node, an index picks among all that
+// was reached, value stands for valueQuantity too, and the path may begin with the type of the resource.
+func (p Path) All(n Node) []Node {
+	if len(p) > 0 && p[0].Name == n.Type() && p[0].Index < 1 {
+		p = p[1:]
+	}
+	nodes := []Node{n}
+	for _, step := range p {
+		var next []Node
+		for _, n := range nodes {
+			for c := range n.element(step.Name).Each() {
+				next = append(next, c)
+			}
+		}
+		if step.Index >= 0 {
+			next = next[min(step.Index, len(next)):min(step.Index+1, len(next))]
+		}
+		nodes = next
+	}
+	return nodes
+}
+
+// element is the member of that name, or of a choice that has the name.
+func (n Node) element(name string) Node {
+	if c := n.Get(name); c.Exists() {
+		return c
+	}
+	if e := typeOf(n).Element(name); e != nil && e.Choice {
+		for _, typ := range e.Types {
+			if c := n.Get(e.JSON(typ)); c.Exists() {
+				return c
+			}
+		}
+	}
+	return Node{}
+}
+
 // Set follows the path from n, makes what is missing, and puts v at its end. An index writes an array; it must be one
 // that is there or the next, and a step onto a leaf replaces that. It gives the node that holds v, absent where it can't be made.
 func (p Path) Set(n Node, v Value) Node {

@@ -208,3 +208,34 @@ func TestReuse(t *testing.T) {
 		t.Error("after a fault the tree isn't empty")
 	}
 }
+
+// A path reads all that FHIRPath would: every item, one type of a choice, an index among what was reached.
+func TestPathsThatReadAll(t *testing.T) {
+	n := parse(t, `{"resourceType":"Bundle","entry":[
+		{"resource":{"resourceType":"Patient","name":[{"given":["A","B"]},{"given":["C"]}],"contact":[{"name":{"family":"D"}}]}},
+		{"resource":{"resourceType":"Observation","valueQuantity":{"value":1.10},"component":[{"valueString":"x"}]}}]}`)
+	for path, want := range map[string]string{
+		"entry.resource.name.given":             `"A" "B" "C"`,
+		"Bundle.entry.resource.name.given[2]":   `"C"`,
+		"entry[1].resource.value.value":         `1.10`,
+		"entry.resource.component.value":        `"x"`,
+		"entry.resource.valueQuantity":          `{"value":1.10}`,
+		"entry[7].resource":                     ``,
+		"entry.resource.birth":                  ``,
+		"Bundle[1].entry":                       ``,
+		"Patient.name":                          ``,
+		"entry.resource.contact[0].name.family": `"D"`,
+	} {
+		p, err := CompilePath(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, v := range p.All(n) {
+			got = append(got, string(v.Append(nil)))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s reads %s, want %s", path, got, want)
+		}
+	}
+}
