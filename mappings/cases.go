@@ -32,6 +32,7 @@ func (r *CaseReport) Passed() bool { return len(r.Faults) == 0 }
 //	in.hl7 or in.json       the message; lines end the segments
 //	out.json                part of the Bundle: what is named must be so, lists hold at least these items in this order
 //	out.exact.json          the whole Bundle
+//	out.fhirpath            what must hold of the Bundle: a FHIRPath expression a line, // begins a comment
 //	back.hl7                the message that the way back makes: of in.json, or of in.hl7's own Bundle
 //	origin.json             the request that in.json answers
 //	faults.txt              the faults and findings, a line each: kind and place
@@ -87,7 +88,7 @@ func (m *Map) TestCase(file string, data []byte) CaseReport {
 	return report
 }
 
-var caseParts = []string{"in.hl7", "in.json", "out.json", "out.exact.json", "back.hl7", "origin.json", "faults.txt", "options"}
+var caseParts = []string{"in.hl7", "in.json", "out.json", "out.exact.json", "out.fhirpath", "back.hl7", "origin.json", "faults.txt", "options"}
 
 func readCase(file string, data []byte) (*testCase, *contracts.Fault) {
 	archive := txtar.Parse(data)
@@ -136,10 +137,11 @@ type caseRun struct {
 	report *CaseReport
 }
 
-func (t *caseRun) fail(part, code, format string, args ...any) {
+func (t *caseRun) fail(part, code, format string, args ...any) *contracts.Fault {
 	f := contracts.Faultf(contracts.Invalid, code, part, format, args...)
 	f.File, f.Line, f.Col = t.c.file, max(t.c.at[part], 1), 1
 	t.report.Faults = append(t.report.Faults, f)
+	return f
 }
 
 // forward checks a case with a v2 message.
@@ -288,9 +290,31 @@ func (t *caseRun) bundle(tree *fhir.Tree) {
 			t.fail(part, CodeCaseFailed, "The result differs at %s.", at)
 		}
 	}
+	t.assertions(tree.Root())
 	for _, f := range fhir.Validate(tree) {
 		if f.Grade == contracts.GradeError {
 			t.fail("in.hl7", CodeLawFailed, "L6: the result isn't valid: %v.", f)
+		}
+	}
+}
+
+// assertions checks out.fhirpath. A fault names the line of the expression.
+func (t *caseRun) assertions(root fhir.Node) {
+	for i, line := range strings.Split(string(t.c.parts["out.fhirpath"]), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "//") {
+			continue
+		}
+		expression, err := fhir.CompileExpression(line)
+		holds := false
+		if err == nil {
+			holds, err = expression.True(root)
+		}
+		switch {
+		case err != nil:
+			t.fail("out.fhirpath", CodeCaseFailed, "%s", contracts.FaultsOf(err)[0].Public).Line += i
+		case !holds:
+			t.fail("out.fhirpath", CodeCaseFailed, "This doesn't hold of the Bundle.").Line += i
 		}
 	}
 }

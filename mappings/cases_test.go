@@ -2,6 +2,8 @@ package mappings
 
 import (
 	"io/fs"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -63,4 +65,38 @@ func parsedCases(t testing.TB, m *Map) []*testCase {
 		list = append(list, c)
 	}
 	return list
+}
+
+// What doesn't hold, can't be read or can't be evaluated is told at its own line of the case.
+func TestAssertionsAreToldAtTheirLines(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := m.TestCase("wrong.txtar", []byte(`# Line 1: some of these are wrong.
+-- in.hl7 --
+MSH|^~\&|APOTTI|HELSINKI|SILTA|HUS|20260302093000||REF^I12^REF_I12|APO-1|P|2.5.1|||AL|NE|FIN|UNICODE UTF-8
+RF1|P|S||||LAH-1^APOTTI
+PRD|RP|Mäkelä^Öykkö
+PID|1||010594Y9021^^^&1.2.246.21&ISO^NNFIN||Mäki^Åsa
+-- out.fhirpath --
+// Line 8: this holds.
+Bundle.type = 'message'
+Bundle.entry.resource.ofType(Patient).name.family = 'Toinen'
+Bundle.entry.resource.ofType(Location)
+
+Bundle.entry.where(
+  Bundle.entry.resource.ofType(Patient).exists() // as this does
+Bundle.entry.frist()
+`))
+	var got []int
+	for _, f := range report.Faults {
+		if f.File != "wrong.txtar" || f.Code != CodeCaseFailed || f.At != "out.fhirpath" || strings.Contains(f.Text(""), "Toinen") {
+			t.Errorf("%+v", f)
+		}
+		got = append(got, f.Line)
+	}
+	if !slices.Equal(got, []int{10, 11, 13, 15}) {
+		t.Errorf("faults at lines %v:\n%v", got, report.Faults)
+	}
 }
