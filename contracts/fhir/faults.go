@@ -25,7 +25,13 @@ const (
 	CodeReference    = "FHIR-020" // a reference that leads nowhere in the Bundle or the resource
 	CodeTarget       = "FHIR-021" // a reference to a type that the element doesn't allow
 	CodeSibling      = "FHIR-022" // a `_name` that doesn't fit its `name`
-	CodeInvariant    = "FHIR-023" // a rule of the specification between elements; the fault's Rule names it
+	CodeInvariant    = "FHIR-023" // a rule of the specification or of a profile between elements; the fault's Rule names it
+	CodeFixed        = "FHIR-024" // another value than the one that a profile fixes
+	CodeSlice        = "FHIR-025" // an item in none of a closed slicing's slices, or out of their order
+	CodeExtension    = "FHIR-026" // an extension where it may not stand, or with parts that it doesn't have
+	CodeConform      = "FHIR-027" // none of the profiles that are allowed
+	CodeLimit        = "FHIR-028" // longer, smaller or larger than a profile allows
+	CodeMustSupport  = "FHIR-029" // an element that a profile wants supported is absent: a note
 
 	CodeNotBundle  = "FHIR-030" // another resource than a Bundle
 	CodeNotMessage = "FHIR-031" // a Bundle of another type than message
@@ -34,9 +40,13 @@ const (
 	CodeFocus      = "FHIR-034" // MessageHeader.focus leads to nothing in the Bundle
 	CodeFullURL    = "FHIR-035" // a fullUrl that is missing, relative, or there twice
 	CodeNoEvent    = "FHIR-036" // a MessageHeader without an event
+	CodeNoProfile  = "FHIR-037" // a profile that isn't loaded
 	CodeOutcome    = "FHIR-040" // what came back isn't an OperationOutcome
 	CodePath       = "FHIR-050" // a text that is no path
 	CodeExpression = "FHIR-051" // a FHIRPath expression that can't be read or evaluated
+	CodePackage    = "FHIR-060" // no FHIR package
+	CodeDefinition = "FHIR-061" // a definition in a package that can't be used
+	CodeNoBase     = "FHIR-062" // a profile whose base isn't loaded
 )
 
 // maxFaults is how many faults one call tells.

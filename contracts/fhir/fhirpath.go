@@ -115,8 +115,8 @@ func (e *Expression) evaluate(n Node, typ *Type, b *Bundle) (found types.Collect
 	resource := nearestResource(n)
 	ctx := eval.NewContext(n.Append(nil))
 	if n != resource {
-		if typ != nil && n.Kind() == KindObject {
-			ctx = ctx.WithThis(types.Collection{types.NewObjectValueWithType(n.Append(nil), typ.Name)})
+		if typ != nil {
+			ctx = ctx.WithThis(typed(n, typ))
 			ctx.SetPath(typ.Name)
 		}
 		ctx.SetVariable("resource", collection(resource))
@@ -134,6 +134,35 @@ func (e *Expression) evaluate(n Node, typ *Type, b *Bundle) (found types.Collect
 		return nil, e.fault(err)
 	}
 	return found, nil
+}
+
+// typed is a value as the library has it where the type is known.
+func typed(n Node, typ *Type) types.Collection {
+	if n.Kind() == KindObject {
+		return types.Collection{types.NewObjectValueWithType(n.Append(nil), typ.Name)}
+	}
+	var v types.Value
+	var err error
+	switch typ.Name {
+	case "date":
+		v, err = types.NewDate(n.Text())
+	case "dateTime", "instant":
+		v, err = types.NewDateTime(n.Text())
+	case "time":
+		v, err = types.NewTime(n.Text())
+	default:
+		return collectionOf(n)
+	}
+	if err != nil {
+		return collectionOf(n)
+	}
+	return types.Collection{v}
+}
+
+// collectionOf is a value as the library reads it from JSON.
+func collectionOf(n Node) types.Collection {
+	found, _ := types.JSONToCollection(n.Append(nil)) // a node is always JSON
+	return found
 }
 
 // fault keeps the library's text out, since it may hold a value; the name of a function stands in the expression.
@@ -177,13 +206,13 @@ func resourceRoot(n Node) Node { return n.Tree().Root() }
 // typeOf is the type of the element at n by its way from the resource; nil where the schema doesn't know it.
 func typeOf(n Node) *Type {
 	up := n.Parent()
-	if up.Kind() == KindArray {
-		up, n = up.Parent(), up
-	}
 	if rt := n.Type(); rt != "" || !up.Exists() {
 		return Definitions().Type(rt)
 	}
-	_, t := typeOf(up).Member(n.Name())
+	if up.Kind() == KindArray {
+		up, n = up.Parent(), up
+	}
+	_, t := typeOf(up).Member(elementName(n.Name()))
 	return t
 }
 

