@@ -115,3 +115,46 @@ func BenchmarkBuild(b *testing.B) {
 	}
 	b.SetBytes(int64(len(out)))
 }
+
+// BenchmarkValidateFiBase is full validation: R4, its invariants, Silta's profiles and the Finnish base profiles, which
+// every actor of the message claims.
+func BenchmarkValidateFiBase(b *testing.B) {
+	p := fiBase(b)
+	in := claiming(b, large(b))
+	tree, err := Parse(in)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range p.Validate(tree) {
+		if f.Grade == "" || f.Code == CodeNoProfile {
+			b.Fatal(f)
+		}
+	}
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Validate(tree)
+	}
+}
+
+// claiming gives each resource of a Bundle that has one the claim of its Finnish base profile.
+func claiming(b *testing.B, in []byte) []byte {
+	tree, err := Parse(in)
+	if err != nil {
+		b.Fatal(err)
+	}
+	names := map[string]string{"Patient": "patient", "Practitioner": "practitioner", "PractitionerRole": "practitioner-role", "Organization": "organization",
+		"Condition": "condition", "Encounter": "encounter", "Observation": "observation", "Location": "location", "Provenance": "provenance"}
+	claimed := 0
+	for e := range tree.Root().Get("entry").Each() {
+		r := e.Get("resource")
+		if name := names[r.Type()]; name != "" {
+			r.Object("meta").Array("profile").Push(String("https://hl7.fi/fhir/finnish-base-profiles/StructureDefinition/fi-base-" + name))
+			claimed++
+		}
+	}
+	if claimed < 10 {
+		b.Fatalf("only %d resources claim a profile", claimed)
+	}
+	return tree.Append(nil)
+}

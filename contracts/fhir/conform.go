@@ -164,23 +164,18 @@ func (v *validator) content(it item, r *rule) {
 	if len(r.invariants) > 0 {
 		v.invariants(it, r)
 	}
-	if parts := it.parts(); parts.Kind() == KindObject {
+	parts := it.parts()
+	if primitive := it.typ != nil && it.typ.Kind == Primitive; primitive || parts.Kind() == KindObject {
 		for _, c := range r.children {
-			v.part(parts, c)
-		}
-	} else if it.typ != nil && it.typ.Kind == Primitive { // no sibling: its extensions aren't there
-		for _, c := range r.children {
-			if c.min > 0 {
-				v.absent(it.value, c)
-			}
+			v.part(it.node(), parts, c)
 		}
 	}
 }
 
-// part checks an element of an object: how often it stands, its slices, and each item.
-func (v *validator) part(n Node, r *rule) {
+// part checks an element of the object parts, which stands at n: how often it stands, its slices, and each item.
+func (v *validator) part(n, parts Node, r *rule) {
 	var space [8]item
-	items := r.items(n, space[:0])
+	items := r.items(parts, space[:0])
 	v.count(n, items, r)
 	if len(r.slices) > 0 {
 		v.sliced(n, items, r)

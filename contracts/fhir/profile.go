@@ -140,12 +140,14 @@ func (c *compiler) base(root Node, within []string) (elements Node) {
 	p := c.profile
 	url := clone(root.Get("baseDefinition"))
 	differential, snapshot := root.Get("differential").Get("element"), root.Get("snapshot").Get("element")
-	if t := baseType(url); t == nil && url != "" && !slices.Contains(within, url) && differential.Exists() {
-		if base := c.profiles.compile(url, within); base != nil && base.typ == p.typ {
-			p.root = base.root
-			p.root.rename(base.name, p.name)
-			p.modifier = base.modifier
-			return differential
+	if t := baseType(url); t == nil && url != "" && differential.Exists() {
+		if !slices.Contains(within, url) {
+			if base := c.profiles.compile(url, within); base != nil && base.typ == p.typ {
+				p.root = base.root
+				p.root.rename(base.name, p.name)
+				p.modifier = base.modifier
+				return differential
+			}
 		}
 		if !snapshot.Exists() {
 			c.fault(root.Get("baseDefinition"), CodeNoBase, "The base isn't loaded, and the definition has no snapshot; add the package that has it.")

@@ -214,12 +214,33 @@ func (p *Profiles) find(url string) (source, bool) {
 func (p *Profiles) Check() contracts.Faults {
 	var faults contracts.Faults
 	for _, url := range p.urls {
-		c := p.profile(url)
-		if c != nil {
+		if c := p.profile(url); c != nil {
 			faults = append(faults, c.faults...)
+			c.root.blind(p, func(slice *rule) {
+				f := contracts.Faultf(contracts.Invalid, CodeDefinition, "", "Nothing tells this slice from the others: the discriminators find no fixed value, pattern, required codes, type or profile in it. It isn't checked.")
+				f.File, f.Rule, f.Grade = p.sources[url].file, slice.id, contracts.GradeWarning
+				faults = append(faults, f)
+			})
 		}
 	}
 	return faults
+}
+
+// blind gives the slices that can't be told from the others.
+func (r *rule) blind(p *Profiles, yield func(*rule)) {
+	for _, list := range [][]*rule{r.children, r.slices} {
+		for _, c := range list {
+			c.blind(p, yield)
+		}
+	}
+	if len(r.slices) == 0 {
+		return
+	}
+	for i, m := range r.marks(p) {
+		if m == nil {
+			yield(r.slices[i])
+		}
+	}
 }
 
 // profile gives a compiled profile, nil where there is none.
