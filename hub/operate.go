@@ -222,11 +222,15 @@ func (h *Hub) one(ctx context.Context, id string) (holding, error) {
 func (h *Hub) Stop(ctx context.Context, id, reason, operator string) (contracts.Stopped, error) {
 	for {
 		stopped, err := h.stop(ctx, id, reason, operator)
-		if contracts.KindOf(err) == contracts.Conflict && contracts.FaultsOf(err)[0].At == "attempt" && ctx.Err() == nil {
-			continue // it went on in between: look again
+		if !overtaken(err) || ctx.Err() != nil {
+			return stopped, err
 		}
-		return stopped, err
 	}
+}
+
+// overtaken says that a delivery went on between a look at it and the change that followed from that.
+func overtaken(err error) bool {
+	return contracts.KindOf(err) == contracts.Conflict && contracts.FaultsOf(err)[0].At == "attempt"
 }
 
 func (h *Hub) stop(ctx context.Context, id, reason, operator string) (contracts.Stopped, error) {
@@ -322,9 +326,10 @@ func (h *Hub) releaseKey(ctx context.Context, ref contracts.KeyRef, reason, oper
 		if !x.over() {
 			c := h.operatorChange(x, contracts.StepReleased, contracts.StateWaiting, reason, operator)
 			c.Keys, c.Wait = releasing(x.w, h.now())
-			return h.apply(ctx, c)
-		}
-		if err := q.clear(ctx, ref, x.id()); err != nil {
+			if err := h.apply(ctx, c); !overtaken(err) || ctx.Err() != nil {
+				return err
+			}
+		} else if err := q.clear(ctx, ref, x.id()); err != nil {
 			return err
 		}
 	}

@@ -428,8 +428,8 @@ WHERE entries.state <> 'stopped' OR excluded.state NOT IN ('translated', 'waitin
 		ELSE deliveries.fault END
 WHERE (deliveries.digest = excluded.digest OR deliveries.digest = '' OR excluded.digest = '')
 	AND (excluded.state <> 'sending' OR deliveries.state NOT IN ('delivered', 'stopped') AND deliveries.attempts < excluded.attempts)
-	AND (excluded.state <> 'stopped' OR excluded.attempts = 0 OR deliveries.attempts <= excluded.attempts)
-	AND (excluded.state NOT IN ('waiting', 'parked') OR deliveries.state <> 'delivered' AND (excluded.attempts = 0 OR deliveries.attempts <= excluded.attempts))`
+	AND (excluded.state <> 'stopped' OR deliveries.attempts <= excluded.attempts)
+	AND (excluded.state NOT IN ('waiting', 'parked') OR deliveries.state <> 'delivered' AND deliveries.attempts <= excluded.attempts)`
 
 	// progressSQL is deliverySQL, by the same arguments, for a row that is there, isn't at its end, and learns nothing but
 	// the progress of its latest attempt.

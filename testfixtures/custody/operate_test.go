@@ -1,10 +1,13 @@
 package custody
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/hub"
 )
 
 // held lets a receiver's first call stay open until the test ends it with what ends is given.
@@ -121,6 +124,48 @@ func TestAKeyIsReleasedByItselfAndByWhatWaitsBehindIt(t *testing.T) {
 			t.Errorf("by %s: the step is %+v", by, released)
 		}
 		h.stop()
+	}
+}
+
+// Between an operator's look at a message and the release of its key another process tries it. What that one learned,
+// that the partner may have the message, isn't forgotten.
+func TestAReleaseForgetsNoAttemptOfAnotherProcess(t *testing.T) {
+	interrupted, interrupt := context.WithCancel(t.Context())
+	var second contracts.Delivery // which another process tries
+	h := open(t, func(c *hub.Config) {
+		held := c.Ledger
+		tries := func(state contracts.State) error {
+			d := second
+			d.State, d.Attempts, d.Unknown = state, 1, true
+			return held.Apply(t.Context(), contracts.Change{Deliveries: []contracts.Delivery{d}})
+		}
+		c.Ledger = preceded{held, func(change contracts.Change) error {
+			switch {
+			case len(change.Done) > 0 && interrupted.Err() == nil:
+				interrupt()
+				return down
+			case len(change.Steps) > 0 && change.Steps[0].Step == contracts.StepReleased && second.Attempts == 0:
+				err := errors.Join(tries(contracts.StateSending), tries(contracts.StateWaiting))
+				second.Attempts = 1
+				return err
+			}
+			return nil
+		}}
+	})
+	h.hus.answers(refusing(`"1"`))
+	h.send("clinic", message("C-1", "request", "R-1", "1"))
+	h.send("clinic", message("C-2", "update", "R-1", "2"))
+	h.await(contracts.StepWaiting, "")
+	if _, err := h.hub.Stop(interrupted, "C-1", "sent by phone", "op"); err == nil {
+		t.Fatal("the stop wasn't interrupted")
+	}
+	second = h.delivery("C-2")
+	if err := h.hub.Release(t.Context(), "C-2", "go on", "op"); err != nil {
+		t.Fatal(err)
+	}
+	h.hus.await(t, 1)
+	if p := h.hus.parcels()[0]; !p.Repeat || p.Attempt != 2 {
+		t.Errorf("the attempt after it: number %d, repeat %v", p.Attempt, p.Repeat)
 	}
 }
 

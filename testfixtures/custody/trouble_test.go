@@ -291,15 +291,15 @@ func TestTheClockJumps(t *testing.T) {
 	}
 }
 
-// placeKeeper is a ledger that takes nothing from behind a key while it keeps.
-type placeKeeper struct {
+// preceded is a ledger that asks before each change.
+type preceded struct {
 	hub.Ledger
-	keeps *atomic.Bool
+	before func(contracts.Change) error
 }
 
-func (l placeKeeper) Apply(ctx context.Context, c contracts.Change) error {
-	if len(c.Done) > 0 && l.keeps.Load() {
-		return down
+func (l preceded) Apply(ctx context.Context, c contracts.Change) error {
+	if err := l.before(c); err != nil {
+		return err
 	}
 	return l.Ledger.Apply(ctx, c)
 }
@@ -307,8 +307,16 @@ func (l placeKeeper) Apply(ctx context.Context, c contracts.Change) error {
 // A hub whose clock is ahead ends just when it has delivered the first message behind a key, whose place stays until the
 // next day. That message is delivered, whatever an operator says of it, and a release lets the key go on without it.
 func TestADeliveredMessageDoesNotHoldItsKeyAgainstARelease(t *testing.T) {
-	c, keeps := &clock{}, &atomic.Bool{}
-	h := open(t, c.config, func(c *hub.Config) { c.Ledger = placeKeeper{c.Ledger, keeps} })
+	var c clock
+	var keeps atomic.Bool
+	h := open(t, c.config, func(c *hub.Config) {
+		c.Ledger = preceded{c.Ledger, func(change contracts.Change) error {
+			if len(change.Done) > 0 && keeps.Load() {
+				return down
+			}
+			return nil
+		}}
+	})
 	keeps.Store(true)
 	c.move(24 * time.Hour)
 	h.hus.answers(unavailable)

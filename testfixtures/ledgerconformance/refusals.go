@@ -45,8 +45,9 @@ func lateRefused(t *testing.T, l hub.Ledger) {
 	}
 	apply(t, l, sending(1))
 	apply(t, l, sending(2))
-	for _, state := range []contracts.State{contracts.StateWaiting, contracts.StateParked} {
+	for _, state := range []contracts.State{contracts.StateWaiting, contracts.StateParked, contracts.StateStopped} {
 		refuse(t, l, told(state, 1), "attempt")
+		refuse(t, l, told(state, 0), "attempt") // it knows of no attempt at all
 	}
 	if ms := must(l.Behind(t.Context(), ref("k1")))(t); len(ms) != 0 {
 		t.Error("a message waits because of an attempt that another one followed")
@@ -66,8 +67,8 @@ func attemptRefused(t *testing.T, l hub.Ledger) {
 		d.Attempts = attempt
 		return contracts.Change{Deliveries: []contracts.Delivery{d}, Steps: []contracts.Step{step(1, contracts.StepSending, start)}}
 	}
-	end := func(state contracts.State) contracts.Change {
-		return contracts.Change{Deliveries: []contracts.Delivery{{ID: outgoing(1, "hus"), Message: incoming(1), State: state}}}
+	end := func(state contracts.State, attempt int) contracts.Change {
+		return contracts.Change{Deliveries: []contracts.Delivery{{ID: outgoing(1, "hus"), Message: incoming(1), State: state, Attempts: attempt}}}
 	}
 	apply(t, l, contracts.Change{Deliveries: []contracts.Delivery{delivery(1, "hus", contracts.StateTranslated)}})
 	refuse(t, l, sending(0), "attempt")
@@ -76,12 +77,12 @@ func attemptRefused(t *testing.T, l hub.Ledger) {
 	}
 	apply(t, l, sending(1))
 	refuse(t, l, sending(1), "attempt")
-	apply(t, l, end(contracts.StateWaiting))
+	apply(t, l, end(contracts.StateWaiting, 1))
 	refuse(t, l, sending(1), "attempt")
 	apply(t, l, sending(3))
 	refuse(t, l, sending(2), "attempt")
 	for _, state := range []contracts.State{contracts.StateDelivered, contracts.StateStopped} {
-		apply(t, l, end(state))
+		apply(t, l, end(state, 3))
 		refuse(t, l, sending(9), "attempt")
 		equal(t, "state after a refused attempt", must(l.Delivery(t.Context(), outgoing(1, "hus")))(t).State, state)
 		other := sending(9)

@@ -156,11 +156,11 @@ func (l *Ledger) checkDeliveries(deliveries []contracts.Delivery) error {
 		if known && d.State == contracts.StateSending && (over || held.Attempts >= d.Attempts) {
 			return contracts.Faultf(contracts.Conflict, "SIM-010", "attempt", "This attempt was made already, or the delivery is finished.")
 		}
-		if known && d.State == contracts.StateStopped && d.Attempts > 0 && held.Attempts > d.Attempts {
+		if known && d.State == contracts.StateStopped && held.Attempts > d.Attempts {
 			return contracts.Faultf(contracts.Conflict, "SIM-010", "attempt", "A later attempt was made.")
 		}
 		failed := d.State == contracts.StateWaiting || d.State == contracts.StateParked
-		if known && failed && (held.State == contracts.StateDelivered || d.Attempts > 0 && held.Attempts > d.Attempts) {
+		if known && failed && (held.State == contracts.StateDelivered || held.Attempts > d.Attempts) {
 			return contracts.Faultf(contracts.Conflict, "SIM-010", "attempt", "A later attempt was made, or the delivery is finished.")
 		}
 		if known {
