@@ -86,8 +86,8 @@ func (h *Hub) attemptNow(ctx context.Context, p *partner, r contracts.Record, pr
 	if err := h.apply(ctx, h.attemptChange(r.Time, d, contracts.StepSending, nil, probing)); err != nil {
 		return outcome{}, err // of kind conflict when another process is at it: the record comes again, and is found done
 	}
-	// A lane's context ends with its partition, also when that has come back since.
-	if ctx.Err() != nil || !h.bus.Owns(contracts.OutTopic(p.ID), GroupDeliver, r.Key) {
+	// A lane's context ends with its partition. Where that has come back since, it has ended by the time that the bus says so.
+	if !h.bus.Owns(contracts.OutTopic(p.ID), GroupDeliver, r.Key) || ctx.Err() != nil {
 		return outcome{}, contracts.Faultf(contracts.Unavailable, "HUB-042", "", "The key moved to another process, which sends the message.")
 	}
 	ctx, cancel := h.longer(ctx)

@@ -21,6 +21,8 @@ type Bus interface {
 	// makes the same record come again after a pause, its key waiting behind it, all other keys flowing. What is
 	// committed is the low watermark, so after a crash finished records can come again. Consume returns when ctx
 	// ends and every running handle has returned; records that weren't begun stay. One call a group and topic.
+	// handle's own context doesn't end with ctx, but when the process learns that the key isn't its own any more:
+	// always before Owns says that it is its own again.
 	Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error
 
 	// Read gives the record at a place; a fault of kind notfound if there is none (any more).

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"regexp"
@@ -50,6 +51,43 @@ func TestTheLedgerKnowsOfAnAttemptBeforeItsFirstByte(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// regained is a bus that learns, just when it is asked for the first time who owns an outgoing key, that the key's
+// partition was lost and has come back.
+type regained struct {
+	hub.Bus
+	lose *atomic.Pointer[context.CancelFunc] // of the lane that works now
+}
+
+func (b regained) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
+	if topic != contracts.OutTopic("hus") {
+		return b.Bus.Consume(ctx, topic, group, lanes, handle)
+	}
+	return b.Bus.Consume(ctx, topic, group, lanes, func(ctx context.Context, r contracts.Record) error {
+		lane, lose := context.WithCancel(ctx)
+		defer lose()
+		b.lose.CompareAndSwap(nil, &lose)
+		return handle(lane, r)
+	})
+}
+
+func (b regained) Owns(topic, group string, key contracts.Key) bool {
+	if lose := b.lose.Load(); lose != nil && topic == contracts.OutTopic("hus") {
+		(*lose)()
+	}
+	return b.Bus.Owns(topic, group, key)
+}
+
+// A lane whose key was lost sends nothing more, though the key has come back: the lane that it has by now does.
+func TestALaneThatLostItsKeySendsNothing(t *testing.T) {
+	h := open(t, func(c *hub.Config) { c.Bus = regained{c.Bus, &atomic.Pointer[context.CancelFunc]{}} })
+	h.send("clinic", message("C-1", "request", "R-1", "one"))
+	h.hus.await(t, 1)
+	h.await(contracts.StepDelivered, "")
+	if got := h.hus.parcels(); len(got) != 1 || got[0].Attempt != 2 || !got[0].Repeat {
+		t.Errorf("HUS got %d parcels, the first by attempt %d (a repeat: %v), want one by attempt 2, a repeat", len(got), got[0].Attempt, got[0].Repeat)
 	}
 }
 

@@ -21,14 +21,15 @@ type consumer struct {
 	topic  string
 	name   string
 	handle func(context.Context, contracts.Record) error
-	ctx    context.Context // the handles', which ends only with the process
+	ctx    context.Context // ends only with the process
 	change chan struct{}   // there may be something to do
 
 	// Guarded by the broker's lock.
 	group *group
 	left  bool // it has ended, and the bus couldn't be told
 
-	terms   [partitions]int   // of which it has the records
+	terms   [partitions]int   // of which it has the records, and of which it knows; written under the broker's lock
+	lanes   [partitions]lane  // of those terms
 	next    [partitions]int64 // the first that isn't in a queue yet
 	queues  map[contracts.Key][]contracts.Record
 	ready   []contracts.Key        // keys with a queue that aren't busy
@@ -37,6 +38,12 @@ type consumer struct {
 	runs    [partitions]int // of the running
 	done    chan outcome
 	rested  chan contracts.Key
+}
+
+// lane is what the handles of one partition get, until the process learns that it has lost it.
+type lane struct {
+	ctx  context.Context
+	lose context.CancelFunc
 }
 
 type outcome struct {
@@ -133,9 +140,10 @@ func (c *consumer) share() (held int) {
 			s.committed = s.low
 			s.grant()
 		}
-		if s.term != c.terms[i] {
+		if s.term != c.terms[i] && heard {
 			c.drop(int32(i))
 			c.terms[i], c.next[i] = s.term, s.low
+			c.lanes[i].ctx, c.lanes[i].lose = context.WithCancel(c.ctx)
 		}
 		if s.owner == c {
 			held += s.holds
@@ -147,8 +155,11 @@ func (c *consumer) share() (held int) {
 	return held
 }
 
-// drop forgets the queues of a partition.
+// drop ends the lanes of a partition, and forgets its queues.
 func (c *consumer) drop(partition int32) {
+	if lose := c.lanes[partition].lose; lose != nil {
+		lose()
+	}
 	for key := range c.queues {
 		if partitionOf(key) == partition {
 			delete(c.queues, key)
@@ -199,14 +210,14 @@ func (c *consumer) work(wg *sync.WaitGroup) bool {
 	}
 	c.running++
 	c.runs[r.Place.Partition]++
-	o := outcome{record: r, term: c.terms[r.Place.Partition]}
+	o, ctx := outcome{record: r, term: c.terms[r.Place.Partition]}, c.lanes[r.Place.Partition].ctx
 	wg.Go(func() {
 		draw := c.b.w.chance(c.b.p.name, "hand over", c.topic+" "+strconv.Itoa(int(r.Place.Partition))+" "+strconv.FormatInt(r.Place.Offset, 10)+" "+c.name)
-		if o.err = pass(c.ctx, c.life, c.b.weather.duration(draw)); o.err == nil {
-			o.err = c.b.p.awake(c.ctx, c.life)
+		if o.err = pass(ctx, c.life, c.b.weather.duration(draw)); o.err == nil {
+			o.err = c.b.p.awake(ctx, c.life)
 		}
 		if o.err == nil {
-			o.err = c.handle(c.ctx, r)
+			o.err = c.handle(ctx, r)
 		}
 		c.done <- o
 	})

@@ -181,7 +181,8 @@ func (b *Bus) Resume(topic, name string) {
 }
 
 // Owns says whether this process has the key's partition, as far as it can know: one that didn't hear of the bus for as
-// long as a session doesn't. A process that is alone in its world owns everything.
+// long as a session doesn't, until it has learned what became of its partitions meanwhile. A process that is alone in its
+// world owns everything.
 func (b *Bus) Owns(topic, name string, key contracts.Key) bool {
 	b.p.awake(context.Background(), b.p.now())
 	b.mu.Lock()
@@ -195,8 +196,10 @@ func (b *Bus) owned(topic, name string, key contracts.Key) (s *share, owned bool
 	if b.w.alone() {
 		return nil, true
 	}
-	s = &b.group(topic, name).shares[partitionOf(key)]
-	return s, s.owner != nil && s.owner.b.p == b.p && s.owner.life == b.p.now() && b.p.silence() < session
+	partition := partitionOf(key)
+	s = &b.group(topic, name).shares[partition]
+	c := s.owner
+	return s, c != nil && c.b.p == b.p && c.life == b.p.now() && c.terms[partition] == s.term && b.p.silence() < session
 }
 
 // Hold keeps the key's partition until release; see hub.Bus. One that is to be handed over isn't held anew.

@@ -22,6 +22,7 @@ type several struct {
 
 	mu   sync.Mutex
 	got  map[contracts.ID][]string // by whom each record was worked, in order
+	lost int                       // handles whose context ended while they waited
 	hold chan struct{}             // handles wait for it, if there is one
 }
 
@@ -48,7 +49,12 @@ func (s *several) consume(p *model.Process) (stop func() error) {
 	ctx, cancel := context.WithCancel(s.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.bus.In(p).Consume(ctx, contracts.TopicIn, "hub", 100, func(_ context.Context, r contracts.Record) error {
+		ended <- s.bus.In(p).Consume(ctx, contracts.TopicIn, "hub", 100, func(ctx context.Context, r contracts.Record) error {
+			defer context.AfterFunc(ctx, func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.lost++
+			})()
 			s.mu.Lock()
 			hold := s.hold
 			s.got[r.ID] = append(s.got[r.ID], p.Name())
@@ -209,7 +215,14 @@ func TestAStoppedProcessLosesItsKeys(t *testing.T) {
 					t.Error("a process that is cut off for longer than a session owns keys")
 				}
 				troubles := p1.Troubles()
+				if s.lost > 0 {
+					t.Errorf("it knows of %d keys that it has lost them before it hears of anything", s.lost)
+				}
 				strike.end(p1)
+				synctest.Wait()
+				if s.lost != records {
+					t.Errorf("when it is back it knows of %d of 60 keys that it had lost them", s.lost)
+				}
 				close(hold)
 				synctest.Wait()
 				if p1.Troubles() == troubles {
