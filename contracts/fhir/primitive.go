@@ -46,12 +46,12 @@ func lexical(typ, text string) string {
 			return "A code has no white space in front, behind, or twice in a row."
 		}
 	case "uri", "url", "canonical":
-		if strings.ContainsAny(text, " \t\r\n") {
+		if strings.ContainsAny(text, " \t\r\n\v\f") {
 			return "An address holds no white space."
 		}
 	case "oid":
 		if !isOID(text) {
-			return "An OID is urn:oid: and numbers with dots between them."
+			return "An OID is urn:oid: and numbers with dots between them, the first of which is 0, 1 or 2."
 		}
 	case "uuid":
 		if !isUUID(text) {
@@ -203,16 +203,15 @@ func isCode(s string) bool {
 
 func isOID(s string) bool {
 	rest, ok := strings.CutPrefix(s, "urn:oid:")
-	if !ok || rest == "" || rest[0] > '2' {
+	if !ok || len(rest) < 3 || rest[0] < '0' || rest[0] > '2' || rest[1] != '.' {
 		return false
 	}
-	parts := strings.Split(rest, ".")
-	for _, p := range parts {
-		if !isDigits(p) || len(p) > 1 && p[0] == '0' {
+	for arc := range strings.SplitSeq(rest[2:], ".") {
+		if !isDigits(arc) || len(arc) > 1 && arc[0] == '0' {
 			return false
 		}
 	}
-	return len(parts) > 1
+	return true
 }
 
 func isUUID(s string) bool {
@@ -235,7 +234,7 @@ func isUUID(s string) bool {
 
 func checkInteger(s string, least int64) string {
 	v, err := strconv.ParseInt(s, 10, 32)
-	if err != nil || s[0] == '+' || s == "-0" {
+	if err != nil || !NumberText(s) || s == "-0" {
 		return "A whole number of at most 32 bits belongs here, without fraction or exponent."
 	}
 	if v < least {
@@ -244,12 +243,12 @@ func checkInteger(s string, least int64) string {
 	return ""
 }
 
-// isBase64 takes white space between the characters, as the specification does.
+// isBase64 takes white space anywhere, since readers should ignore it (RFC 4648), and = at the end only.
 func isBase64(s string) bool {
 	n, pad := 0, 0
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		case isSpace(c):
 		case c == '=':
 			pad++
 			n++
@@ -259,31 +258,30 @@ func isBase64(s string) bool {
 			n++
 		}
 	}
-	return n%4 == 0 && pad <= 2
+	return n > 0 && n%4 == 0 && pad <= 2
 }
 
-// checkString takes any text that isn't white space only and holds no control character but tab, CR and LF.
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+// checkString takes any text without control characters but tab, CR and LF.
 func checkString(s string) string {
 	if len(s) > 1<<20 && utf8.RuneCountInString(s) > 1<<20 {
 		return "A string has at most 1,048,576 characters."
 	}
-	blank := true
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			i++
-			if c < 0x20 && c != '\t' && c != '\r' && c != '\n' {
-				return "The text holds a control character."
-			}
-			blank = blank && c <= ' '
-			continue
+	for i := range len(s) {
+		if s[i] < ' ' && !isSpace(s[i]) {
+			return "The text holds a control character."
 		}
-		_, size := utf8.DecodeRuneInString(s[i:])
-		i += size
-		blank = false
-	}
-	if blank {
-		return "The text has nothing but white space."
 	}
 	return ""
+}
+
+// isBlank says whether a text is white space only, which the specification says it should not be: trimmed, it is empty.
+func isBlank(s string) bool {
+	for i := range len(s) {
+		if !isSpace(s[i]) {
+			return false
+		}
+	}
+	return true
 }

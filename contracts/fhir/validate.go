@@ -283,9 +283,12 @@ func (v *validator) primitive(n Node, m member) {
 		v.fault(CodeEmpty, n, "An empty text says nothing; leave the element out.")
 		return
 	}
-	if wrong := lexical(m.typ.Name, text); wrong != "" {
+	switch wrong := lexical(m.typ.Name, text); {
+	case wrong != "":
 		v.fault(CodePrimitive, n, "%s", wrong)
-	} else if !m.element.HasCode("", text) {
+	case isBlank(text):
+		v.fault(CodePrimitive, n, "The text has nothing but white space; leave the element out.").Grade = contracts.GradeWarning
+	case !m.element.HasCode("", text):
 		v.fault(CodeBinding, n, "The code isn't in the required value set %s.", m.element.Binding)
 	}
 }

@@ -131,7 +131,7 @@ func TestInvalidResources(t *testing.T) {
 		"base64 of a bad letter":         {`{"resourceType":"Binary","contentType":"a/b","data":"YWJ*"}`, "016 Binary.data"},
 		"base64 cut short":               {`{"resourceType":"Binary","contentType":"a/b","data":"YWJjZ"}`, "016 Binary.data"},
 		"a control character":            {patient(`"name":[{"text":"a\u0001"}]`), "016 Patient.name[0].text"},
-		"white space only":               {patient(`"name":[{"text":" \n"}]`), "016 Patient.name[0].text"},
+		"white space only":               {patient(`"name":[{"text":" \n"}]`), "016 Patient.name[0].text?"},
 		"a narrative without div":        {patient(`"text":{"status":"generated","div":"<p>a</p>"}`), "016 Patient.text.div"},
 		"two types of a choice":          {`{` + obs + `,"valueString":"a","valueInteger":1}`, "017 Observation.valueInteger"},
 		"two types, one a sibling":       {patient(`"deceasedBoolean":true,"_deceasedDateTime":{"id":"a"}`), "017 Patient.deceasedDateTime"},
