@@ -48,7 +48,8 @@ func (t *Tree) Parse(b []byte, limits ...Limits) error {
 	}
 	t.src, t.own, t.nodes = nil, t.own[:0], t.nodes[:0]
 	if len(b) > l.Bytes {
-		return contracts.Faults{malformed(CodeSize, "", "The message has more than %d bytes; send it in parts or raise the limit.", l.Bytes)}
+		line, col := position(b, l.Bytes)
+		return contracts.Faults{malformed(CodeSize, "byte "+itoa(l.Bytes), "The message has more than %d bytes; send it in parts or raise the limit. (line %d, column %d)", l.Bytes, line, col)}
 	}
 	if len(b) >= 3 && b[0] == 0xEF && b[1] == 0xBB && b[2] == 0xBF {
 		b = b[3:]
@@ -112,18 +113,27 @@ func (p *parser) fail(code string, in Node, pos int, text string) bool {
 	if len(p.faults) >= maxFaults {
 		return false
 	}
-	line, col := 1, 1
-	for _, c := range p.b[:pos] {
-		if col++; c == '\n' {
-			line, col = line+1, 1
-		}
-	}
+	line, col := position(p.b, pos)
 	f := malformed(code, in.Place(), "%s (line %d, column %d)", text, line, col)
 	if f.At == "" {
 		f.At = "byte " + itoa(pos)
 	}
 	p.faults = append(p.faults, f)
 	return false
+}
+
+// position is the line and column, in characters, of a byte of b.
+func position(b []byte, at int) (line, col int) {
+	line, col = 1, 1
+	for _, c := range b[:at] {
+		switch {
+		case c == '\n':
+			line, col = line+1, 1
+		case c&0xC0 != 0x80: // else it goes on with a character
+			col++
+		}
+	}
+	return line, col
 }
 
 func (p *parser) space() {

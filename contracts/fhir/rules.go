@@ -16,6 +16,9 @@ func (v *validator) reference(n Node, e *Element) {
 	typ := target.Type()
 	switch {
 	case target.Exists():
+		if t := v.defs.Type(typ); t == nil || t.Kind != Resource || t.Abstract {
+			return // told where the resource stands
+		}
 	case strings.HasPrefix(url, "#"):
 		v.fault(CodeReference, n, "The resource contains nothing with this id.")
 		return

@@ -209,7 +209,9 @@ func (v *validator) member(value, sibling Node, m member) {
 		v.value(value, sibling, m)
 	case there.Kind() != KindArray:
 		v.fault(CodeJSONType, there, "%s is a list: put it in brackets.", e.Name)
-		v.value(value, sibling, m)
+		if there.Kind() != KindNull {
+			v.value(value, sibling, m)
+		}
 	default:
 		v.list(value, sibling, m)
 	}
@@ -224,12 +226,15 @@ func (v *validator) list(values, siblings Node, m member) {
 		v.fault(CodeSibling, siblings, "Beside a list of values stands a list of siblings.")
 		b = Node{}
 	}
+	if values.Exists() && b.Exists() && values.Len() != siblings.Len() {
+		v.fault(CodeSibling, values, "The values and their siblings are lists of one length: fill the shorter with null.")
+	}
 	for a.Exists() || b.Exists() {
 		x, y := a, b
 		if x.Kind() == KindNull && y.Kind() == KindObject {
 			x = Node{}
 		}
-		if y.Kind() == KindNull && (x.Exists() && x.Kind() != KindNull) {
+		if y.Kind() == KindNull && values.Exists() {
 			y = Node{}
 		}
 		v.value(x, y, m)
