@@ -5,6 +5,7 @@ package profiles
 import (
 	"bytes"
 	"embed"
+	"slices"
 )
 
 // Base is the base URL of our own code systems and extensions. A build sets another one with
@@ -72,6 +73,15 @@ func Events() []string {
 		ResponseTransferred, ResponseInformationRequested, Appointment, Feedback, Contact, PatientChange}
 }
 
+// ForEvent is the canonical URL of the profile that a message of this event must meet; empty for a code that is no event.
+// Messages don't carry it in meta.profile: the event alone says which it is.
+func ForEvent(event string) string {
+	if !slices.Contains(Events(), event) {
+		return ""
+	}
+	return URL("/StructureDefinition/silta-message-" + event)
+}
+
 // The codes of BusinessStatusSystem: where a referral stands. The first four are those of HL7 table 0283 (RF1-1 P, A,
 // R, E); the others refine them for partners that speak FHIR.
 const (
@@ -100,8 +110,8 @@ const (
 	ReasonAwaitingInformation = "awaiting-information"
 )
 
-// Files holds the definitions (definitions/*.json: CodeSystem, StructureDefinition) and one message Bundle for each
-// of the commonest events (examples/*.json, named for the event).
+// Files holds the definitions (definitions/*.json: StructureDefinition without a snapshot, ValueSet, CodeSystem) and
+// one message Bundle for each event (examples/*.json, named for the event).
 //
 //go:embed definitions/*.json examples/*.json
 var Files embed.FS
