@@ -16,11 +16,6 @@ type thread struct {
 	origin  *contracts.Entry
 }
 
-// answers says whether an event answers what somebody else sent, and so belongs to a journey that is there already.
-func answers(event string) bool {
-	return strings.HasPrefix(event, "response-") || event == profiles.Appointment || event == profiles.Feedback
-}
-
 // journeyState is the state that a journey has after an event.
 func journeyState(event string) string {
 	switch event {
@@ -47,7 +42,7 @@ func (h *Hub) correlate(ctx context.Context, e contracts.Entry, b past, head *fh
 	if b.entry.Journey != "" {
 		return h.thread(ctx, b.entry.Journey, b.entry.Origin)
 	}
-	if !answers(head.Event) {
+	if !profiles.Answers(head.Event) {
 		hits, err := h.lookup(ctx, e.Partner, contracts.IDPlacer, identifierValues(head.Placers))
 		if err != nil {
 			return thread{}, err
@@ -98,7 +93,7 @@ func (h *Hub) answered(ctx context.Context, journey contracts.ID, answering stri
 		return thread{}, err
 	}
 	for i := len(entries) - 1; i >= 0; i-- {
-		if e := entries[i]; e.Partner != answering && e.Canonical != "" && !answers(e.Event) {
+		if e := entries[i]; e.Partner != answering && e.Canonical != "" && !profiles.Answers(e.Event) {
 			return thread{journey, &e}, nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
 )
 
 // Receive takes what a door read. It returns a receipt when the bytes are durable, accepted or refused; an error
@@ -123,6 +124,9 @@ func (h *Hub) readFHIR(p *partner, m *contracts.Message) *contracts.Fault {
 	}
 	// Clients serialise again when they repeat, so the digest is of what the tree says, not of its spelling.
 	m.Control, m.Type, m.Digest = head.Control.Value, head.Event, h.secret.Digest(head.Canonical)
+	if !profiles.IsEvent(head.EventSystem, head.Event) {
+		m.Type = head.EventSystem + "|" + head.Event // another system's code must not pass for one of ours
+	}
 	for _, ids := range [][]fhir.Identifier{head.Placers, head.Fillers, head.Referrals, {{Value: answered(head)}}} {
 		if len(ids) > 0 && ids[0].Value != "" {
 			m.Key, m.KeyedBy = h.secret.Key(p.ID, contracts.KeyedByReferral, ids[0].Value), contracts.KeyedByReferral
@@ -143,8 +147,11 @@ func Refusals(p *contracts.Partner, m contracts.Message) contracts.Faults {
 		faults = append(faults, &contracts.Fault{Kind: kind, Code: code, At: at, ErrorCode: errorCode, Public: text})
 	}
 	if m.Format == contracts.FormatFHIR {
-		if !contracts.Takes(p.Accepts.Types, m.Type) {
-			refuse(contracts.Refused, "HUB-013", "", "Bundle.entry[0].resource.eventCoding", "The contract doesn't take this event.")
+		switch at := "Bundle.entry[0].resource.eventCoding"; {
+		case !profiles.IsEvent("", m.Type):
+			refuse(contracts.Refused, "HUB-018", "", at, "The event isn't one of "+profiles.URL(profiles.EventSystem)+".")
+		case !contracts.Takes(p.Accepts.Types, m.Type):
+			refuse(contracts.Refused, "HUB-013", "", at, "The contract doesn't take this event.")
 		}
 		return faults
 	}
