@@ -223,7 +223,7 @@ func (c *compiler) child(r *rule, name string) *rule {
 			return child
 		}
 	}
-	t := c.typeOf(r)
+	t := c.typeOf(r, name)
 	e, picked := t.Member(name)
 	if e == nil {
 		return nil
@@ -255,8 +255,9 @@ func (r *rule) ofSlice(name string) *rule {
 	return s
 }
 
-// typeOf is the type whose elements a rule's children are: the one that it allows; nil where that is left open.
-func (c *compiler) typeOf(r *rule) *Type {
+// typeOf is the type whose element name is: the one that the rule allows or, where a choice is left open, the first
+// that has it.
+func (c *compiler) typeOf(r *rule, name string) *Type {
 	if r.name == "" {
 		return c.profile.typ
 	}
@@ -277,8 +278,10 @@ func (c *compiler) typeOf(r *rule) *Type {
 			return t
 		}
 	}
-	if len(r.element.Types) == 1 {
-		return Definitions().Type(r.element.Types[0])
+	for _, typ := range r.element.Types {
+		if t := Definitions().Type(typ); t.Element(name) != nil {
+			return t
+		}
 	}
 	return nil
 }

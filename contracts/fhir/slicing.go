@@ -116,10 +116,12 @@ func (r *rule) marks(p *Profiles) [][]mark {
 
 // mark is what the items of a slice show to a discriminator.
 func (r *rule) mark(p *Profiles, d discriminator) (m mark, ok bool) {
+	if d.kind == "value" || d.kind == "pattern" {
+		at := r.telling(p, d.path)
+		return mark{rule: at}, at != nil
+	}
 	at, refs := r.follow(p, d.path)
 	switch d.kind {
-	case "value", "pattern":
-		return mark{rule: at}, at != nil && at.tells()
 	case "exists":
 		return mark{exists: at != nil && at.min > 0}, at != nil && (at.min > 0 || at.max == 0)
 	case "type":
@@ -155,6 +157,29 @@ func (r *rule) tells() bool {
 		}
 	}
 	return false
+}
+
+// telling is the rule at a path that fixes something. Where a part on the way is itself sliced, what a slice fixes that
+// must be there will do: one of the part's items has it.
+func (r *rule) telling(p *Profiles, path []pathStep) *rule {
+	if at, _ := r.follow(p, path); at != nil && at.tells() {
+		return at
+	}
+	for i := range path {
+		part, _ := r.follow(p, path[:i+1])
+		if part == nil {
+			return nil
+		}
+		for _, s := range part.slices {
+			if s.min == 0 {
+				continue
+			}
+			if at := s.telling(p, path[i+1:]); at != nil {
+				return at
+			}
+		}
+	}
+	return nil
 }
 
 // follow gives the rule at a path below r; behind resolve() the profiles of what is referred to. Where a fixed value or
