@@ -22,6 +22,9 @@ type Partner struct {
 	Segments map[string][]SegmentField `yaml:"segments"`
 	// Rules are what the partner's messages must hold beyond the standard. A message that breaks one parks.
 	Rules []FieldRule `yaml:"rules"`
+	// Profiles are the FHIR profiles that messages from and to a partner who speaks FHIR must have. One that breaks its
+	// profile parks. Without any, what it sends need only be a message.
+	Profiles []ProfileRule `yaml:"profiles"`
 	// In chooses the map from this partner's dialect to canonical, by message type: "REF^I12", "REF^*" or "*".
 	// A FHIR partner that speaks the canonical form needs none.
 	In []InMap `yaml:"in"`
@@ -82,6 +85,12 @@ type FieldRule struct {
 	Usage     string   `yaml:"usage"`     // required or forbidden
 	MaxLength int      `yaml:"maxLength"` // characters of the value at the place
 	Codes     []string `yaml:"codes"`     // the values that it may have
+}
+
+// ProfileRule is the profile of a message's Bundle, by event.
+type ProfileRule struct {
+	For     string `yaml:"for"`     // canonical event: request, response-*; *
+	Profile string `yaml:"profile"` // its canonical URL; Silta's own of the event
 }
 
 // The usages of fields in contracts.
@@ -396,6 +405,21 @@ func (p *Partner) Passes(typ string) []string {
 		}
 	}
 	return to
+}
+
+// ProfileOf is the canonical URL of the profile that a message of that event must have, where profiles.ForEvent gives
+// Silta's own; empty where the contract asks for none.
+func (p *Partner) ProfileOf(event string, own func(event string) string) string {
+	for _, r := range p.Profiles {
+		if r.For != "" && !matches(r.For, event) {
+			continue
+		}
+		if r.Profile != "" {
+			return r.Profile
+		}
+		return own(event)
+	}
+	return ""
 }
 
 // Takes says whether value is in a list of the contract; an empty list takes all.

@@ -73,6 +73,9 @@ func (p *Partner) checkFields(fault func(at, format string, args ...any)) {
 	if p.Dialect.Format != FormatV2 && (len(p.Segments) > 0 || len(p.Rules) > 0) {
 		fault("rules", "Segments and rules are of HL7 v2.")
 	}
+	if p.Dialect.Format != FormatFHIR && len(p.Profiles) > 0 {
+		fault("profiles", "Profiles are of FHIR.")
+	}
 	for _, name := range keysOf(p.Segments) {
 		for i, f := range p.Segments[name] {
 			at := fmt.Sprintf("segments.%s[%d]", name, i)

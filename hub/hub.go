@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 	"github.com/hoitosilta/silta/mappings"
 )
@@ -34,6 +35,7 @@ const (
 type Config struct {
 	Partners    []*contracts.Partner
 	Maps        *mappings.Catalog
+	Profiles    *fhir.Profiles // what contracts' profiles are found among; Silta's own
 	Bus         Bus
 	Ledger      Ledger
 	Couriers    map[string]Courier // by partner id
@@ -53,6 +55,7 @@ type Hub struct {
 	bus         Bus
 	ledger      Ledger
 	maps        *mappings.Catalog
+	profiles    *fhir.Profiles
 	secret      contracts.Secret
 	now         func() time.Time
 	log         logrus.FieldLogger
@@ -101,6 +104,9 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	if c.Before != nil {
 		h.memory = c.Before.memory
 	}
+	if h.profiles = c.Profiles; h.profiles == nil {
+		h.profiles = fhir.NewProfiles()
+	}
 	if h.linger == 0 {
 		h.linger = 10 * time.Second
 	}
@@ -110,7 +116,7 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	if h.watch == nil {
 		h.watch = func(contracts.Step) {}
 	}
-	faults := CheckContracts(c.Partners, c.Maps)
+	faults := CheckContracts(c.Partners, c.Maps, h.profiles)
 	h.queues[contracts.TopicIn] = h.newQueue(contracts.TopicIn, nil)
 	h.busy[contracts.TopicIn], h.busy[contracts.TopicDead] = newLanes(), newLanes()
 	for _, contract := range c.Partners {
@@ -158,9 +164,9 @@ func (h *Hub) checkSecret(ctx context.Context) error {
 	return nil
 }
 
-// CheckContracts says what contracts and maps lack together: a map that no catalog has, a key path that is none, an
-// event that the receiver of a route has no map for.
-func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog) contracts.Faults {
+// CheckContracts says what contracts, maps and profiles lack together: a map that no catalog has, a key path that is
+// none, an event that the receiver of a route has no map for, a profile that isn't loaded.
+func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known *fhir.Profiles) contracts.Faults {
 	var faults contracts.Faults
 	for _, p := range partners {
 		fault := func(code, format string, args ...any) {
@@ -174,6 +180,11 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog) contr
 		for _, out := range p.Out {
 			if _, err := maps.Map(out.Map); err != nil {
 				fault("CFG-031", "No map %q for outgoing %s.", out.Map, out.Event)
+			}
+		}
+		for _, r := range p.Profiles {
+			if r.Profile != "" && !known.Has(r.Profile) {
+				fault("CFG-034", "The profile for %q isn't loaded: name the FHIR package that has it in silta.yaml, fhir.packages.", r.For)
 			}
 		}
 		if _, err := compileKeys(p); err != nil {

@@ -240,7 +240,12 @@ type canonical struct {
 // one that the contract chooses.
 func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record, name string) (canonical, error) {
 	if e.Format == contracts.FormatFHIR {
-		return h.readCanonical(r.Body.Bytes(), "", nil)
+		c, err := h.readCanonical(r.Body.Bytes(), "", nil)
+		if err != nil {
+			return canonical{}, err
+		}
+		c.findings, err = h.conforms(sender, c.head.Event, c.bundle)
+		return c, err
 	}
 	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
 	if err != nil {
@@ -265,6 +270,20 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 		return canonical{}, err
 	}
 	return h.readCanonical(result.Bundle.Append(nil), mapping.Name(), slices.Concat(m.Warnings(), agreed, result.Findings))
+}
+
+// conforms checks a FHIR message against the profile that the partner's contract asks of its event. Warnings come as
+// findings.
+func (h *Hub) conforms(p *partner, event string, bundle *fhir.Tree) (contracts.Faults, error) {
+	url := p.ProfileOf(event, profiles.ForEvent)
+	if url == "" {
+		return nil, nil
+	}
+	faults := h.profiles.Validate(bundle, url)
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(faults, func(f *contracts.Fault) bool { return f.Grade == contracts.GradeNote }), nil
 }
 
 // mapping gives a map by its name. One that is gone parks: waiting doesn't bring it back, and another version would give
@@ -350,6 +369,9 @@ func (h *Hub) toDialect(p *partner, e contracts.Entry, r contracts.Record, c can
 	var resources []string
 	var findings contracts.Faults
 	if p.Dialect.Format == contracts.FormatFHIR {
+		if findings, err = h.conforms(p, e.Event, bundle); err != nil {
+			return outgoing{}, err
+		}
 		body, resources = bundle.Append(nil), resourceNames(bundle)
 	} else if body, findings, err = h.toV2(p, e, bundle, origin, &d); err != nil {
 		return outgoing{}, err

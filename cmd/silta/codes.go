@@ -12,6 +12,7 @@ var codes = []struct{ code, meaning string }{
 	{"CFG-043", "A secret is shorter than 32 characters."},
 	{"CFG-044", "A file that should hold the certificates of who signed the brokers' ones holds none that can be read (PEM)."},
 	{"CFG-045", "Our certificate for the brokers and its key can't be read, or don't belong together (PEM)."},
+	{"CFG-046", "A FHIR package that silta.yaml or --package names isn't there or can't be read. Name its folder or its .tgz."},
 	{"CFG-061", "The hub isn't running yet, or is stopping: nothing can be reloaded. Ask again when it runs."},
 	{"CFG-062", "This setting can't change while the hub runs. Put it back and reload, or restart the hub."},
 	{"CFG-063", "A partner's door can't listen at its address. Another program has the port, or the machine hasn't the address."},

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/profiles"
+	"github.com/hoitosilta/silta/hub"
 )
 
 func newFHIR(t *terminal) *cobra.Command {
@@ -23,21 +25,78 @@ func newFHIR(t *terminal) *cobra.Command {
 }
 
 func newFHIRValidate(t *terminal) *cobra.Command {
-	return &cobra.Command{
+	var urls, packages []string
+	var partner, config string
+	c := &cobra.Command{
 		Use:   "validate FILE…",
-		Short: "Check resources against FHIR R4",
+		Short: "Check resources against FHIR R4 and profiles",
 		Long: "Checks each file's resource against FHIR R4: elements and how often they stand, the form of values, required codes,\n" +
-			"references, and the rules of message and document Bundles. Faults are on stderr, each with its FHIRPath; the exit code\n" +
-			"is 1 if there is one.",
-		Example: "  silta fhir validate bundle.json",
-		Args:    cobra.MinimumNArgs(1),
+			"references, invariants, and the rules of message and document Bundles; against the profiles that are named by --profile\n" +
+			"and those that resources claim in meta.profile; and extensions against their definitions. R4's own profiles and Silta's\n" +
+			"are there; others come from FHIR packages, by --package or from the configuration. With --contract the file is a message\n" +
+			"of that partner: also whether the contract takes it, and the profile that the contract asks for its event.\n" +
+			"Faults are on stderr, each with its FHIRPath and the rule that it breaks; the exit code is 1 if there is an error.\n" +
+			"Warnings and notes don't count.",
+		Example: "  silta fhir validate bundle.json\n" +
+			"  silta fhir validate patient.json --package hl7.fhir.fi.base.tgz \\\n" +
+			"    --profile https://hl7.fi/fhir/finnish-base-profiles/StructureDefinition/fi-base-patient\n" +
+			"  silta fhir validate answer.json --contract hus",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error {
+			if config != "" {
+				s, err := readSettings(config)
+				if err != nil {
+					return err
+				}
+				for _, p := range s.FHIR.Packages {
+					packages = append(packages, s.path(p))
+				}
+			}
+			known, err := loadPackages(packages)
+			if err != nil {
+				return configuration{err}
+			}
+			var agreed *contracts.Partner
+			if partner != "" {
+				if agreed, err = fhirContract(partner); err != nil {
+					return err
+				}
+			}
 			return t.resources(files, func(file string, tree *fhir.Tree) error {
-				t.faults(file, fhir.Validate(tree))
+				asked := urls
+				if agreed != nil {
+					head, err := fhir.ScanTree(tree)
+					if err != nil {
+						t.faults(file, contracts.FaultsOf(err))
+						return nil
+					}
+					t.faults(file, hub.Refusals(agreed, contracts.Message{Format: contracts.FormatFHIR, Type: head.Event}))
+					if url := agreed.ProfileOf(head.Event, profiles.ForEvent); url != "" {
+						asked = append(asked[:len(asked):len(asked)], url)
+					}
+				}
+				t.faults(file, known.Validate(tree, asked...))
 				return nil
 			})
 		},
 	}
+	c.Flags().StringArrayVar(&urls, "profile", nil, "the canonical URL of a profile that the resource must have; may stand several times")
+	c.Flags().StringArrayVar(&packages, "package", nil, "a FHIR package, its folder or its .tgz, whose profiles are known; may stand several times")
+	c.Flags().StringVar(&partner, "contract", "", "the partner whose message it is, or a contract's file")
+	c.Flags().StringVarP(&config, "config", "c", "", "the configuration whose FHIR packages are known")
+	return c
+}
+
+// fhirContract reads the contract of a partner that speaks FHIR.
+func fhirContract(name string) (*contracts.Partner, error) {
+	p, err := contract(name)
+	if err != nil {
+		return nil, err
+	}
+	if p.Dialect.Format != contracts.FormatFHIR {
+		return nil, usagef("--contract %s: this partner doesn't speak FHIR", name)
+	}
+	return p, nil
 }
 
 func newFHIRGet(t *terminal) *cobra.Command {

@@ -150,7 +150,7 @@ func (h *house) newHub(ctx context.Context, s settings, a agreements, posts map[
 		}
 	}
 	n, err := hub.New(ctx, hub.Config{
-		Partners: a.partners, Maps: a.maps, Bus: timed{h.bus, h.metrics}, Ledger: h.ledger, Couriers: couriers, Secret: h.secret, Before: h.hub,
+		Partners: a.partners, Maps: a.maps, Profiles: a.profiles, Bus: timed{h.bus, h.metrics}, Ledger: h.ledger, Couriers: couriers, Secret: h.secret, Before: h.hub,
 		Now: time.Now, Log: h.log, Watch: h.watch, Trace: h.trace, Lanes: s.Lanes, Linger: s.Stop / 2, Development: s.Development,
 	})
 	if contracts.KindOf(err) == contracts.Invalid {

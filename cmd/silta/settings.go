@@ -14,6 +14,7 @@ import (
 
 	"github.com/hoitosilta/silta/adapters/mllp"
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/hub"
 	"github.com/hoitosilta/silta/mappings"
 )
@@ -49,7 +50,8 @@ type consoleSettings struct {
 }
 
 type fhirSettings struct {
-	Listen string `yaml:"listen"` // all FHIR doors share it; 127.0.0.1:8081
+	Listen   string   `yaml:"listen"`   // all FHIR doors share it; 127.0.0.1:8081
+	Packages []string `yaml:"packages"` // FHIR packages, folders or .tgz; none
 }
 
 type logSettings struct {
@@ -164,10 +166,11 @@ func (s *settings) path(p string) string {
 	return filepath.Join(s.home, filepath.FromSlash(p))
 }
 
-// agreements is what stands beside the configuration: contracts and maps, checked together.
+// agreements is what stands beside the configuration: contracts, maps and FHIR packages, checked together.
 type agreements struct {
 	partners []*contracts.Partner
 	maps     *mappings.Catalog
+	profiles *fhir.Profiles
 }
 
 // readAgreements loads contracts, maps and code maps. Every fault of all of them comes at once.
@@ -183,13 +186,53 @@ func (s *settings) readAgreements() (agreements, error) {
 	}
 	maps, err := openCatalog(s.path(s.Mappings))
 	faults = append(faults, contracts.FaultsOf(err)...)
+	paths := make([]string, len(s.FHIR.Packages))
+	for i, p := range s.FHIR.Packages {
+		paths[i] = s.path(p)
+	}
+	profiles, err := loadPackages(paths)
+	faults = append(faults, contracts.FaultsOf(err)...)
 	if len(faults) == 0 {
-		faults = hub.CheckContracts(partners, maps)
+		faults = hub.CheckContracts(partners, maps, profiles)
 	}
 	if err := faults.Err(); err != nil {
 		return agreements{}, configuration{err}
 	}
-	return agreements{partners, maps}, nil
+	return agreements{partners, maps, profiles}, nil
+}
+
+// loadPackages gives the profiles of FHIR packages beside Silta's own. The faults of all come at once.
+func loadPackages(paths []string) (*fhir.Profiles, error) {
+	profiles := fhir.NewProfiles()
+	var faults contracts.Faults
+	for _, path := range paths {
+		if err := addPackage(profiles, path); err != nil {
+			for _, f := range contracts.FaultsOf(err) {
+				f.File = filepath.Join(path, f.File)
+				faults = append(faults, f)
+			}
+		}
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return profiles, nil
+}
+
+func addPackage(profiles *fhir.Profiles, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return &contracts.Fault{Kind: contracts.Invalid, Code: "CFG-046", Public: "There is no such FHIR package: name its folder or its .tgz.", Err: err}
+	}
+	if info.IsDir() {
+		return profiles.AddFolder(os.DirFS(path))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return &contracts.Fault{Kind: contracts.Invalid, Code: "CFG-046", Public: "The FHIR package can't be read.", Err: err}
+	}
+	defer f.Close()
+	return profiles.AddArchive(f)
 }
 
 // openCatalog gives the built-in maps with those of dir over them, if dir is there.

@@ -199,7 +199,7 @@ func (v *validator) count(n Node, items []item, r *rule) {
 			v.broken(CodeTooMany, at, r, "The profile allows %s at most %d times.", r.title(), r.max)
 		}
 	case r.must && len(items) == 0 && r.min == 0:
-		v.remark(contracts.GradeNote, CodeMustSupport, n, r.id, "%s is absent; the profile says that a sender who has it sends it, and that a receiver reads it.", r.title())
+		v.remark(contracts.GradeNote, CodeMustSupport, n, r.id, "%s is absent. It is must-support: who has it sends it.", r.title())
 	}
 }
 

@@ -193,10 +193,10 @@ func inFile(file string, faults contracts.Faults) error {
 	return faults.Err()
 }
 
-// Has says whether there is a profile or an extension of that canonical URL, with |version or without.
+// Has says whether there is a profile or an extension of that canonical URL, with |version or without, or a type of R4.
 func (p *Profiles) Has(url string) bool {
 	s, ok := p.find(url)
-	return ok && s.typ == "StructureDefinition"
+	return ok && s.typ == "StructureDefinition" || baseType(url) != nil
 }
 
 func (p *Profiles) find(url string) (source, bool) {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -228,9 +229,14 @@ func (r *receiver) order(t *testing.T, placer string) []string {
 
 // message is a small canonical message.
 func message(control, event, placer, note string) []byte {
+	return rawMessage(control, event, placer, strings.Trim(strconv.Quote(note), `"`))
+}
+
+// rawMessage is message with the note's text as JSON writes it; more of the note may follow in it.
+func rawMessage(control, event, placer, note string) []byte {
 	return fmt.Appendf(nil, `{"resourceType":"Bundle","identifier":{"value":%q},"type":"message","timestamp":"2026-03-02T09:15:02+02:00","entry":[
 {"fullUrl":"urn:uuid:4420d79e-47f2-5af8-bae4-c416882ab364","resource":{"resourceType":"MessageHeader","eventCoding":{"system":%q,"code":%q},"source":{"endpoint":"urn:x"},"focus":[{"reference":"urn:uuid:9d462dab-1f46-5c1d-9f8b-6f762c74df92"}]}},
-{"fullUrl":"urn:uuid:9d462dab-1f46-5c1d-9f8b-6f762c74df92","resource":{"resourceType":"Task","identifier":[{"type":{"coding":[{"code":"PLAC"}]},"value":%q}],"status":"requested","intent":"order","note":[{"text":%q}]}}]}`,
+{"fullUrl":"urn:uuid:9d462dab-1f46-5c1d-9f8b-6f762c74df92","resource":{"resourceType":"Task","identifier":[{"type":{"coding":[{"code":"PLAC"}]},"value":%q}],"status":"requested","intent":"order","note":[{"text":"%s"}]}}]}`,
 		control, profiles.URL(profiles.EventSystem), event, placer, note)
 }
 

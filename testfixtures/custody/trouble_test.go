@@ -19,6 +19,7 @@ import (
 
 	"github.com/hoitosilta/silta/adapters/fhirrest"
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/hub"
 	"github.com/hoitosilta/silta/mappings"
 )
@@ -451,7 +452,7 @@ func TestWhatTheCatalogLacksIsToldBeforeAnythingRuns(t *testing.T) {
 	}
 	p := partner(t, "clinic", "")
 	p.In = []contracts.InMap{{Type: "*", Map: "gone@1.0.0"}}
-	if faults := hub.CheckContracts([]*contracts.Partner{p}, maps); len(faults) != 1 || faults[0].Code != "CFG-031" {
+	if faults := hub.CheckContracts([]*contracts.Partner{p}, maps, fhir.NewProfiles()); len(faults) != 1 || faults[0].Code != "CFG-031" {
 		t.Errorf("a contract whose map is gone: %v", faults)
 	}
 }
