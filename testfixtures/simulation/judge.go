@@ -100,18 +100,21 @@ func (j *judge) custody() {
 	for _, receipt := range j.receipts() {
 		e, err := r.ledger.Entry(ctx, receipt.ID)
 		deliveries, _ := r.ledger.Deliveries(ctx, receipt.ID)
-		translates := in[receipt.ID] || j.waits(ctx, contracts.KeyRef{Topic: contracts.TopicIn, Key: e.Key}, e.ID) ||
-			j.waits(ctx, contracts.KeyRef{Topic: contracts.TopicIn, Key: secret.Key("alone", string(e.ID))}, e.ID)
+		translates := func() bool {
+			return in[receipt.ID] || j.waits(ctx, contracts.KeyRef{Topic: contracts.TopicIn, Key: e.Key}, e.ID) ||
+				j.waits(ctx, contracts.KeyRef{Topic: contracts.TopicIn, Key: secret.Key("alone", string(e.ID))}, e.ID)
+		}
 		switch {
 		case receipt.Fault != nil:
 			if !dead[receipt.ID] && (err != nil || e.State == contracts.StateReceived) {
 				j.wrong("a refused message is shown nowhere" + ": " + string(receipt.ID))
 			}
 			continue
-		case translates:
+		case len(deliveries) > 0 || e.State == contracts.StateStopped:
+		case translates():
 		case err != nil:
 			j.wrong("an acknowledged message is neither on the bus nor in the ledger: " + string(receipt.ID))
-		case len(deliveries) == 0 && e.State != contracts.StateStopped:
+		default:
 			j.wrong(fmt.Sprintf("message %s isn't translated and waits nowhere: it is %s", e.ID, e.State))
 		}
 		for _, d := range deliveries {
@@ -120,7 +123,7 @@ func (j *judge) custody() {
 				if !r.partner(d.Partner).Has(d.ID) {
 					j.wrong(fmt.Sprintf("delivery %s is shown as delivered, and its partner never took it", d.ID))
 				}
-			case d.State == contracts.StateStopped, translates, out[d.Partner][d.ID]:
+			case d.State == contracts.StateStopped, out[d.Partner][d.ID], translates():
 			case !j.waits(ctx, contracts.KeyRef{Topic: contracts.OutTopic(d.Partner), Key: d.Key}, d.ID):
 				j.wrong(fmt.Sprintf("delivery %s isn't delivered and waits nowhere: it is %s", d.ID, d.State))
 			}
