@@ -24,8 +24,12 @@ func (c *compiler) contexts(root Node) {
 // Source: HL7 FHIR R4, extensibility.html, defining-extensions.html#context.
 func (v *validator) extension(n Node) {
 	url := n.Get("url").Text()
-	if !strings.Contains(url, ":") {
-		return // a part of another extension, which its definition knows
+	if !isAbsolute(url) {
+		// A part of another extension, which its definition knows.
+		if around := typeOf(holder(n)); url != "" && (around == nil || around.Name != "Extension") {
+			v.fault(CodeAddress, n.Get("url"), "The url of an extension is absolute, but for a part of another extension.")
+		}
+		return
 	}
 	modifying := n.Parent().Name() == "modifierExtension"
 	c := v.profiles.profile(url)
@@ -50,16 +54,20 @@ func (v *validator) extension(n Node) {
 	}
 }
 
+// holder is the object that an extension, or another item of a list, belongs to.
+func holder(n Node) Node {
+	if list := n.Parent(); list.Kind() == KindArray {
+		return list.Parent()
+	}
+	return n.Parent()
+}
+
 // inContext checks that the extension stands where its definition lets it.
 func (v *validator) inContext(n Node, c *profile) {
 	if len(c.contexts) == 0 {
 		return
 	}
-	list := n.Parent()
-	of := list.Parent()
-	if list.Kind() != KindArray {
-		of = list
-	}
+	of := holder(n)
 	for _, x := range c.contexts {
 		if v.allows(of, x) {
 			return

@@ -8,7 +8,7 @@ import (
 )
 
 // reference checks where a Reference leads: a contained resource must be there, a urn must be in the Bundle, and what
-// is found, or named by type, must be of a type that the element allows. What Type/id names on another server isn't
+// is found, or stated by type, must be of a type that the element allows. What Type/id names on another server isn't
 // here to be looked at, so a wrong type there is a warning only: some of R4's own examples have one.
 func (v *validator) reference(n Node, e *Element) {
 	url := n.Get("reference").Text()
@@ -25,40 +25,84 @@ func (v *validator) reference(n Node, e *Element) {
 	case v.inBundle && strings.HasPrefix(url, "urn:"):
 		v.fault(CodeReference, n, "No entry of the Bundle has this fullUrl.")
 		return
+	case url != "" && !isAbsolute(url) && !v.isRelative(url):
+		v.fault(CodeReference, n, "A relative reference is Type/id, with a resource type of R4.")
+		return
 	default:
-		typ = v.namedType(n, url)
+		typ = v.namedType(url)
 	}
-	if typ == "" || len(e.Targets) == 0 || slices.Contains(e.Targets, "Resource") || slices.Contains(e.Targets, typ) {
+	stated := n.Get("type").Text()
+	if mayLeadTo(e, typ) && mayLeadTo(e, stated) {
 		return
 	}
 	f := v.fault(CodeTarget, n, "%s may refer to %s only.", e.Name, strings.Join(e.Targets, ", "))
-	if !target.Exists() && !n.Get("type").Is(typ) {
+	if !target.Exists() && mayLeadTo(e, stated) {
 		f.Grade = contracts.GradeWarning
 	}
 }
 
-// namedType is the type that a reference says it leads to: Type/id or …/Type/id, else Reference.type; "" for none.
-func (v *validator) namedType(n Node, url string) string {
+// mayLeadTo says whether a Reference may lead to that type; an empty type says nothing.
+func mayLeadTo(e *Element, typ string) bool {
+	return typ == "" || len(e.Targets) == 0 || slices.Contains(e.Targets, "Resource") || slices.Contains(e.Targets, typ)
+}
+
+// namedType is the type in Type/id or …/Type/id; "" for none.
+func (v *validator) namedType(url string) string {
 	url, _, _ = strings.Cut(url, "/_history/")
-	if parts := strings.Split(url, "/"); len(parts) >= 2 {
-		typ := parts[len(parts)-2]
-		if t := v.defs.Type(typ); t != nil && t.Kind == Resource {
-			return typ
-		}
-		if len(parts) == 2 {
-			v.fault(CodeReference, n, "A relative reference is Type/id; R4 has no resource of this type.")
-			return ""
-		}
-	}
-	if t := v.defs.Type(n.Get("type").Text()); t != nil {
-		return t.Name
+	if parts := strings.Split(url, "/"); len(parts) >= 2 && v.isResource(parts[len(parts)-2]) {
+		return parts[len(parts)-2]
 	}
 	return ""
 }
 
-// bundleRules are those of messages and documents: what comes first, and what names each entry.
+func (v *validator) isResource(typ string) bool {
+	t := v.defs.Type(typ)
+	return t != nil && t.Kind == Resource
+}
+
+// isRelative says whether a reference is Type/id, perhaps with a version, or a search: Type?parameters.
+func (v *validator) isRelative(url string) bool {
+	if typ, _, search := strings.Cut(url, "?"); search {
+		return v.isResource(typ)
+	}
+	url, version, versioned := strings.Cut(url, "/_history/")
+	typ, id, ok := strings.Cut(url, "/")
+	return ok && v.isResource(typ) && isID(id) && (!versioned || isID(version))
+}
+
+// isAbsolute says whether an address begins with a scheme: https:, urn:.
+func isAbsolute(url string) bool {
+	scheme, _, ok := strings.Cut(url, ":")
+	return ok && scheme != "" && isLetter(scheme[0]) && strings.Trim(scheme, schemeCharacters) == ""
+}
+
+const schemeCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-."
+
+// system checks the namespace of an Identifier, or the code system of a Coding or Quantity: a relative address would mean
+// another one to each reader. Source: HL7 FHIR R4, datatypes.html#Identifier and #Coding, identifier-registry.html.
+func (v *validator) system(n Node) {
+	system := n.Get("system")
+	if system.Exists() && system.Text() != "" && !isAbsolute(system.Text()) {
+		v.fault(CodeAddress, system, "A system is an absolute address: https://…, urn:oid:….")
+	}
+}
+
+// identifier checks besides that a value whose system says that it is a URI is one.
+func (v *validator) identifier(n Node) {
+	v.system(n)
+	value := n.Get("value").Text()
+	if n.Get("system").Is("urn:ietf:rfc:3986") && value != "" && !isAbsolute(value) {
+		v.fault(CodeAddress, n.Get("value"), "By its system the value is a whole URI: an OID begins with urn:oid:, a UUID with urn:uuid:.")
+	}
+}
+
+// bundleRules are those of Bundles beside their invariants: what names each entry, and of messages and documents what
+// comes first.
 // Source: HL7 FHIR R4, bundle.html and messaging.html.
 func (v *validator) bundleRules(root Node) {
+	for _, e := range v.bundle.entries {
+		v.fullURLNames(e)
+	}
 	switch root.Get("type").Text() {
 	case "message":
 		v.firstEntry(root, "MessageHeader")
@@ -91,11 +135,21 @@ func (v *validator) fullURLs(root Node) {
 		case !strings.Contains(url, ":"):
 			// Some servers write Type/id here, and it can be followed all the same.
 			v.fault(CodeFullURL, n, "A fullUrl is absolute: http://…, https://…, urn:uuid: or urn:oid:.").Grade = contracts.GradeWarning
-		case strings.HasPrefix(url, "urn:uuid:") && !isUUID(strings.ToLower(url)):
-			v.fault(CodeFullURL, n, "After urn:uuid: stands a UUID of 36 characters.")
 		}
 	}
 	v.fullURLsOnce()
+}
+
+// fullURLNames finds a fullUrl of the form of a server's, http://…/Type/id, that names another resource than the entry's.
+func (v *validator) fullURLNames(e entry) {
+	url, _, _ := strings.Cut(e.fullURL, "/_history/")
+	named := v.namedType(url)
+	if e.id == "" || named == "" || !strings.HasPrefix(url, "http") || !isID(lastSegment(url)) {
+		return
+	}
+	if named != e.typ || lastSegment(url) != e.id {
+		v.fault(CodeFullURL, e.node.Get("fullUrl"), "A fullUrl ends with the type and id of its resource.")
+	}
 }
 
 // fullURLsOnce finds entries with one fullUrl, which only different versions of one resource may share.

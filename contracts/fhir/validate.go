@@ -303,7 +303,12 @@ func (v *validator) coded(n Node, m member) {
 	switch m.typ.Name {
 	case "Reference":
 		v.reference(n, m.element)
+	case "Identifier":
+		v.identifier(n)
+	case "Quantity", "Age", "Count", "Distance", "Duration":
+		v.system(n)
 	case "Coding":
+		v.system(n)
 		if !hasCoding(m.element, n) {
 			v.fault(CodeBinding, n, "The coding isn't in the required value set %s.", m.element.Binding)
 		}
