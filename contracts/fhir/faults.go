@@ -41,7 +41,7 @@ const (
 	CodeFullURL    = "FHIR-035" // a fullUrl that is missing, relative, or there twice
 	CodeNoEvent    = "FHIR-036" // a MessageHeader without an event
 	CodeNoProfile  = "FHIR-037" // a profile that isn't loaded
-	CodeAddress    = "FHIR-038" // an address that must be absolute, and isn't
+	CodeAddress    = "FHIR-038" // an address that isn't absolute where it must be, or a urn: with no OID or UUID behind it
 	CodeOutcome    = "FHIR-040" // what came back isn't an OperationOutcome
 	CodePath       = "FHIR-050" // a text that is no path
 	CodeExpression = "FHIR-051" // a FHIRPath expression that can't be read or evaluated

@@ -49,7 +49,6 @@ func lexical(typ, text string) string {
 		if strings.ContainsAny(text, " \t\r\n\v\f") {
 			return "An address holds no white space."
 		}
-		return checkURN(text)
 	case "oid":
 		if !isOID(text) {
 			return "An OID is urn:oid: and numbers with dots between them, the first of which is 0, 1 or 2."
@@ -213,22 +212,6 @@ func isOID(s string) bool {
 		}
 	}
 	return true
-}
-
-// checkURN looks at urn:oid: and urn:uuid: addresses, behind which a version or a fragment may stand. A UUID should be
-// written in small letters; capitals mean the same (RFC 4122) and do no harm here.
-func checkURN(s string) string {
-	end := strings.IndexAny(s, "|#")
-	if end < 0 {
-		end = len(s)
-	}
-	switch s = s[:end]; {
-	case strings.HasPrefix(s, "urn:oid:") && !isOID(s):
-		return "After urn:oid: stand numbers with dots between them."
-	case strings.HasPrefix(s, "urn:uuid:") && !isUUID(strings.ToLower(s)):
-		return "After urn:uuid: stands a UUID of 36 characters."
-	}
-	return ""
 }
 
 func isUUID(s string) bool {

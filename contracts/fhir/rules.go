@@ -78,6 +78,21 @@ func isAbsolute(url string) bool {
 
 const schemeCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-."
 
+// urn looks at urn:oid: and urn:uuid: addresses, behind which a version or a fragment may stand. A UUID should be
+// written in small letters; capitals mean the same (RFC 4122) and do no harm here.
+// Source: HL7 FHIR R4, datatypes.html#uri.
+func (v *validator) urn(n Node, text string) {
+	if end := strings.IndexAny(text, "|#"); end >= 0 {
+		text = text[:end]
+	}
+	switch {
+	case strings.HasPrefix(text, "urn:oid:") && !isOID(text):
+		v.fault(CodeAddress, n, "After urn:oid: stand numbers with dots between them, the first of which is 0, 1 or 2.")
+	case strings.HasPrefix(text, "urn:uuid:") && !isUUID(strings.ToLower(text)):
+		v.fault(CodeAddress, n, "After urn:uuid: stands a UUID of 36 characters.")
+	}
+}
+
 // system checks the namespace of an Identifier, or the code system of a Coding or Quantity: a relative address would mean
 // another one to each reader. Source: HL7 FHIR R4, datatypes.html#Identifier and #Coding, identifier-registry.html.
 func (v *validator) system(n Node) {

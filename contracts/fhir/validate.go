@@ -295,8 +295,12 @@ func (v *validator) primitive(n Node, m member) {
 		v.fault(CodePrimitive, n, "The text has nothing but white space; leave the element out.").Grade = contracts.GradeWarning
 	case !m.element.HasCode("", text):
 		v.fault(CodeBinding, n, "The code isn't in the required value set %s.", m.element.Binding)
+	case strings.HasPrefix(text, "urn:") && isAddress(m.typ.Name):
+		v.urn(n, text)
 	}
 }
+
+func isAddress(typ string) bool { return typ == "uri" || typ == "url" || typ == "canonical" }
 
 // coded checks what a complex value must be besides its own elements.
 func (v *validator) coded(n Node, m member) {
