@@ -7,10 +7,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/gofhir/fhirpath"
 	"github.com/gofhir/fhirpath/eval"
+	"github.com/gofhir/fhirpath/funcs"
 	"github.com/gofhir/fhirpath/types"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -28,6 +30,7 @@ type Expression struct {
 // CompileExpression reads an expression. The fault is of kind invalid. A function that FHIRPath doesn't have is found
 // only when the expression is evaluated.
 func CompileExpression(text string) (*Expression, error) {
+	silenceTrace()
 	compiled, err := fhirpath.Compile(text)
 	if err != nil {
 		f := contracts.Faultf(contracts.Invalid, CodeExpression, "", "This is no FHIRPath expression%s.", wrongFrom(text, err))
@@ -55,6 +58,9 @@ func wrongFrom(text string, err error) string {
 	}
 	return fmt.Sprintf(": it can't be read from column %d on", col+1)
 }
+
+// silenceTrace keeps trace(), which many published invariants hold, from writing what they look at to stderr.
+var silenceTrace = sync.OnceFunc(func() { funcs.SetTraceLogger(funcs.NullTraceLogger{}) })
 
 // String is the expression as it was written.
 func (e *Expression) String() string { return e.text }

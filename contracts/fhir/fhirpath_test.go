@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gofhir/fhirpath/funcs"
+
 	"github.com/hoitosilta/silta/contracts"
 )
 
@@ -74,5 +76,15 @@ func TestAnExpressionThatIsNone(t *testing.T) {
 	}
 	if contracts.KindOf(err) != contracts.Invalid || strings.Contains(err.Error(), "Salainen") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What a resource holds doesn't reach stderr, though many published invariants ask for a trace.
+func TestExpressionsLeaveNoTrace(t *testing.T) {
+	if _, err := CompileExpression("name.trace('names').exists()"); err != nil {
+		t.Fatal(err)
+	}
+	if _, silent := funcs.GetTraceLogger().(funcs.NullTraceLogger); !silent {
+		t.Error("the library writes traces")
 	}
 }
