@@ -62,6 +62,9 @@ type Once struct {
 	Digest Digest
 }
 
+// ClaimsLast is how long every bus remembers a claim at least.
+const ClaimsLast = 14 * 24 * time.Hour
+
 // Claim is what became of a claim.
 type Claim int
 

@@ -17,7 +17,7 @@ import (
 )
 
 // claimAge is how long a control id is remembered.
-const claimAge = 14 * 24 * time.Hour
+const claimAge = contracts.ClaimsLast
 
 // claim is a record of the topic of claims; the record that came under it has it as a header. The first claim of a key
 // in its partition's order wins.
