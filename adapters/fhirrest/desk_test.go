@@ -57,12 +57,29 @@ func quiet() logrus.FieldLogger {
 // open serves a door for two partners until the test ends, and gives its address.
 func open(t *testing.T, r Receiver, timeouts Timeouts) string {
 	t.Helper()
-	d, err := NewDoor("/fhir", []Sender{{"lab", "lab-token", 1000}, {"ward", "ward-token", 200 << 10}}, r, time.Now, quiet(), timeouts)
+	d := door(t, Config{Receiver: r, Timeouts: timeouts, Senders: []Sender{
+		{Partner: "lab", Token: "lab-token", MaxBytes: 1000}, {Partner: "ward", Token: "ward-token", MaxBytes: 200 << 10}}})
+	address, _ := serve(t, d)
+	return address
+}
+
+// door makes a door of what a test says; the rest is as usual.
+func door(t *testing.T, c Config) *Door {
+	t.Helper()
+	if c.Base == "" {
+		c.Base = "/fhir"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = quiet()
+	}
+	d, err := NewDoor(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, _ := serve(t, d)
-	return address
+	return d
 }
 
 // serve gives the door's address, and what ends it and waits for it.

@@ -28,16 +28,27 @@ type Receiver interface {
 	Receive(ctx context.Context, a contracts.Arrival) (contracts.Receipt, error)
 }
 
-// Sender is a partner who may come in, and the bearer token that it shows.
-type Sender struct {
-	Partner  string
-	Token    string
-	MaxBytes int // of one request; 0 = 32 MB
+// Config is what a door works with. Base, Receiver, Now and Log must be set.
+type Config struct {
+	Base     string // the path of all that the door has: /fhir
+	URL      string // by which partners reach Base, where a proxy stands before it; empty: as they ask for it
+	Hub      string // the hub's version, told to partners
+	Senders  []Sender
+	Receiver Receiver
+	Now      func() time.Time
+	Log      logrus.FieldLogger
+	Timeouts Timeouts
 }
 
-// Door is an http.Handler for `<prefix>/$process-message`. All FHIR partners share it; the token says who comes.
+// Door is an http.Handler for all under its base: `$process-message`, and what it tells of itself. All FHIR partners share
+// it; the token says who comes, and each is shown its own contract.
 type Door struct {
-	path     string
+	base     string
+	path     string // of the operation
+	url      string
+	hub      string
+	shelf    shelf
+	opened   time.Time
 	senders  atomic.Pointer[[]knownSender]
 	receiver Receiver
 	now      func() time.Time
@@ -52,53 +63,29 @@ type Timeouts struct {
 	Drain   time.Duration // requests under way when Serve's context ends; 10 s
 }
 
-type knownSender struct {
-	Sender
-	digest [sha256.Size]byte
-}
-
-// NewDoor makes a door under prefix ("/fhir") for senders, whose tokens must differ and not be empty.
-func NewDoor(prefix string, senders []Sender, receiver Receiver, now func() time.Time, log logrus.FieldLogger, timeouts Timeouts) (*Door, error) {
+// NewDoor makes a door for senders whose tokens differ and aren't empty.
+func NewDoor(c Config) (*Door, error) {
+	base := strings.TrimRight(c.Base, "/")
 	d := &Door{
-		path: strings.TrimRight(prefix, "/") + "/" + operation, receiver: receiver, now: now,
-		log: log.WithField("door", "fhir"), timeouts: timeouts.withDefaults(),
+		base: base, path: base + "/" + operation, url: strings.TrimRight(c.URL, "/"), hub: c.Hub, opened: c.Now(),
+		receiver: c.Receiver, now: c.Now, log: c.Log.WithField("door", "fhir"), timeouts: c.Timeouts.withDefaults(),
 	}
-	check, err := known(senders)
-	if err != nil {
+	d.senders.Store(&[]knownSender{})
+	var err error
+	if d.shelf, err = newShelf(); err != nil {
 		return nil, err
 	}
-	d.senders.Store(&check)
-	return d, nil
+	return d, d.Admit(c.Senders)
 }
 
 // Admit lets these senders in from now on, and nobody else. Requests that have begun go on. A fault changes nothing.
 func (d *Door) Admit(senders []Sender) error {
-	check, err := known(senders)
+	check, err := known(senders, *d.senders.Load(), d.now())
 	if err != nil {
 		return err
 	}
 	d.senders.Store(&check)
 	return nil
-}
-
-// known checks senders: their tokens must differ and not be empty.
-func known(senders []Sender) ([]knownSender, error) {
-	var all []knownSender
-	byToken := map[string]string{}
-	for _, s := range senders {
-		if s.Token == "" {
-			return nil, contracts.Faultf(contracts.Invalid, CodeNoToken, "", "The FHIR door of %s has an empty token.", s.Partner)
-		}
-		if other, taken := byToken[s.Token]; taken {
-			return nil, contracts.Faultf(contracts.Invalid, CodeNoToken, "", "The FHIR doors of %s and %s have the same token.", other, s.Partner)
-		}
-		byToken[s.Token] = s.Partner
-		if s.MaxBytes == 0 {
-			s.MaxBytes = maxBytes
-		}
-		all = append(all, knownSender{s, sha256.Sum256([]byte(s.Token))})
-	}
-	return all, nil
 }
 
 func (t Timeouts) withDefaults() Timeouts {
@@ -138,20 +125,30 @@ func (d *Door) Serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// ServeHTTP answers one request. Who comes is asked first; a stranger's body isn't read.
+// ServeHTTP answers one request. Who comes is asked first; a stranger's body isn't read, and a stranger learns no more
+// than how to come in.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.recover(w)
-	sender := d.sender(r.Header.Get("Authorization"))
-	if sender == nil {
+	path, inside := strings.CutPrefix(r.URL.Path, d.base)
+	authorization := r.Header.Get("Authorization")
+	sender := d.sender(authorization)
+	switch {
+	case sender == nil && (authorization != "" || path != metadata):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="silta"`)
-		d.refuse(w, r, "", http.StatusUnauthorized, contracts.Denied, CodeNoToken, "A bearer token of a known partner is needed.")
-		return
+		d.refuse(w, r, nil, refusing(http.StatusUnauthorized, contracts.Denied, CodeNoToken, "A bearer token of a known partner is needed."))
+	case !inside || !strings.HasPrefix(path, "/"):
+		d.refuse(w, r, sender, d.nothing())
+	case r.URL.Path == d.path:
+		d.process(w, r, sender)
+	default:
+		d.tell(w, r, sender, path)
 	}
-	if status, fault := d.check(r); fault != nil {
-		if status == http.StatusMethodNotAllowed {
-			w.Header().Set("Allow", http.MethodPost)
-		}
-		d.refuse(w, r, sender.Partner, status, fault.Kind, fault.Code, fault.Public)
+}
+
+// process answers a request of the operation.
+func (d *Door) process(w http.ResponseWriter, r *http.Request, sender *knownSender) {
+	if no := check(r); no != nil {
+		d.refuse(w, r, sender, no)
 		return
 	}
 	body, fault, err := d.read(w, r, sender.MaxBytes)
@@ -161,7 +158,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusRequestTimeout
 		}
 		w.Header().Set("Connection", "close")
-		d.refuse(w, r, sender.Partner, status, contracts.Malformed, CodeIncomplete, "The body didn't arrive whole. Nothing was kept; send it again.")
+		d.refuse(w, r, sender, refusing(status, contracts.Malformed, CodeIncomplete, "The body didn't arrive whole. Nothing was kept; send it again."))
 		return
 	}
 	a := contracts.Arrival{
@@ -193,19 +190,18 @@ func (d *Door) sender(authorization string) *knownSender {
 	return found
 }
 
-// check looks at all of a request but its body.
-func (d *Door) check(r *http.Request) (int, *contracts.Fault) {
+// check looks at all of a request of the operation but its body.
+func check(r *http.Request) *refusal {
 	switch {
-	case r.URL.Path != d.path:
-		return http.StatusNotFound, contracts.Faultf(contracts.NotFound, CodePath, "", "Nothing is here. Messages go to %s.", d.path)
 	case r.Method != http.MethodPost:
-		return http.StatusMethodNotAllowed, contracts.Faultf(contracts.Refused, CodeMethod, "", "Messages come by POST.")
+		return notAllowed("Messages come by POST.", http.MethodPost)
 	case !isFHIRJSON(r.Header):
-		return http.StatusUnsupportedMediaType, contracts.Faultf(contracts.Refused, CodeMediaType, "", "Only FHIR R4 as application/fhir+json, in UTF-8 and unpacked, is taken.")
-	case !takesJSON(r):
-		return http.StatusNotAcceptable, contracts.Faultf(contracts.Refused, CodeAccept, "", "The answer is application/fhir+json, which the request doesn't accept.")
+		return refusing(http.StatusUnsupportedMediaType, contracts.Refused, CodeMediaType,
+			"Only FHIR R4 in JSON is taken: send it as `Content-Type: application/fhir+json`, in UTF-8 and unpacked. XML isn't taken.")
+	case !takesJSON(r.URL.Query().Get("_format"), r.Header):
+		return noJSON()
 	}
-	return 0, nil
+	return nil
 }
 
 // read gives the body, or its first 64 KB and a fault if it is larger than limit.
@@ -269,11 +265,44 @@ func statusOf(f *contracts.Fault) int {
 	return http.StatusUnprocessableEntity // understood, but not for this door, or for no map
 }
 
-func (d *Door) refuse(w http.ResponseWriter, r *http.Request, partner string, status int, kind contracts.Kind, code, text string) {
-	d.log.WithFields(logrus.Fields{"partner": partner, "remote": r.RemoteAddr, "status": status, "code": code}).Info("A request was refused.")
-	d.unread(w, r, strangersBytes, func() {
-		answer(w, status, fhir.Outcome(contracts.Faults{contracts.Faultf(kind, code, "", "%s", text)}))
-	})
+// refusal is why a request isn't looked into: the status that answers it, and the methods of its address with 405.
+type refusal struct {
+	status int
+	fault  *contracts.Fault
+	allow  []string
+}
+
+func refusing(status int, kind contracts.Kind, code, text string) *refusal {
+	return &refusal{status: status, fault: &contracts.Fault{Kind: kind, Code: code, Public: text}}
+}
+
+// nothing is the refusal of an address where there is nothing, or nothing for the sender.
+func (d *Door) nothing() *refusal {
+	return refusing(http.StatusNotFound, contracts.NotFound, CodePath, "Nothing is here. Messages go to "+d.path+"; "+d.base+metadata+" lists what can be read.")
+}
+
+func notAllowed(text string, methods ...string) *refusal {
+	no := refusing(http.StatusMethodNotAllowed, contracts.Refused, CodeMethod, text)
+	no.allow = methods
+	return no
+}
+
+func noJSON() *refusal {
+	return refusing(http.StatusNotAcceptable, contracts.Refused, CodeAccept,
+		"The answer is JSON, which the request doesn't accept: ask with `Accept: application/fhir+json` or `_format=json`. There is no XML.")
+}
+
+// refuse answers a request with why it isn't looked into. The sender is nil where it isn't known.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, sender *knownSender, no *refusal) {
+	partner := ""
+	if sender != nil {
+		partner = sender.Partner
+	}
+	if no.allow != nil {
+		w.Header().Set("Allow", strings.Join(no.allow, ", "))
+	}
+	d.log.WithFields(logrus.Fields{"partner": partner, "remote": r.RemoteAddr, "status": no.status, "code": no.fault.Code}).Info("A request was refused.")
+	d.unread(w, r, strangersBytes, func() { answer(w, no.status, fhir.Outcome(contracts.Faults{no.fault})) })
 }
 
 // unread answers a request whose body wasn't read, and then reads at most so many bytes of it and drops them. A

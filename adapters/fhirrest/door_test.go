@@ -91,8 +91,9 @@ func TestStrangersAndOddRequestsAreTurnedAway(t *testing.T) {
 		{"an empty token", header("Authorization", "Bearer "), 401, "security"},
 		{"another scheme", header("Authorization", "Basic lab-token"), 401, "security"},
 		{"a token without a scheme", header("Authorization", "lab-token"), 401, "security"},
-		{"a stranger elsewhere", func(r *http.Request) { header("Authorization", "")(r); at("/fhir/metadata")(r) }, 401, "security"},
-		{"elsewhere", at("/fhir/metadata"), 404, "not-found"},
+		{"a stranger elsewhere", func(r *http.Request) { header("Authorization", "")(r); at("/fhir/CodeSystem/event")(r) }, 401, "security"},
+		{"elsewhere", at("/fhir/Patient"), 404, "not-found"},
+		{"beside the base", at("/fhirCodeSystem/event"), 404, "not-found"},
 		{"below", at(path + "/x"), 404, "not-found"},
 		{"another method", func(r *http.Request) { r.Method = http.MethodPut }, 405, "processing"},
 		{"XML", header("Content-Type", "application/fhir+xml"), 415, "processing"},
@@ -256,10 +257,7 @@ func TestASenderThatHangsUpBreaksNothing(t *testing.T) {
 		broke <- ctx.Err()
 		return receipt(a), nil
 	}}
-	d, err := NewDoor("/fhir", []Sender{{"lab", "lab-token", 0}}, r, time.Now, quiet(), Timeouts{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := door(t, Config{Senders: []Sender{{Partner: "lab", Token: "lab-token"}}, Receiver: r})
 	ctx, hangUp := context.WithCancel(context.Background())
 	request := httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader("{}"))
 	request.Header.Set("Authorization", "Bearer lab-token")
@@ -290,10 +288,7 @@ func TestARequestUnderWayIsAnsweredWhenTheDoorStops(t *testing.T) {
 		<-release
 		return receipt(a), nil
 	}}
-	d, err := NewDoor("/fhir/", []Sender{{"lab", "lab-token", 0}}, r, time.Now, quiet(), Timeouts{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := door(t, Config{Base: "/fhir/", Senders: []Sender{{Partner: "lab", Token: "lab-token"}}, Receiver: r})
 	address, stop := serve(t, d)
 	status := make(chan int, 1)
 	go func() { s, _, _ := ask(t, address, "{}"); status <- s }()
@@ -318,10 +313,10 @@ func TestARequestUnderWayIsAnsweredWhenTheDoorStops(t *testing.T) {
 
 func TestDoorsWithoutProperTokensAreRefused(t *testing.T) {
 	for name, senders := range map[string][]Sender{
-		"an empty token":    {{"lab", "", 0}},
-		"one token for two": {{"lab", "tok-1", 0}, {"ward", "tok-1", 0}},
+		"an empty token":    {{Partner: "lab"}},
+		"one token for two": {{Partner: "lab", Token: "tok-1"}, {Partner: "ward", Token: "tok-1"}},
 	} {
-		_, err := NewDoor("/fhir", senders, &desk{}, time.Now, quiet(), Timeouts{})
+		_, err := NewDoor(Config{Base: "/fhir", Senders: senders, Receiver: &desk{}, Now: time.Now, Log: quiet()})
 		if contracts.KindOf(err) != contracts.Invalid || strings.Contains(err.Error(), "tok-1") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -332,10 +327,7 @@ func TestContentAndTokensAreNotLogged(t *testing.T) {
 	var out bytes.Buffer
 	l := logrus.New()
 	l.Out, l.Level = &out, logrus.DebugLevel
-	d, err := NewDoor("/fhir", []Sender{{"lab", "canary-token", 100}}, &desk{}, time.Now, l, Timeouts{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := door(t, Config{Senders: []Sender{{Partner: "lab", Token: "canary-token", MaxBytes: 100}}, Receiver: &desk{}, Log: l})
 	address, stop := serve(t, d)
 	for _, change := range []func(*http.Request){
 		header("Authorization", "Bearer canary-token"), header("Authorization", "Bearer canary-other"),

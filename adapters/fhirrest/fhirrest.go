@@ -1,9 +1,9 @@
-// Package fhirrest carries FHIR R4 messages over HTTP: a Door takes partners' `POST …/$process-message` in, a Courier
-// posts ours to a partner.
+// Package fhirrest carries FHIR R4 messages over HTTP: a Door takes partners' `POST …/$process-message` in and tells each
+// of them what it may send and gets (`GET …/metadata` and the definitions behind it), a Courier posts ours to a partner.
 //
 // What a sender can rely on: 200 is answered only when the Receiver has given its receipt, which it does when the
 // bytes are durable, and a repeat gets the same answer. If they can't be kept, the answer is 503 with Retry-After, so
-// the sender keeps its message. Every answer carries an OperationOutcome.
+// the sender keeps its message. Every answer to a message, and every refusal, carries an OperationOutcome.
 //
 // What the hub can rely on: a Courier sends each parcel once a call, always with the same bytes and Idempotency-Key,
 // and says when the partner may have processed a request whose answer was lost. Trying again is the hub's: its
@@ -18,7 +18,10 @@ package fhirrest
 import "time"
 
 // operation is the last part of the path of what Door and Courier speak.
-const operation = "$process-message"
+const (
+	operationName = "process-message"
+	operation     = "$" + operationName
+)
 
 // mediaType is FHIR's JSON.
 const mediaType = "application/fhir+json"
@@ -33,6 +36,7 @@ const (
 	CodePath         = "REST-006"
 	CodeIncomplete   = "REST-007"
 	CodeTrouble      = "REST-008"
+	CodeQuery        = "REST-009"
 	CodeNoConnection = "REST-010"
 	CodeNoAnswer     = "REST-011"
 	CodeBusy         = "REST-012"
@@ -43,6 +47,7 @@ const (
 	CodeConflict     = "REST-021"
 	CodeNoService    = "REST-022"
 	CodeRedirect     = "REST-023"
+	CodeDefinitions  = "REST-030"
 )
 
 // Codes lists every fault code of this package with its meaning and what to do, in order.
@@ -51,10 +56,11 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeNoToken, "The request carries no bearer token, or one that no contract knows. Compare the sender's token with the file that its contract names."},
 	{CodeMediaType, "The request isn't FHIR R4 in JSON (application/fhir+json) in UTF-8 and unpacked. XML isn't taken."},
 	{CodeAccept, "The sender takes no JSON as an answer."},
-	{CodeMethod, "Messages come by POST."},
-	{CodePath, "Nothing is at this address. Messages go to $process-message."},
+	{CodeMethod, "The address isn't for this method: messages come by POST, all else is read by GET. Allow says which."},
+	{CodePath, "Nothing is at this address, or nothing that the sender's contract shows. Messages go to $process-message; metadata lists what can be read."},
 	{CodeIncomplete, "The request's body didn't arrive whole, or not in time. Nothing was kept; send it again."},
 	{CodeTrouble, "The hub can't keep the message now. Nothing was accepted; send it again later."},
+	{CodeQuery, "What is asked of the door's definitions can't be read: an unknown mode, a modifier, or with `Prefer: handling=strict` an unknown parameter. The capability statement lists the parameters."},
 	{CodeNoConnection, "The partner's server can't be reached; nothing was sent. Check its address, and whether it runs."},
 	{CodeNoAnswer, "The request was sent, and no whole answer came. Whether the partner has the message is unknown; it is sent again with the same Idempotency-Key."},
 	{CodeBusy, "The partner asks to be spared for a while (429). The message is sent again when it said, or by the contract's retry."},
@@ -65,6 +71,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeConflict, "The partner says that it knows another message under this id (409), though no attempt of ours was left unanswered. Compare both at the partner."},
 	{CodeNoService, "The partner has no $process-message at this address (404, 405 or 410). Correct the courier's url in its contract."},
 	{CodeRedirect, "The partner redirects to another address. That isn't followed, because the message would go where no contract says. Correct the courier's url."},
+	{CodeDefinitions, "The build lacks the definitions that the FHIR door shows. Take another build."},
 }
 
 // Limits that no contract changes.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,38 +25,54 @@ func isFHIRJSON(h http.Header) bool {
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return false
 	}
+	return isR4(params)
+}
+
+// isR4 says whether a media type's parameters suit FHIR R4.
+func isR4(params map[string]string) bool {
 	version := params["fhirversion"]
 	return version == "" || version == "4.0" || strings.HasPrefix(version, "4.0.")
 }
 
-// isJSONType knows the JSON types of FHIR R4, and the one of DSTU2 that some clients still send.
-func isJSONType(name string) bool {
-	return name == mediaType || name == "application/json" || name == "application/json+fhir"
-}
+// jsonTypes are the JSON types of FHIR R4, and the one of DSTU2 that some clients still send.
+var jsonTypes = []string{mediaType, "application/json", "application/json+fhir"}
+
+func isJSONType(name string) bool { return slices.Contains(jsonTypes, name) }
 
 // takesJSON says whether a JSON answer suits the sender: by _format, which overrides Accept (FHIR R4, 3.1.0.1.11).
-func takesJSON(r *http.Request) bool {
-	if format := r.URL.Query().Get("_format"); format != "" {
+func takesJSON(format string, h http.Header) bool {
+	if format != "" {
 		name, _, _ := strings.Cut(strings.ReplaceAll(format, " ", "+"), ";") // a bare + in a query means a space
 		return name == "json" || isJSONType(name)
 	}
-	ranges := r.Header.Values("Accept")
-	if len(ranges) == 0 {
+	ranges := strings.Join(h.Values("Accept"), ",")
+	if strings.TrimSpace(ranges) == "" {
 		return true
 	}
-	for _, one := range strings.Split(strings.Join(ranges, ","), ",") {
-		name, params, err := mime.ParseMediaType(one)
-		if err != nil {
-			continue
+	return quality(ranges) > 0
+}
+
+// quality is the weight that an Accept header gives to FHIR's JSON under any of its names: for each name that of the range
+// which fits it closest (RFC 9110, 12.5.1). A range that can't be read, or that wants another FHIR, fits nothing.
+func quality(accept string) float64 {
+	best := 0.0
+	for _, name := range jsonTypes {
+		closest, weight := -1, 0.0
+		for one := range strings.SplitSeq(accept, ",") {
+			pattern, params, err := mime.ParseMediaType(one)
+			if err != nil || !isR4(params) {
+				continue
+			}
+			if fits := slices.Index([]string{"*/*", "application/*", name}, pattern); fits > closest {
+				closest, weight = fits, 1
+				if q, given := params["q"]; given {
+					weight, _ = strconv.ParseFloat(q, 64)
+				}
+			}
 		}
-		if q, err := strconv.ParseFloat(params["q"], 64); err == nil && q == 0 {
-			continue
-		}
-		if name == "*/*" || name == "application/*" || isJSONType(name) {
-			return true
-		}
+		best = max(best, weight)
 	}
-	return false
+	return best
 }
 
 var traceparentForm = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)

@@ -181,7 +181,7 @@ func senders(s settings, a agreements) ([]fhirrest.Sender, error) {
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, fhirrest.Sender{Partner: p.ID, Token: string(token), MaxBytes: d.MaxBytes})
+			all = append(all, fhirrest.NewSender(p, a.partners, string(token)))
 		}
 	}
 	return all, nil
@@ -192,7 +192,10 @@ func (h *house) openFHIR(s settings, senders []fhirrest.Sender) error {
 	if len(senders) == 0 {
 		return nil
 	}
-	door, err := fhirrest.NewDoor(fhirBase, senders, &h.reception, time.Now, h.log, fhirrest.Timeouts{Drain: s.Stop / 4})
+	door, err := fhirrest.NewDoor(fhirrest.Config{
+		Base: fhirBase, URL: s.FHIR.URL, Hub: version(), Senders: senders, Receiver: &h.reception, Now: time.Now, Log: h.log,
+		Timeouts: fhirrest.Timeouts{Drain: s.Stop / 4},
+	})
 	if err != nil {
 		return configuration{err}
 	}

@@ -31,6 +31,7 @@ console:
 
 fhir:
   listen: 127.0.0.1:8081         # the FHIR doors; a partner is known by its token
+  # url: https://H/fhir          # by which partners reach them, where a proxy stands before them
 
 log:
   level: info

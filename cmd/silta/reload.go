@@ -90,6 +90,7 @@ func (h *house) fixed(s settings) contracts.Faults {
 		{"secretFile", secret.Fingerprint() != h.secret.Fingerprint()},
 		{"console.listen", s.Console.Listen != was.Console.Listen},
 		{"fhir.listen", s.FHIR.Listen != was.FHIR.Listen},
+		{"fhir.url", s.FHIR.URL != was.FHIR.URL},
 		{"telemetry", s.Telemetry != was.Telemetry},
 		{"log", s.Log != was.Log},
 		{"stop", s.Stop != was.Stop},

@@ -52,6 +52,7 @@ type consoleSettings struct {
 type fhirSettings struct {
 	Listen   string   `yaml:"listen"`   // all FHIR doors share it; 127.0.0.1:8081
 	Packages []string `yaml:"packages"` // FHIR packages, folders or .tgz; none
+	URL      string   `yaml:"url"`      // by which partners reach the doors, where a proxy stands before them: https://host/fhir; as they ask for them
 }
 
 type logSettings struct {
@@ -126,6 +127,9 @@ func (s *settings) check(file string, doc *contracts.YAML) contracts.Faults {
 	}
 	if s.Console.Listen == s.FHIR.Listen {
 		fault("fhir.listen", "The console has the same address.")
+	}
+	if u, err := url.Parse(s.FHIR.URL); s.FHIR.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "") {
+		fault("fhir.url", "The doors have an http or https address, without a query.")
 	}
 	if s.Lanes < 1 || s.Lanes > 4096 {
 		fault("lanes", "Between 1 and 4096 lanes.")

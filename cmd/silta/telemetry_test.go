@@ -337,7 +337,8 @@ func TestATraceThatAFHIRSenderBeganGoesOn(t *testing.T) {
 // A hub without a collector passes on the trace that came, and begins none.
 func TestWithoutACollectorATraceIsPassedOn(t *testing.T) {
 	seen := make(chan contracts.Arrival, 1)
-	door, err := fhirrest.NewDoor("/fhir", []fhirrest.Sender{{Partner: "hus", Token: "t"}}, receiving(func(a contracts.Arrival) { seen <- a }), time.Now, newLog(settings{}, &terminal{err: io.Discard}), fhirrest.Timeouts{})
+	door, err := fhirrest.NewDoor(fhirrest.Config{Base: "/fhir", Senders: []fhirrest.Sender{{Partner: "hus", Token: "t"}},
+		Receiver: receiving(func(a contracts.Arrival) { seen <- a }), Now: time.Now, Log: newLog(settings{}, &terminal{err: io.Discard})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -181,7 +181,8 @@ func TestADoorSaysNoWhenTheBusCanNotWrite(t *testing.T) {
 			p := newPeer(t, speaksFHIR)
 			courier, _ := overFHIR.couriers(t, edge{}, p)
 			h := wired(t, []lab{{"lab", labFHIR, patient, courier}}, func(c *hub.Config) { c.Bus = obstructedBus{c.Bus, o} })
-			door, err := fhirrest.NewDoor("/fhir", []fhirrest.Sender{{Partner: "to-lab", Token: "token"}}, h.hub, time.Now, quiet(t), fhirrest.Timeouts{Receive: littlePatience})
+			door, err := fhirrest.NewDoor(fhirrest.Config{Base: "/fhir", Senders: []fhirrest.Sender{{Partner: "to-lab", Token: "token"}}, Receiver: h.hub,
+				Now: time.Now, Log: quiet(t), Timeouts: fhirrest.Timeouts{Receive: littlePatience}})
 			if err != nil {
 				t.Fatal(err)
 			}
