@@ -31,13 +31,28 @@ type Expression struct {
 // only when the expression is evaluated.
 func CompileExpression(text string) (*Expression, error) {
 	silenceTrace()
-	compiled, err := fhirpath.Compile(text)
+	compiled, err := compile(text)
 	if err != nil {
 		f := contracts.Faultf(contracts.Invalid, CodeExpression, "", "This is no FHIRPath expression%s.", wrongFrom(text, err))
 		f.Err = err
 		return nil, f
 	}
 	return &Expression{text, compiled}, nil
+}
+
+// longestExpression is in bytes. The library reads an expression by recursion, and no one that means something is longer.
+const longestExpression = 10_000
+
+func compile(text string) (compiled *fhirpath.Expression, err error) {
+	if len(text) > longestExpression {
+		return nil, errors.New("too long")
+	}
+	defer func() {
+		if r := recover(); r != nil { // the library's panics
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return fhirpath.Compile(text)
 }
 
 var libraryPlace = regexp.MustCompile(`line (\d+):(\d+)`)

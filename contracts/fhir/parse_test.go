@@ -255,29 +255,3 @@ func compare(t *testing.T, n Node, want any) {
 		}
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	for _, in := range whole {
-		f.Add([]byte(in))
-	}
-	f.Add(example(f, "request"))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		tree, err := Parse(in)
-		if err != nil {
-			if len(contracts.FaultsOf(err)) == 0 || contracts.KindOf(err) != contracts.Malformed {
-				t.Errorf("an error without a fault: %v", err)
-			}
-			return
-		}
-		if !json.Valid(bytes.TrimPrefix(in, []byte("\xEF\xBB\xBF"))) {
-			t.Error("read what is no JSON")
-		}
-		out := tree.Append(nil)
-		again, err := Parse(out)
-		if err != nil || !bytes.Equal(again.Append(nil), out) || again.Digest() != tree.Digest() {
-			t.Errorf("what was written reads otherwise: %v", err)
-		}
-		Validate(tree)
-		_, _ = ScanTree(tree)
-	})
-}
