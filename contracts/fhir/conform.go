@@ -132,19 +132,43 @@ func (v *validator) profile(n Node, typ *Type, c *profile) {
 	}
 }
 
-// broken tells a fault that a rule of a profile finds.
-func (v *validator) broken(code string, at Node, r *rule, format string, args ...any) {
-	v.brokenRule(code, at, r.id, format, args...)
+// broken tells a fault that a rule of a profile finds, and gives it: nil where nobody is told.
+func (v *validator) broken(code string, at Node, r *rule, format string, args ...any) *contracts.Fault {
+	return v.brokenRule(code, at, r.id, format, args...)
 }
 
-func (v *validator) brokenRule(code string, at Node, rule, format string, args ...any) {
+func (v *validator) brokenRule(code string, at Node, rule, format string, args ...any) *contracts.Fault {
 	v.errors++
 	if v.quiet > 0 || v.full() {
-		return
+		return nil
 	}
 	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
 	f.Rule = rule
 	v.faults = append(v.faults, f)
+	return f
+}
+
+// echo is the fault of a reference whose target lacks the profiles that are allowed.
+type echo struct {
+	fault   *contracts.Fault
+	target  Node
+	allowed []*profileRef
+}
+
+// dropEchoes takes out the faults of references to what was itself told to break an allowed profile: one mistake in a
+// Patient is one fault, not one more for each resource that names the patient.
+func (v *validator) dropEchoes() {
+	if len(v.echoes) == 0 {
+		return
+	}
+	told := make(map[*contracts.Fault]bool, len(v.echoes))
+	for _, e := range v.echoes {
+		told[e.fault] = slices.ContainsFunc(e.allowed, func(ref *profileRef) bool {
+			c := ref.profile(v.profiles)
+			return c != nil && v.judged[judged{e.target.i, c}] == reported
+		})
+	}
+	v.faults = slices.DeleteFunc(v.faults, func(f *contracts.Fault) bool { return told[f] })
 }
 
 // remark tells what is no error.
@@ -443,7 +467,10 @@ func (v *validator) target(n Node, t *typeRule, r *rule) {
 	case !slices.ContainsFunc(t.targets, named):
 		v.broken(CodeTarget, n, r, "The profile lets %s refer to %s only.", r.name, refNames(t.targets))
 	case found.Exists() && !v.conformsToOne(found, t.targets):
-		v.broken(CodeConform, n, r, "What is referred to has none of the profiles that are allowed here: %s. Check it against one of them to see why.", refNames(t.targets))
+		f := v.broken(CodeConform, n, r, "What is referred to has none of the profiles that are allowed here: %s. Check it against one of them to see why.", refNames(t.targets))
+		if f != nil {
+			v.echoes = append(v.echoes, echo{f, found, t.targets})
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ func (p *Profiles) Validate(t *Tree, urls ...string) contracts.Faults {
 	for _, url := range urls {
 		v.asked(root, url)
 	}
+	v.dropEchoes()
 	return v.faults
 }
 
@@ -40,6 +41,7 @@ type validator struct {
 	bundle   *Bundle
 	inBundle bool // the resource is a Bundle
 	faults   contracts.Faults
+	echoes   []echo
 	judged   map[judged]verdict
 	errors   int // what profiles found, told or not
 	quiet    int // not zero: a trial, which tells nothing
