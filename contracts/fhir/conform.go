@@ -184,7 +184,9 @@ func (v *validator) remark(grade contracts.Grade, code string, at Node, rule, fo
 // content checks one item against what a rule says of it and of its parts.
 func (v *validator) content(it item, r *rule) {
 	v.limits(it, r)
-	v.typed(it, r)
+	if !v.typed(it, r) {
+		return
+	}
 	if len(r.invariants) > 0 {
 		v.invariants(it, r)
 	}
@@ -399,10 +401,11 @@ func order(a, b Node) int {
 	return strings.Compare(x[:most], y[:most])
 }
 
-// typed checks the types that the profile leaves open, and the profiles that they must have.
-func (v *validator) typed(it item, r *rule) {
+// typed checks the types that the profile leaves open, and the profiles that they must have. Where the type itself is
+// another it says so: the rules for the parts are then for something else.
+func (v *validator) typed(it item, r *rule) bool {
 	if len(r.types) == 0 || it.typ == nil {
-		return
+		return true
 	}
 	allowed := func(t *typeRule) bool { return t.code == it.typ.Name || v.defs.isA(it.typ.Name, t.code) }
 	i := slices.IndexFunc(r.types, allowed)
@@ -411,7 +414,7 @@ func (v *validator) typed(it item, r *rule) {
 	}
 	if i < 0 {
 		v.broken(CodeChoice, it.node(), r, "The profile doesn't allow the type %s here, only %s.", it.typ.Name, r.typeNames())
-		return
+		return false
 	}
 	t := r.types[i]
 	switch {
@@ -425,6 +428,7 @@ func (v *validator) typed(it item, r *rule) {
 	if len(t.targets) > 0 && it.value.Kind() == KindObject {
 		v.target(it.value, t, r)
 	}
+	return true
 }
 
 func (r *rule) typeNames() string {
