@@ -2,7 +2,9 @@ package profiles_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +57,53 @@ func TestExamplesAreTheirEvent(t *testing.T) {
 		if len(h.Placers) != placers || len(h.Patients) != 1 || len(h.Focus) != 1 {
 			t.Errorf("%s: %d placer ids, %d patient ids, %d focus", name, len(h.Placers), len(h.Patients), len(h.Focus))
 		}
+	}
+}
+
+// Every example conforms to its event's profile, without a word in meta.profile.
+func TestExamplesConform(t *testing.T) {
+	p := fhir.NewProfiles()
+	for _, event := range profiles.Events() {
+		tree, err := fhir.Parse(example(t, event))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range p.Validate(tree, profiles.ForEvent(event)) {
+			if f.Grade == "" {
+				t.Errorf("%s", f.Text(event))
+			}
+		}
+	}
+}
+
+// What the definitions say of other canonicals of ours leads somewhere, and no element of them is passed over.
+func TestDefinitionsHoldTogether(t *testing.T) {
+	for _, f := range fhir.NewProfiles().Check() {
+		t.Errorf("%s", f.Text(""))
+	}
+	own := regexp.MustCompile(regexp.QuoteMeta(profiles.Base) + `/(StructureDefinition|ValueSet|CodeSystem)/([a-z0-9-]+)`)
+	for _, name := range files(t, "definitions") {
+		b, err := profiles.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range own.FindAllSubmatch(b, -1) {
+			if _, err := profiles.Read(fmt.Sprintf("definitions/%s-%s.json", m[1], m[2])); err != nil {
+				t.Errorf("%s names %s, which isn't there", name, m[0])
+			}
+		}
+	}
+}
+
+func TestForEvent(t *testing.T) {
+	all := definitions(t)
+	for _, event := range profiles.Events() {
+		if d, ok := all[profiles.ForEvent(event)]; !ok || d.Type != "Bundle" {
+			t.Errorf("%s has no profile", event)
+		}
+	}
+	if url := profiles.ForEvent("referral"); url != "" {
+		t.Errorf("an unknown event has the profile %s", url)
 	}
 }
 
