@@ -7,6 +7,7 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
 	"github.com/hoitosilta/silta/mappings"
 	"github.com/hoitosilta/silta/testfixtures/generate"
 )
@@ -52,7 +53,12 @@ func checkTaken(t *testing.T, referral *mappings.Map, m generate.Message, kind s
 	if !bytes.Contains(result.Bundle.Append(nil), []byte(m.Mark+`"`)) {
 		t.Errorf("%s: the note doesn't stand in the Bundle", kind)
 	}
-	if faults := fhir.Validate(result.Bundle); faults.Err() != nil {
-		t.Errorf("%s: the Bundle isn't valid: %v", kind, faults)
+	head, err := fhir.ScanTree(result.Bundle)
+	if err != nil {
+		t.Errorf("%s: %v", kind, err)
+		return
+	}
+	if err := fhir.NewProfiles().Validate(result.Bundle, profiles.ForEvent(head.Event)).Err(); err != nil {
+		t.Errorf("%s: the Bundle doesn't conform to its event's profile: %v", kind, err)
 	}
 }

@@ -183,8 +183,8 @@ func TestHUSAnswersAReferralInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", event, err)
 		}
-		if faults := fhir.Validate(tree); faults.Err() != nil {
-			t.Errorf("%s isn't valid FHIR R4: %v", event, faults)
+		if err := fhir.NewProfiles().Validate(tree, profiles.ForEvent(event)).Err(); err != nil {
+			t.Errorf("%s doesn't conform to its profile: %v", event, err)
 		}
 	}
 	if !strings.Contains(d.got[0], `"response":{"code":"ok","identifier":"MSG-2026-0000417"}`) {

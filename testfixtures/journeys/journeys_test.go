@@ -7,6 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
+	"github.com/hoitosilta/silta/mappings"
 	"github.com/hoitosilta/silta/testfixtures/apotti"
 	"github.com/hoitosilta/silta/testfixtures/generate"
 	"github.com/hoitosilta/silta/testfixtures/journeys"
@@ -39,5 +43,27 @@ func TestTheDemosReferralIsWhole(t *testing.T) {
 	}
 	if bytes.Equal(message, journeys.Referral(13, at)) {
 		t.Error("two runs send the same message")
+	}
+}
+
+func TestTheDemosReferralConforms(t *testing.T) {
+	maps, err := mappings.Load(mappings.Embedded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	referral, err := maps.Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := hl7v2.Parse(journeys.Referral(12, time.Date(2026, 3, 2, 9, 15, 0, 0, time.FixedZone("", 7200))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := referral.Forward(message, mappings.Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fhir.NewProfiles().Validate(result.Bundle, profiles.ForEvent(profiles.Request)).Err(); err != nil {
+		t.Error(err)
 	}
 }
