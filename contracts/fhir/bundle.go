@@ -1,78 +1,104 @@
 package fhir
 
 import (
+	"cmp"
 	"iter"
+	"slices"
 	"strings"
 )
 
 // Bundle finds the resources of a Bundle by fullUrl, type and id, and identifier. Around any other resource it
 // resolves contained references only. It reads the tree as it was when the Bundle was made.
+//
+// Its indexes are sorted lists, since a hostile Bundle has an entry in every few bytes, and a map takes a hundred for it.
 // Source: HL7 FHIR R4, bundle.html (resolving references in Bundles), references.html.
 type Bundle struct {
 	root    Node
-	entries []entry
-	index   *index                     // of large Bundles only
-	inside  map[uint32]map[string]Node // by node and id: what resources contain that contain much
+	entries []uint32          // the entries' nodes
+	byURL   []name            // resources by fullUrl
+	byID    []name            // resources by id and type
+	byValue []name            // resources by the value and system of an identifier
+	inside  map[uint32][]name // what resources contain that contain much, by id
 }
 
-// index finds entries where looking at each would cost the square of their number.
-type index struct {
-	byURL   map[string]int
-	byID    map[[2]string]int // by type and id; ambiguous where several have them
-	byValue map[string][]int  // by the value of an identifier
-	byNode  map[uint32]int
+// name is a text, and another that belongs to it, by which a resource is found.
+type name struct {
+	text, more string
+	node       uint32
 }
 
-type entry struct {
-	node     Node // of Bundle.entry
-	fullURL  string
-	typ, id  string
-	resource Node
+func compareNames(a, b name) int {
+	return cmp.Or(strings.Compare(a.text, b.text), strings.Compare(a.more, b.more), cmp.Compare(a.node, b.node))
 }
 
-// manyEntries is from where a map beats looking at each entry.
-const manyEntries = 40
+// sorted gives names in order, of one allocation: each is walked through twice.
+func sorted(names iter.Seq[name]) []name {
+	count := 0
+	for range names {
+		count++
+	}
+	if count == 0 {
+		return nil
+	}
+	list := make([]name, 0, count)
+	for n := range names {
+		list = append(list, n)
+	}
+	slices.SortFunc(list, compareNames)
+	return list
+}
+
+// mostAlike bounds how many resources of one name are looked at.
+const mostAlike = 100
+
+// named are the names with that text and, if it is given, that other: at most one more than mostAlike.
+func named(list []name, text string, more ...string) []name {
+	compare := func(n name, _ struct{}) int {
+		c := strings.Compare(n.text, text)
+		if c == 0 && len(more) > 0 {
+			c = strings.Compare(n.more, more[0])
+		}
+		return c
+	}
+	from, _ := slices.BinarySearchFunc(list, struct{}{}, compare)
+	to := from
+	for to < len(list) && to-from <= mostAlike && compare(list[to], struct{}{}) == 0 {
+		to++
+	}
+	return list[from:to]
+}
+
+// manyContained is from where an index beats looking at each contained resource.
+const manyContained = 40
 
 // NewBundle reads the entries of root, a Bundle; of another resource, what it contains.
 func NewBundle(root Node) *Bundle {
 	b := &Bundle{root: root}
 	b.look(root)
-	for e := range root.Get("entry").Each() {
-		r := e.Get("resource")
-		b.look(r)
-		b.entries = append(b.entries, entry{e, e.Get("fullUrl").Text(), r.Type(), r.Get("id").Text(), r})
+	list := root.Get("entry")
+	if n := list.Len(); list.Kind() == KindArray && n > 0 {
+		b.entries = make([]uint32, 0, n)
 	}
-	if len(b.entries) > manyEntries {
-		b.index = newIndex(b.entries)
+	for e := range list.Each() {
+		b.entries = append(b.entries, e.i)
+		b.look(e.Get("resource"))
 	}
+	b.byURL = sorted(b.urls())
+	b.byID = sorted(b.ids())
+	b.byValue = sorted(b.values())
 	return b
 }
 
-const ambiguous = -1
-
-func newIndex(entries []entry) *index {
-	n := len(entries)
-	x := &index{make(map[string]int, n), make(map[[2]string]int, n), make(map[string][]int, n), make(map[uint32]int, n)}
-	for i := len(entries) - 1; i >= 0; i-- { // backwards, so that the first of equals stays
-		e := entries[i]
-		x.byURL[e.fullURL] = i
-		key := [2]string{e.typ, e.id}
-		if _, twice := x.byID[key]; twice {
-			x.byID[key] = ambiguous
-		} else {
-			x.byID[key] = i
-		}
-		x.byNode[e.resource.i] = i
-	}
-	for i, e := range entries {
-		for id := range e.resource.Get("identifier").Each() {
-			v := id.Get("value").Text()
-			if same := x.byValue[v]; len(same) == 0 || same[len(same)-1] != i {
-				x.byValue[v] = append(same, i)
+// each gives the entries with their resources.
+func (b *Bundle) each() iter.Seq2[Node, Node] {
+	return func(yield func(entry, resource Node) bool) {
+		for _, i := range b.entries {
+			e := Node{b.root.t, i}
+			if !yield(e, e.Get("resource")) {
+				return
 			}
 		}
 	}
-	return x
 }
 
 // IsMessage says whether it is a Bundle of type message.
@@ -82,8 +108,8 @@ func (b *Bundle) IsMessage() bool {
 
 // Header is the MessageHeader of a message Bundle: the first entry's resource, absent where that is another one.
 func (b *Bundle) Header() Node {
-	if len(b.entries) > 0 && b.entries[0].typ == "MessageHeader" {
-		return b.entries[0].resource
+	if r := b.root.Get("entry").At(0).Get("resource"); r.Get("resourceType").Is("MessageHeader") {
+		return r
 	}
 	return Node{}
 }
@@ -91,8 +117,8 @@ func (b *Bundle) Header() Node {
 // Resources gives the entries' resources of that type, or all where typ is empty, in order.
 func (b *Bundle) Resources(typ string) iter.Seq[Node] {
 	return func(yield func(Node) bool) {
-		for _, e := range b.entries {
-			if e.resource.Exists() && (typ == "" || e.typ == typ) && !yield(e.resource) {
+		for _, r := range b.each() {
+			if r.Exists() && (typ == "" || r.Get("resourceType").Is(typ)) && !yield(r) {
 				return
 			}
 		}
@@ -141,16 +167,8 @@ func (b *Bundle) resolve(from Node, url string) Node {
 }
 
 func (b *Bundle) byFullURL(url string) Node {
-	if b.index != nil {
-		if i, ok := b.index.byURL[url]; ok {
-			return b.entries[i].resource
-		}
-		return Node{}
-	}
-	for _, e := range b.entries {
-		if e.fullURL == url {
-			return e.resource
-		}
+	if found := named(b.byURL, url); len(found) > 0 {
+		return Node{b.root.t, found[0].node}
 	}
 	return Node{}
 }
@@ -158,9 +176,10 @@ func (b *Bundle) byFullURL(url string) Node {
 // relative finds Type/id. The specification resolves it under the base of the entry's own fullUrl only; senders put
 // Type/id beside urn:uuid fullUrls all the same, so an entry of that type and id is taken where the base gives none.
 func (b *Bundle) relative(reference Node, url string) Node {
-	if own := b.owner(reference); own != nil {
-		if i := strings.LastIndex(own.fullURL, "/"+own.typ+"/"); i > 0 {
-			if r := b.byFullURL(own.fullURL[:i+1] + url); r.Exists() {
+	if own := resourceOf(reference); own.Name() == "resource" {
+		base := own.Parent().Get("fullUrl").Text()
+		if i := strings.LastIndex(base, "/"+own.Type()+"/"); i > 0 {
+			if r := b.byFullURL(base[:i+1] + url); r.Exists() {
 				return r
 			}
 		}
@@ -169,40 +188,25 @@ func (b *Bundle) relative(reference Node, url string) Node {
 	if !ok {
 		return Node{}
 	}
-	if b.index != nil {
-		if i, ok := b.index.byID[[2]string{typ, id}]; ok && i != ambiguous {
-			return b.entries[i].resource
-		}
-		return Node{}
-	}
-	var found Node
-	for _, e := range b.entries {
-		if e.typ != typ || e.id != id {
-			continue
-		}
-		if found.Exists() {
-			return Node{}
-		}
-		found = e.resource
-	}
-	return found
+	return b.only(named(b.byID, id, typ), func(name) bool { return true })
 }
 
-// owner is the entry that a node stands in.
-func (b *Bundle) owner(n Node) *entry {
-	r := resourceOf(n)
-	if b.index != nil {
-		if i, ok := b.index.byNode[r.i]; ok && r.Exists() {
-			return &b.entries[i]
+// only is the one resource among those of one name that fits; absent for none and for several.
+func (b *Bundle) only(alike []name, fits func(name) bool) Node {
+	var found uint32
+	for _, n := range alike {
+		if n.node == found || !fits(n) {
+			continue
 		}
-		return nil
-	}
-	for i := range b.entries {
-		if b.entries[i].resource == r {
-			return &b.entries[i]
+		if found != 0 {
+			return Node{}
 		}
+		found = n.node
 	}
-	return nil
+	if found == 0 || len(alike) > mostAlike {
+		return Node{}
+	}
+	return Node{b.root.t, found}
 }
 
 // resourceOf is the resource that a node stands in; for one in a contained resource the resource that contains it.
@@ -223,8 +227,11 @@ func (b *Bundle) contained(reference Node, id string) Node {
 	if id == "" {
 		return r
 	}
-	if byID := b.inside[r.i]; byID != nil {
-		return byID[id]
+	if list := b.inside[r.i]; list != nil {
+		if found := named(list, id); len(found) > 0 {
+			return Node{r.t, found[0].node}
+		}
+		return Node{}
 	}
 	looked := 0
 	for c := range r.Get("contained").Each() {
@@ -243,64 +250,62 @@ const mostContained = 100
 
 // look indexes what a resource contains, where that is much.
 func (b *Bundle) look(r Node) {
-	if !r.Get("contained").At(manyEntries).Exists() {
+	contained := r.Get("contained")
+	if !contained.At(manyContained).Exists() {
 		return
 	}
-	byID := map[string]Node{}
-	for c := range r.Get("contained").Each() {
-		if id := c.Get("id").Text(); id != "" && !byID[id].Exists() {
-			byID[id] = c
-		}
-	}
 	if b.inside == nil {
-		b.inside = map[uint32]map[string]Node{}
+		b.inside = map[uint32][]name{}
 	}
-	b.inside[r.i] = byID
-}
-
-func (b *Bundle) byIdentifier(typ, system, value string) Node {
-	if value == "" {
-		return Node{}
-	}
-	var found Node
-	for e := range b.candidates(value) {
-		if typ != "" && e.typ != typ || !hasIdentifier(e.resource, system, value) {
-			continue
-		}
-		if found.Exists() {
-			return Node{}
-		}
-		found = e.resource
-	}
-	return found
-}
-
-// candidates are the entries that may have an identifier of that value.
-func (b *Bundle) candidates(value string) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		if b.index != nil {
-			for _, i := range b.index.byValue[value] {
-				if !yield(&b.entries[i]) {
-					return
-				}
+	b.inside[r.i] = sorted(func(yield func(name) bool) {
+		for c := range contained.Each() {
+			if id := c.Get("id").Text(); id != "" && !yield(name{id, "", c.i}) {
+				return
 			}
-			return
 		}
-		for i := range b.entries {
-			if !yield(&b.entries[i]) {
+	})
+}
+
+func (b *Bundle) urls() iter.Seq[name] {
+	return func(yield func(name) bool) {
+		for e, r := range b.each() {
+			if url := e.Get("fullUrl").Text(); url != "" && r.Exists() && !yield(name{url, "", r.i}) {
 				return
 			}
 		}
 	}
 }
 
-func hasIdentifier(r Node, system, value string) bool {
-	for id := range r.Get("identifier").Each() {
-		if id.Get("value").Is(value) && (system == "" || id.Get("system").Is(system)) {
-			return true
+func (b *Bundle) ids() iter.Seq[name] {
+	return func(yield func(name) bool) {
+		for _, r := range b.each() {
+			if id := r.Get("id").Text(); id != "" && !yield(name{id, r.Type(), r.i}) {
+				return
+			}
 		}
 	}
-	return false
+}
+
+func (b *Bundle) values() iter.Seq[name] {
+	return func(yield func(name) bool) {
+		for _, r := range b.each() {
+			ids := r.Get("identifier")
+			for id := ids.At(0); id.Exists(); id = id.Next() {
+				if value := id.Get("value").Text(); value != "" && !yield(name{value, id.Get("system").Text(), r.i}) {
+					return
+				}
+				if ids.Kind() != KindArray {
+					break // some resources have one only
+				}
+			}
+		}
+	}
+}
+
+func (b *Bundle) byIdentifier(typ, system, value string) Node {
+	return b.only(named(b.byValue, value), func(n name) bool {
+		return (system == "" || n.more == system) && (typ == "" || Node{b.root.t, n.node}.Get("resourceType").Is(typ))
+	})
 }
 
 func lastSegment(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }

@@ -100,13 +100,21 @@ func (e *Expression) Values(n Node) ([]Node, error) {
 		case types.Boolean:
 			root.Put(Bool(v.Bool()))
 		case types.Integer, types.Decimal:
-			root.Put(Number(v.String()))
+			root.Put(Number(withoutZeros(v.String())))
 		default:
 			root.Put(String(v.String()))
 		}
 		values[i] = root
 	}
 	return values, nil
+}
+
+// withoutZeros drops the zeros in front of a number, which FHIRPath lets stand there and JSON doesn't.
+func withoutZeros(number string) string {
+	for len(number) > 1 && number[0] == '0' && isDigit(number[1]) {
+		number = number[1:]
+	}
+	return number
 }
 
 // True says whether the expression holds for a resource or an element: its one value is true or, as the specification

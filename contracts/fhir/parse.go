@@ -1,8 +1,12 @@
 package fhir
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -48,7 +52,8 @@ func (t *Tree) Parse(b []byte, limits ...Limits) error {
 	}
 	t.src, t.own, t.nodes = nil, t.own[:0], t.nodes[:0]
 	if len(b) > l.Bytes {
-		line, col := position(b, l.Bytes)
+		p := parser{b: b}
+		line, col := p.position(l.Bytes)
 		return contracts.Faults{malformed(CodeSize, "byte "+itoa(l.Bytes), "The message has more than %d bytes; send it in parts or raise the limit. (line %d, column %d)", l.Bytes, line, col)}
 	}
 	if len(b) >= 3 && b[0] == 0xEF && b[1] == 0xBB && b[2] == 0xBF {
@@ -70,13 +75,14 @@ type parser struct {
 	depth  int
 	most   int // values: a quarter of the bytes, which bounds memory and refuses nothing that is a resource
 	faults contracts.Faults
+	told   struct{ at, line, col int } // of the last fault, from 0: the next is counted from there
 }
 
 func (p *parser) document() error {
 	t := p.t
 	t.src = p.b
 	if cap(t.nodes) == 0 {
-		t.nodes = make([]node, 0, 16+len(p.b)/16) // enough for most: compact resources have a value in some 25 bytes
+		t.nodes = make([]node, 0, p.count())
 	}
 	t.nodes = append(t.nodes, node{})
 	if at := invalidUTF8(p.b); at >= 0 {
@@ -93,6 +99,13 @@ func (p *parser) document() error {
 		return p.faults
 	}
 	return nil
+}
+
+// count is how many nodes the input can need: a value stands at the begin, behind a comma, or first in an array or object.
+// It makes one allocation of the right size, since growing step by step would cost twice as much.
+func (p *parser) count() int {
+	values := 1 + bytes.Count(p.b, []byte{','}) + bytes.Count(p.b, []byte{'['}) + bytes.Count(p.b, []byte{'{'})
+	return min(values, p.most) + 2
 }
 
 func invalidUTF8(b []byte) int {
@@ -113,7 +126,7 @@ func (p *parser) fail(code string, in Node, pos int, text string) bool {
 	if len(p.faults) >= maxFaults {
 		return false
 	}
-	line, col := position(p.b, pos)
+	line, col := p.position(pos)
 	f := malformed(code, in.Place(), "%s (line %d, column %d)", text, line, col)
 	if f.At == "" {
 		f.At = "byte " + itoa(pos)
@@ -122,18 +135,21 @@ func (p *parser) fail(code string, in Node, pos int, text string) bool {
 	return false
 }
 
-// position is the line and column, in characters, of a byte of b.
-func position(b []byte, at int) (line, col int) {
-	line, col = 1, 1
-	for _, c := range b[:at] {
+// position is the line and column, in characters, of a byte of the input.
+func (p *parser) position(at int) (line, col int) {
+	if at < p.told.at {
+		p.told.at, p.told.line, p.told.col = 0, 0, 0
+	}
+	for _, c := range p.b[p.told.at:at] {
 		switch {
 		case c == '\n':
-			line, col = line+1, 1
+			p.told.line, p.told.col = p.told.line+1, 0
 		case c&0xC0 != 0x80: // else it goes on with a character
-			col++
+			p.told.col++
 		}
 	}
-	return line, col
+	p.told.at = at
+	return p.told.line + 1, p.told.col + 1
 }
 
 func (p *parser) space() {
@@ -157,8 +173,8 @@ func (p *parser) value(parent, nameOff uint32, nameLen uint16, flags uint8) bool
 	if len(t.nodes) > p.most {
 		return p.fail(CodeCount, in, p.pos, "More values than a resource of this size can hold.")
 	}
-	if len(t.nodes) == cap(t.nodes) { // once and for all, so that no more than 8 bytes stand for one of the input
-		t.nodes = append(make([]node, 0, p.most+1), t.nodes...)
+	if len(t.nodes) == cap(t.nodes) { // of an earlier input
+		t.nodes = append(make([]node, 0, p.count()), t.nodes...)
 	}
 	i := uint32(len(t.nodes))
 	t.nodes = append(t.nodes, node{nameOff: nameOff, nameLen: nameLen, flags: flags, parent: parent})
@@ -216,7 +232,6 @@ func (p *parser) object(i uint32) bool {
 		p.pos++
 		return true
 	}
-	var names map[string]bool // for big objects only
 	for count := 0; ; count++ {
 		if p.pos >= len(p.b) || p.b[p.pos] != '"' {
 			return p.fail(CodeSyntax, in, p.pos, "A member name in double quotes belongs here.")
@@ -236,21 +251,8 @@ func (p *parser) object(i uint32) bool {
 			flags = nameEscaped
 			text = view(unescape(nil, text))
 		}
-		var twice bool
-		if count < 24 {
-			twice = in.Get(text).Exists()
-		} else {
-			if names == nil {
-				names = make(map[string]bool, 64)
-				for c := in.First(); c.Exists(); c = c.Next() {
-					names[c.Name()] = true
-				}
-			}
-			twice = names[text]
-			names[text] = true
-		}
-		if twice {
-			p.fail(CodeDuplicateKey, in, at, "A member name stands twice in one object.")
+		if count < fewMembers && in.Get(text).Exists() {
+			p.fail(CodeDuplicateKey, in, at, twice)
 		}
 		if p.space(); p.pos >= len(p.b) || p.b[p.pos] != ':' {
 			return p.fail(CodeSyntax, in, p.pos, "A colon belongs here.")
@@ -265,6 +267,9 @@ func (p *parser) object(i uint32) bool {
 		}
 		switch p.b[p.pos] {
 		case '}':
+			if count >= fewMembers {
+				p.unique(in)
+			}
 			p.pos++
 			return true
 		case ',':
@@ -273,6 +278,37 @@ func (p *parser) object(i uint32) bool {
 		default:
 			return p.fail(CodeSyntax, in, p.pos, "A comma or } belongs here.")
 		}
+	}
+}
+
+// fewMembers is how many members of an object are compared one by one with those before.
+const fewMembers = 24
+
+const twice = "A member name stands twice in one object."
+
+// unique finds names that stand twice in an object of many members, behind the first few.
+func (p *parser) unique(in Node) {
+	type member struct {
+		name string
+		id   uint32
+	}
+	members := make([]member, 0, in.Len())
+	for c := in.First(); c.Exists(); c = c.Next() {
+		members = append(members, member{c.Name(), c.i})
+	}
+	few := members[fewMembers-1].id
+	slices.SortFunc(members, func(a, b member) int {
+		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
+	})
+	var again []uint32
+	for i := 1; i < len(members) && len(again) < maxFaults; i++ {
+		if members[i].name == members[i-1].name && members[i].id > few {
+			again = append(again, members[i].id)
+		}
+	}
+	slices.Sort(again)
+	for _, id := range again {
+		p.fail(CodeDuplicateKey, in, int(p.t.nodes[id].nameOff)-1, twice)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -125,21 +124,6 @@ func TestLimits(t *testing.T) {
 	}
 	if _, err := Parse([]byte("{" + strings.Join(names, ",") + `,"n39":2,"n3":3}`)); len(contracts.FaultsOf(err)) != 2 {
 		t.Errorf("two names twice in a large object: %v", err)
-	}
-}
-
-// The densest input that is taken costs less than eight times its size.
-func TestMemory(t *testing.T) {
-	in := []byte("[" + strings.Repeat(`{"a":1},`, 200_000) + "1]")
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, err := Parse(in)
-	runtime.ReadMemStats(&after)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(in)); got > 8 {
-		t.Errorf("%.1f bytes for a byte", got)
 	}
 }
 

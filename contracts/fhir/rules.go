@@ -115,8 +115,8 @@ func (v *validator) identifier(n Node) {
 // comes first.
 // Source: HL7 FHIR R4, bundle.html and messaging.html.
 func (v *validator) bundleRules(root Node) {
-	for _, e := range v.bundle.entries {
-		v.fullURLNames(e)
+	for e, r := range v.bundle.each() {
+		v.fullURLNames(e.Get("fullUrl"), r)
 	}
 	switch root.Get("type").Text() {
 	case "message":
@@ -156,27 +156,36 @@ func (v *validator) fullURLs(root Node) {
 }
 
 // fullURLNames finds a fullUrl of the form of a server's, http://…/Type/id, that names another resource than the entry's.
-func (v *validator) fullURLNames(e entry) {
-	url, _, _ := strings.Cut(e.fullURL, "/_history/")
-	named := v.namedType(url)
-	if e.id == "" || named == "" || !strings.HasPrefix(url, "http") || !isID(lastSegment(url)) {
+func (v *validator) fullURLNames(n, resource Node) {
+	url, _, _ := strings.Cut(n.Text(), "/_history/")
+	id, named := resource.Get("id").Text(), v.namedType(url)
+	if id == "" || named == "" || !strings.HasPrefix(url, "http") || !isID(lastSegment(url)) {
 		return
 	}
-	if named != e.typ || lastSegment(url) != e.id {
-		v.fault(CodeFullURL, e.node.Get("fullUrl"), "A fullUrl ends with the type and id of its resource.")
+	if named != resource.Type() || lastSegment(url) != id {
+		v.fault(CodeFullURL, n, "A fullUrl ends with the type and id of its resource.")
 	}
 }
 
 // fullURLsOnce finds entries with one fullUrl, which only different versions of one resource may share.
 func (v *validator) fullURLsOnce() {
-	type version struct{ url, version string }
-	seen := make(map[version]bool, len(v.bundle.entries))
-	for _, e := range v.bundle.entries {
-		key := version{e.fullURL, e.resource.Get("meta").Get("versionId").Text()}
-		if seen[key] && e.fullURL != "" {
-			v.fault(CodeFullURL, e.node.Get("fullUrl"), "Another entry has the same fullUrl.")
+	urls := sorted(func(yield func(name) bool) {
+		for e, r := range v.bundle.each() {
+			url := e.Get("fullUrl").Text()
+			if url != "" && !yield(name{url, r.Get("meta").Get("versionId").Text(), e.i}) {
+				return
+			}
 		}
-		seen[key] = true
+	})
+	var again []uint32
+	for i := 1; i < len(urls) && len(again) < maxFaults; i++ {
+		if urls[i].text == urls[i-1].text && urls[i].more == urls[i-1].more {
+			again = append(again, urls[i].node)
+		}
+	}
+	slices.Sort(again)
+	for _, e := range again {
+		v.fault(CodeFullURL, Node{v.bundle.root.t, e}.Get("fullUrl"), "Another entry has the same fullUrl.")
 	}
 }
 

@@ -108,6 +108,15 @@ func unescape(dst []byte, s string) []byte {
 	return dst
 }
 
+// means says whether a JSON string literal with escapes, without quotes, is text. It allocates for long texts only.
+func means(literal, text string) bool {
+	if len(literal) < len(text) || len(literal) > 6*len(text) { // \u0061 for a
+		return false
+	}
+	var buf [128]byte
+	return string(unescape(buf[:0], literal)) == text
+}
+
 // appendEscaped appends text as the inside of a JSON string, with the fewest escapes.
 func appendEscaped(dst []byte, text string) []byte {
 	for {

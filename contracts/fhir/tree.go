@@ -144,7 +144,7 @@ func (n Node) Get(name string) Node {
 	}
 	for i := r.a; i != 0; {
 		c := &n.t.nodes[i]
-		if int(c.nameLen) == len(name) && n.t.name(c) == name || c.flags&nameEscaped != 0 && (Node{n.t, i}).Name() == name {
+		if int(c.nameLen) == len(name) && n.t.name(c) == name || c.flags&nameEscaped != 0 && means(n.t.name(c), name) {
 			return Node{n.t, i}
 		}
 		i = c.next
@@ -309,7 +309,7 @@ func (n Node) Is(text string) bool {
 		return false
 	}
 	if r.flags&textEscaped != 0 {
-		return n.Text() == text
+		return means(n.t.literal(r), text)
 	}
 	return n.t.literal(r) == text
 }

@@ -42,6 +42,7 @@ type validator struct {
 	inBundle bool // the resource is a Bundle
 	faults   contracts.Faults
 	echoes   []echo
+	untold   contracts.Fault // beyond the list
 	judged   map[judged]verdict
 	errors   int // what profiles found, told or not
 	quiet    int // not zero: a trial, which tells nothing
@@ -79,7 +80,7 @@ func (v *validator) claims(n Node, typ *Type) {
 
 func (v *validator) fault(code string, at Node, format string, args ...any) *contracts.Fault {
 	if v.full() {
-		return &contracts.Fault{}
+		return &v.untold
 	}
 	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
 	v.faults = append(v.faults, f)
@@ -132,7 +133,7 @@ func (v *validator) object(n Node, typ *Type) {
 	}
 	siblings := n.hasSiblings()
 	var seen elements
-	for c := n.First(); c.Exists(); c = c.Next() {
+	for c := n.First(); c.Exists() && !v.full(); c = c.Next() {
 		name := c.Name()
 		if name == "resourceType" && typ.Kind == Resource {
 			continue
@@ -231,7 +232,7 @@ func (v *validator) list(values, siblings Node, m member) {
 	if values.Exists() && b.Exists() && values.Len() != siblings.Len() {
 		v.fault(CodeSibling, values, "The values and their siblings are lists of one length: fill the shorter with null.")
 	}
-	for a.Exists() || b.Exists() {
+	for (a.Exists() || b.Exists()) && !v.full() {
 		x, y := a, b
 		if x.Kind() == KindNull && y.Kind() == KindObject {
 			x = Node{}
