@@ -146,6 +146,9 @@ func (s PathStep) reach(n Node, want Value, last bool) Node {
 	if s.Index < 0 {
 		c := n.Get(s.Name)
 		if c.Kind() == KindArray && !last {
+			if !c.First().Exists() {
+				return c.Push(want)
+			}
 			c = c.At(0)
 		}
 		if !c.Exists() {

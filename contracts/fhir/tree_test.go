@@ -154,6 +154,14 @@ func TestPaths(t *testing.T) {
 	if got := string(tree.Append(nil)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	empty := parse(t, `{"name":[],"active":[]}`)
+	name, _ := CompilePath("name.family")
+	active, _ := CompilePath("active")
+	name.Set(empty, String("A"))
+	active.Set(empty, Bool(true))
+	if got := string(empty.Append(nil)); got != `{"name":[{"family":"A"}],"active":true}` {
+		t.Errorf("into empty lists: %s", got)
+	}
 	gap, _ := CompilePath("identifier[7].value")
 	if gap.Set(tree.Root(), String("x")).Exists() || gap.Get(tree.Root()).Exists() {
 		t.Error("an index with a gap before it was written")
