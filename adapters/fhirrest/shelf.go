@@ -24,6 +24,7 @@ const (
 type page struct {
 	typ, id, url, version string
 	event                 string // of a MessageDefinition: only whose contract has it sees it
+	profiled              string // of a profile of a resource: the resource's type
 	body                  []byte // JSON
 }
 
@@ -68,7 +69,11 @@ func (s shelf) add(body []byte, event string) (shelf, error) {
 		return nil, err
 	}
 	text := func(name string) string { return strings.Clone(t.Root().Get(name).Text()) }
-	return append(s, page{typ: t.Root().Type(), id: text("id"), url: text("url"), version: text("version"), event: event, body: body}), nil
+	p := page{typ: strings.Clone(t.Root().Type()), id: text("id"), url: text("url"), version: text("version"), event: event, body: body}
+	if text("kind") == "resource" {
+		p.profiled = text("type")
+	}
+	return append(s, p), nil
 }
 
 // types are those of the pages, each once.
@@ -95,8 +100,7 @@ func (s shelf) of(typ string, sender *knownSender) []page {
 func (s shelf) profileOf(typ string) *string {
 	var found []string
 	for _, p := range s {
-		var sd struct{ Kind, Type string }
-		if p.typ == "StructureDefinition" && json.Unmarshal(p.body, &sd) == nil && sd.Kind == "resource" && sd.Type == typ {
+		if p.profiled == typ {
 			found = append(found, p.url)
 		}
 	}
@@ -133,12 +137,21 @@ func (s shelf) messageDefinitions() (map[string][]byte, error) {
 		required, allowed := responses(c.Code)
 		all[c.Code] = written(definedMessage{ResourceType: "MessageDefinition", OtherMessageDefinition: models.OtherMessageDefinition{
 			Id: new(c.Code), Url: new(profiles.URL(messageDefinition + c.Code)), Version: new(system.Version),
-			Name: new("Silta" + camel(c.Code)), Title: new(c.Display), Status: system.Status, Date: system.Date, Description: new(c.Definition),
+			Name: new("Silta" + camel(c.Code)), Title: new(c.Display), Status: system.Status, Date: system.Date, Description: new(s.described(c.Code, c.Definition)),
 			EventCoding: models.Coding{System: new(system.URL), Version: new(system.Version), Code: new(c.Code), Display: new(c.Display)},
 			Category:    new(category(c.Code)), Focus: []models.MessageDefinitionFocus{focus}, ResponseRequired: required, AllowedResponse: allowed,
 		}})
 	}
 	return all, nil
+}
+
+// described is what an event means, and which profile its Bundle has; R4 has no element for that one.
+func (s shelf) described(event, meaning string) string {
+	whole := profiles.URL("/StructureDefinition/silta-message-" + event)
+	if !slices.ContainsFunc(s, func(p page) bool { return p.url == whole }) {
+		return meaning
+	}
+	return meaning + " The whole message has the profile " + whole + "."
 }
 
 // definedMessage keeps samply's model from writing both kinds of event: its eventUri can't be left out.

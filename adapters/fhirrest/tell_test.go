@@ -43,7 +43,7 @@ func get(d *Door, target string, changes ...func(*http.Request)) *http.Response 
 	return w.Result()
 }
 
-// tree reads a valid resource of a type that was answered with 200.
+// tree reads a resource of a type that was answered with 200.
 func tree(t *testing.T, response *http.Response, typ string) fhir.Node {
 	t.Helper()
 	body, err := io.ReadAll(response.Body)
@@ -53,9 +53,6 @@ func tree(t *testing.T, response *http.Response, typ string) fhir.Node {
 	parsed, err := fhir.Parse(body)
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, f := range fhir.Validate(parsed) {
-		t.Errorf("the %s isn't valid: %s", typ, f.Text(""))
 	}
 	if got := parsed.Root().Type(); got != typ {
 		t.Fatalf("got a %s, want a %s", got, typ)
@@ -73,6 +70,38 @@ func texts(nodes fhir.Node, names ...string) []string {
 		all = append(all, n.Text())
 	}
 	return all
+}
+
+func TestAllThatIsToldIsValid(t *testing.T) {
+	everything := Sender{Partner: "everybody", Token: "hospital-token", Sends: profiles.Events(), Gets: profiles.Events()}
+	d := told(t, func(c *Config) { c.Senders = []Sender{everything} })
+	pages := 0
+	valid := func(response *http.Response, typ string) fhir.Node {
+		root := tree(t, response, typ)
+		parsed, err := fhir.Parse(root.Append(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fhir.Validate(parsed) {
+			t.Errorf("%s %s: %s", typ, root.Get("id").Text(), f.Text(""))
+		}
+		pages++
+		return root
+	}
+	valid(get(d, "/fhir/metadata", header("Authorization", "")), "CapabilityStatement")
+	valid(get(d, "/fhir/metadata?mode=normative"), "CapabilityStatement")
+	valid(get(d, "/fhir/metadata?mode=terminology"), "TerminologyCapabilities")
+	types := texts(valid(get(d, "/fhir/metadata"), "CapabilityStatement").Get("rest").At(0).Get("resource"), "type")
+	valid(get(d, "/fhir/MessageDefinition?event=request"), "Bundle")
+	valid(get(d, "/fhir/MessageDefinition?event=nothing"), "Bundle")
+	for _, typ := range types {
+		for _, id := range texts(tree(t, get(d, "/fhir/"+typ), "Bundle").Get("entry"), "resource", "id") {
+			valid(get(d, "/fhir/"+typ+"/"+id), typ)
+		}
+	}
+	if pages < 6+len(profiles.Events()) {
+		t.Errorf("only %d resources were looked at", pages)
+	}
 }
 
 func TestThePublicLearnsHowToComeInAndNothingElse(t *testing.T) {
@@ -250,6 +279,12 @@ func TestMessageDefinitionsAreMadeOfTheCodeSystem(t *testing.T) {
 		}
 		if got := texts(m.Get("allowedResponse"), "message"); !slices.Equal(got, allowed) || m.Get("responseRequired").Text() != required {
 			t.Errorf("%s is answered by %v, %q", event, got, m.Get("responseRequired").Text())
+		}
+		if profile := m.Get("focus").At(0).Get("profile").Text(); !strings.HasPrefix(profile, profiles.Base) || tree(t, get(d, "/fhir/StructureDefinition?url="+profile), "Bundle").Get("total").Text() != "1" {
+			t.Errorf("%s is about what the profile %q says, which isn't here", event, profile)
+		}
+		if whole := profiles.URL("/StructureDefinition/silta-message-" + event); !strings.Contains(m.Get("description").Text(), whole) {
+			t.Errorf("%s doesn't name the profile of its Bundle", event)
 		}
 		for _, name := range []string{"title", "description", "date", "version", "category"} {
 			if m.Get(name).Text() == "" {
