@@ -1,6 +1,7 @@
 package fhirrest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	models "github.com/samply/golang-fhir-models/fhir-models/fhir"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/profiles"
 )
 
@@ -80,7 +82,7 @@ func security() *models.CapabilityStatementRestSecurity {
 	return &models.CapabilityStatementRestSecurity{
 		Cors:        new(false),
 		Service:     []models.CodeableConcept{{Text: new("Bearer token")}},
-		Description: new("Every request carries `Authorization: Bearer <token>`, the token agreed with the partner. Only this statement is given without one, and then tells of no contract."),
+		Description: new("Every request carries `Authorization: Bearer` and the token agreed with the partner. Only this statement is given without one, and then tells of no contract."),
 	}
 }
 
@@ -145,11 +147,21 @@ func (d *Door) terminology(s *knownSender, base string) []byte {
 	return written(c)
 }
 
-// written gives a resource as JSON that people can read as well.
+// written gives one of samply's resources as JSON for people as well: indented, its elements in R4's order, resourceType
+// first.
 func written(resource any) []byte {
-	b, err := json.MarshalIndent(resource, "", "  ")
+	b, err := json.Marshal(resource)
 	if err != nil {
 		panic("fhirrest: a resource of strings can't be written: " + err.Error())
 	}
-	return b
+	t, err := fhir.Parse(b)
+	if err != nil {
+		panic("fhirrest: what was written can't be read: " + err.Error())
+	}
+	t.Root().Order(nil)
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, t.Root().Append(nil), "", "  "); err != nil {
+		panic("fhirrest: what was written isn't JSON: " + err.Error())
+	}
+	return indented.Bytes()
 }

@@ -223,6 +223,17 @@ func TestTheStatementTellsOfTheDoor(t *testing.T) {
 	}
 }
 
+// What people read first says what it is, however deep it lies.
+func TestResourcesBeginWithTheirType(t *testing.T) {
+	d := told(t)
+	for _, path := range []string{"/metadata", "/metadata?mode=terminology", "/OperationDefinition/process-message", "/MessageDefinition/request", "/MessageDefinition"} {
+		body, _ := io.ReadAll(get(d, "/fhir"+path).Body)
+		if !strings.HasPrefix(string(body), "{\n  \"resourceType\": ") || strings.Contains(string(body), `\u003`) {
+			t.Errorf("%s begins with %.40q", path, body)
+		}
+	}
+}
+
 func TestModesOfTheStatement(t *testing.T) {
 	d := told(t)
 	whole := tree(t, get(d, "/fhir/metadata?mode=full"), "CapabilityStatement")
