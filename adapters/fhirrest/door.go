@@ -133,7 +133,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	authorization := r.Header.Get("Authorization")
 	sender := d.sender(authorization)
 	switch {
-	case sender == nil && (authorization != "" || path != metadata):
+	case sender == nil && (authorization != "" || !inside || path != metadata):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="silta"`)
 		d.refuse(w, r, nil, refusing(http.StatusUnauthorized, contracts.Denied, CodeNoToken, "A bearer token of a known partner is needed."))
 	case !inside || !strings.HasPrefix(path, "/"):

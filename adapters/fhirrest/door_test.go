@@ -247,6 +247,20 @@ func TestABodyThatDoesNotArrive(t *testing.T) {
 	}
 }
 
+// A search whose body doesn't come in time is answered all the same.
+func TestASearchThatDoesNotArrive(t *testing.T) {
+	conn, err := net.Dial("tcp", open(t, &desk{}, Timeouts{Read: 50 * time.Millisecond}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(conn, "POST /fhir/CodeSystem/_search HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer lab-token\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 10\r\n\r\n_")
+	if back, err := io.ReadAll(conn); err != nil || !bytes.HasPrefix(back, []byte("HTTP/1.1 400")) {
+		t.Errorf("got %.20q, %v; want 400 and the end", back, err)
+	}
+}
+
 // A sender that hangs up while its message is being kept doesn't break that off.
 func TestASenderThatHangsUpBreaksNothing(t *testing.T) {
 	arrived, gone := make(chan struct{}), make(chan struct{})

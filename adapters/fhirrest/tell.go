@@ -51,7 +51,7 @@ func (d *Door) told(w http.ResponseWriter, r *http.Request, sender *knownSender,
 	case !search && r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return nil, notAllowed("What is here can only be read.", http.MethodGet, http.MethodHead)
 	}
-	query, no := asked(w, r)
+	query, no := d.asked(w, r)
 	if no != nil {
 		return nil, no
 	}
@@ -85,11 +85,12 @@ func (d *Door) address(r *http.Request) string {
 }
 
 // asked reads what is asked for, from the URL and, with a search by POST, from the body.
-func asked(w http.ResponseWriter, r *http.Request) (url.Values, *refusal) {
+func (d *Door) asked(w http.ResponseWriter, r *http.Request) (url.Values, *refusal) {
 	if r.Method == http.MethodPost {
 		if typ, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || typ != "application/x-www-form-urlencoded" {
 			return nil, refusing(http.StatusUnsupportedMediaType, contracts.Refused, CodeMediaType, "A search by POST is application/x-www-form-urlencoded.")
 		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d.timeouts.Read)) // a recorder in a test has none
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	}
 	if err := r.ParseForm(); err != nil {

@@ -125,6 +125,7 @@ func TestThePublicLearnsHowToComeInAndNothingElse(t *testing.T) {
 		target string
 		change func(*http.Request)
 	}{
+		"outside the base":        {"/metadata", stranger},
 		"a wrong token":           {"/fhir/metadata", header("Authorization", "Bearer hospital")},
 		"a definition":            {"/fhir/CodeSystem/event", stranger},
 		"a search":                {"/fhir/MessageDefinition", stranger},
