@@ -67,8 +67,8 @@ func BenchmarkValidate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if fs := Validate(tree); len(fs) > 0 {
-		b.Fatal(fs)
+	if err := Validate(tree).Err(); err != nil {
+		b.Fatal(err)
 	}
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()

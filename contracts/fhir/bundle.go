@@ -51,8 +51,8 @@ func sorted(names iter.Seq[name]) []name {
 // mostAlike bounds how many resources of one name are looked at.
 const mostAlike = 100
 
-// named are the names with that text and, if it is given, that other: at most one more than mostAlike.
-func named(list []name, text string, more ...string) []name {
+// alike are the names with that text and, if it is given, that other: at most one more than mostAlike.
+func alike(list []name, text string, more ...string) []name {
 	compare := func(n name, _ struct{}) int {
 		c := strings.Compare(n.text, text)
 		if c == 0 && len(more) > 0 {
@@ -167,7 +167,7 @@ func (b *Bundle) resolve(from Node, url string) Node {
 }
 
 func (b *Bundle) byFullURL(url string) Node {
-	if found := named(b.byURL, url); len(found) > 0 {
+	if found := alike(b.byURL, url); len(found) > 0 {
 		return Node{b.root.t, found[0].node}
 	}
 	return Node{}
@@ -188,13 +188,13 @@ func (b *Bundle) relative(reference Node, url string) Node {
 	if !ok {
 		return Node{}
 	}
-	return b.only(named(b.byID, id, typ), func(name) bool { return true })
+	return b.only(alike(b.byID, id, typ), func(name) bool { return true })
 }
 
 // only is the one resource among those of one name that fits; absent for none and for several.
-func (b *Bundle) only(alike []name, fits func(name) bool) Node {
+func (b *Bundle) only(names []name, fits func(name) bool) Node {
 	var found uint32
-	for _, n := range alike {
+	for _, n := range names {
 		if n.node == found || !fits(n) {
 			continue
 		}
@@ -203,7 +203,7 @@ func (b *Bundle) only(alike []name, fits func(name) bool) Node {
 		}
 		found = n.node
 	}
-	if found == 0 || len(alike) > mostAlike {
+	if found == 0 || len(names) > mostAlike {
 		return Node{}
 	}
 	return Node{b.root.t, found}
@@ -228,7 +228,7 @@ func (b *Bundle) contained(reference Node, id string) Node {
 		return r
 	}
 	if list := b.inside[r.i]; list != nil {
-		if found := named(list, id); len(found) > 0 {
+		if found := alike(list, id); len(found) > 0 {
 			return Node{r.t, found[0].node}
 		}
 		return Node{}
@@ -303,7 +303,7 @@ func (b *Bundle) values() iter.Seq[name] {
 }
 
 func (b *Bundle) byIdentifier(typ, system, value string) Node {
-	return b.only(named(b.byValue, value), func(n name) bool {
+	return b.only(alike(b.byValue, value), func(n name) bool {
 		return (system == "" || n.more == system) && (typ == "" || Node{b.root.t, n.node}.Get("resourceType").Is(typ))
 	})
 }

@@ -141,7 +141,7 @@ func TestOutcomeAndBack(t *testing.T) {
 		t.Errorf("all OK: %+v %v", v, err)
 	}
 	for name, b := range map[string][]byte{"outcome": Outcome(faults), "all ok": AllOK(), "duplicate": Duplicate()} {
-		if tree, err := Parse(b); err != nil || len(Validate(tree)) > 0 {
+		if tree, err := Parse(b); err != nil || Validate(tree).Err() != nil {
 			t.Errorf("%s doesn't validate: %v %v", name, err, Validate(tree))
 		}
 	}

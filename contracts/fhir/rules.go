@@ -20,7 +20,7 @@ func (v *validator) reference(n Node, e *Element) {
 			return // told where the resource stands
 		}
 	case strings.HasPrefix(url, "#"):
-		v.fault(CodeReference, n, "The resource contains nothing with this id.")
+		v.fault(CodeReference, n, "The resource contains nothing with this id.").Rule = ruleContained
 		return
 	case v.inBundle && strings.HasPrefix(url, "urn:"):
 		v.fault(CodeReference, n, "No entry of the Bundle has this fullUrl.")
@@ -120,22 +120,25 @@ func (v *validator) bundleRules(root Node) {
 	}
 	switch root.Get("type").Text() {
 	case "message":
-		v.firstEntry(root, "MessageHeader")
+		v.firstEntry(root, "MessageHeader", ruleHeader)
 		v.fullURLs(root)
 		v.focus()
 	case "document":
-		v.firstEntry(root, "Composition")
+		v.firstEntry(root, "Composition", ruleComposition)
 		v.fullURLs(root)
+	case "history": // the versions of one resource share their fullUrl
+		return
 	}
+	v.fullURLsOnce()
 }
 
-func (v *validator) firstEntry(root Node, typ string) {
+func (v *validator) firstEntry(root Node, typ, rule string) {
 	first := root.Get("entry").At(0)
 	switch {
 	case !first.Exists():
-		v.fault(CodeNoHeader, root, "The first entry must be a %s, and there is none.", typ)
+		v.fault(CodeNoHeader, root, "The first entry must be a %s, and there is none.", typ).Rule = rule
 	case !first.Get("resource").Get("resourceType").Is(typ):
-		v.fault(CodeNoHeader, first, "The first entry must be a %s.", typ)
+		v.fault(CodeNoHeader, first, "The first entry must be a %s.", typ).Rule = rule
 	}
 }
 
@@ -152,7 +155,6 @@ func (v *validator) fullURLs(root Node) {
 			v.fault(CodeFullURL, n, "A fullUrl is absolute: http://…, https://…, urn:uuid: or urn:oid:.").Grade = contracts.GradeWarning
 		}
 	}
-	v.fullURLsOnce()
 }
 
 // fullURLNames finds a fullUrl of the form of a server's, http://…/Type/id, that names another resource than the entry's.
@@ -185,7 +187,7 @@ func (v *validator) fullURLsOnce() {
 	}
 	slices.Sort(again)
 	for _, e := range again {
-		v.fault(CodeFullURL, Node{v.bundle.root.t, e}.Get("fullUrl"), "Another entry has the same fullUrl.")
+		v.fault(CodeFullURL, Node{v.bundle.root.t, e}.Get("fullUrl"), "Another entry has the same fullUrl.").Rule = ruleDistinctURL
 	}
 }
 

@@ -45,7 +45,9 @@ type Type struct {
 
 	members  map[string]member // by the name in JSON; a choice element once for each type
 	required []*Element        // those with a Min
-	json     Kind              // what a primitive is in JSON
+
+	invariants []invariant // inherited ones first
+	json       Kind        // what a primitive is in JSON
 }
 
 type member struct {
@@ -66,7 +68,8 @@ type Element struct {
 	Strength string   // required, extensible, preferred, example; empty without a binding
 	Order    int      // its place among the type's elements
 
-	codes *valueSet
+	codes      *valueSet
+	invariants []invariant
 }
 
 // Code is a code of a value set with its system.
@@ -79,9 +82,16 @@ type valueSet struct {
 }
 
 // Definitions gives the R4 schema. It is read on first use, in some milliseconds, and shared.
-func Definitions() *Defs { return definitions() }
+func Definitions() *Defs {
+	definitions.once.Do(func() { definitions.r4 = load(r4) })
+	return definitions.r4
+}
 
-var definitions = sync.OnceValue(func() *Defs { return load(r4) })
+// definitions isn't a sync.OnceValue, because the schema holds functions that read the schema.
+var definitions struct {
+	once sync.Once
+	r4   *Defs
+}
 
 // Type gives a type by name: Patient, HumanName, date, Patient.contact; nil where R4 has none.
 func (d *Defs) Type(name string) *Type { return d.types[name] }
@@ -189,6 +199,10 @@ var strengths = map[string]string{"r": "required", "e": "extensible", "p": "pref
 func load(text string) *Defs {
 	d := &Defs{types: make(map[string]*Type, 1024), sets: make(map[string]*valueSet, 256)}
 	own := make(map[*Type][]Element, 1024)
+	invariants := make(map[[2]string]invariant, 256)
+	for i := range allInvariants() {
+		invariants[[2]string{i.where, i.key}] = i
+	}
 	var t *Type
 	var set *valueSet
 	for line := range strings.Lines(text) {
@@ -203,6 +217,15 @@ func load(text string) *Defs {
 			}
 		case "E":
 			own[t] = append(own[t], newElement(rest))
+		case "C":
+			where, rules := t.Name, &t.invariants
+			if n := len(own[t]); n > 0 {
+				e := &own[t][n-1]
+				where, rules = where+"."+e.Name, &e.invariants
+			}
+			if i := standing(invariants, where, rest); i.holds != nil {
+				*rules = append(*rules, i)
+			}
 		case "V":
 			set = &valueSet{has: map[Code]bool{}, any: map[string]bool{}}
 			d.sets[rest] = set
@@ -282,6 +305,7 @@ func (d *Defs) inherit(t *Type, own map[*Type][]Element) {
 	if base := d.types[t.Base]; base != nil {
 		d.inherit(base, own)
 		t.Elements = slices.Clone(base.Elements)
+		t.invariants = slices.Concat(base.invariants, t.invariants)
 	}
 	for _, e := range own[t] {
 		if i := slices.IndexFunc(t.Elements, func(x Element) bool { return x.Name == e.Name }); i >= 0 {

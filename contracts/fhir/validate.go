@@ -31,6 +31,7 @@ func (p *Profiles) Validate(t *Tree, urls ...string) contracts.Faults {
 	for _, url := range urls {
 		v.asked(root, url)
 	}
+	v.tellOnce()
 	v.dropEchoes()
 	return v.faults
 }
@@ -44,8 +45,12 @@ type validator struct {
 	echoes   []echo
 	untold   contracts.Fault // beyond the list
 	judged   map[judged]verdict
-	errors   int // what profiles found, told or not
-	quiet    int // not zero: a trial, which tells nothing
+	errors   int      // what profiles found, told or not
+	quiet    int      // not zero: a trial, which tells nothing
+	once     struct { // the first place of a rule that is told once
+		at   Node
+		rule *invariant
+	}
 }
 
 // asked checks the resource against a profile that the caller named.
@@ -104,7 +109,9 @@ func (v *validator) resource(n Node) {
 		v.fault(CodeResourceType, n, "R4 has no resource of this type%s.", hint(v.defs.SuggestResource(rt.Text())))
 		return
 	}
-	v.object(n, typ)
+	if v.object(n, typ) {
+		v.baseInvariants(n, typ.invariants)
+	}
 	v.claims(n, typ)
 }
 
@@ -127,9 +134,12 @@ func (s *elements) add(i int) (before bool) {
 	return before
 }
 
-func (v *validator) object(n Node, typ *Type) {
+// object checks the members and says whether they are elements of the type, all that it requires among them. Where they
+// aren't, its invariants would tell of the same mistake again.
+func (v *validator) object(n Node, typ *Type) (sound bool) {
+	sound = true
 	if !n.First().Exists() {
-		v.fault(CodeEmpty, n, "An empty object says nothing; leave the element out.")
+		v.fault(CodeEmpty, n, "An empty object says nothing; leave the element out.").Rule = ruleContent
 	}
 	siblings := n.hasSiblings()
 	var seen elements
@@ -141,6 +151,7 @@ func (v *validator) object(n Node, typ *Type) {
 		plain := elementName(name)
 		m, ok := typ.members[plain]
 		if !ok || m.typ == nil {
+			sound = false
 			v.unknown(c, typ, plain)
 			continue
 		}
@@ -167,9 +178,11 @@ func (v *validator) object(n Node, typ *Type) {
 	}
 	for _, e := range typ.required {
 		if !seen.has(e.Order) {
+			sound = false
 			v.missing(n, e)
 		}
 	}
+	return sound
 }
 
 func (n Node) hasSiblings() bool {
@@ -223,7 +236,7 @@ func (v *validator) member(value, sibling Node, m member) {
 func (v *validator) list(values, siblings Node, m member) {
 	a, b := values.First(), siblings.First()
 	if values.Exists() && !a.Exists() || siblings.Exists() && !b.Exists() {
-		v.fault(CodeEmpty, values, "An empty list says nothing; leave the element out.")
+		v.fault(CodeEmpty, values, "An empty list says nothing; leave the element out.").Rule = ruleContent
 	}
 	if siblings.Exists() && siblings.Kind() != KindArray {
 		v.fault(CodeSibling, siblings, "Beside a list of values stands a list of siblings.")
@@ -254,6 +267,9 @@ func (v *validator) value(n, sibling Node, m member) {
 		if sibling.Exists() {
 			v.sibling(sibling)
 		}
+		if !n.Exists() {
+			v.idAlone(sibling)
+		}
 		if n.Exists() {
 			v.primitive(n, m)
 		}
@@ -265,11 +281,26 @@ func (v *validator) value(n, sibling Node, m member) {
 	case n.Kind() != KindObject:
 		v.fault(CodeJSONType, n, "%s belongs here as an object, not %s.", m.typ.Name, n.Kind())
 	default:
-		v.object(n, m.typ)
+		sound := v.object(n, m.typ)
+		v.idAlone(n)
 		v.coded(n, m)
+		// An element with another's inside has the same rules under keys of its own: TestScript.test.action.operation.
+		if sound && (m.typ.Kind != Backbone || len(m.element.invariants) == 0) {
+			v.baseInvariants(n, m.typ.invariants)
+		}
+		if sound {
+			v.baseInvariants(n, m.element.invariants)
+		}
 		if m.typ.Name == "Extension" {
 			v.extension(n)
 		}
+	}
+}
+
+// idAlone wants more of an element than the id by which others find it.
+func (v *validator) idAlone(n Node) {
+	if first := n.First(); first.Name() == "id" && !first.Next().Exists() {
+		v.fault(CodeEmpty, n, "An id alone says nothing; leave the element out.").Rule = ruleContent
 	}
 }
 
@@ -288,12 +319,13 @@ func (v *validator) primitive(n Node, m member) {
 	}
 	text := n.Text()
 	if text == "" {
-		v.fault(CodeEmpty, n, "An empty text says nothing; leave the element out.")
+		v.fault(CodeEmpty, n, "An empty text says nothing; leave the element out.").Rule = ruleContent
 		return
 	}
 	switch wrong := lexical(m.typ.Name, text); {
 	case wrong != "":
 		v.fault(CodePrimitive, n, "%s", wrong)
+		return
 	case isBlank(text):
 		v.fault(CodePrimitive, n, "The text has nothing but white space; leave the element out.").Grade = contracts.GradeWarning
 	case !m.element.HasCode("", text):
@@ -301,6 +333,7 @@ func (v *validator) primitive(n Node, m member) {
 	case strings.HasPrefix(text, "urn:") && isAddress(m.typ.Name):
 		v.urn(n, text)
 	}
+	v.baseInvariants(n, m.element.invariants)
 }
 
 func isAddress(typ string) bool { return typ == "uri" || typ == "url" || typ == "canonical" }

