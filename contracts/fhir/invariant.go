@@ -221,9 +221,25 @@ func either(rules ...check) check {
 
 // all wants the rule of each node at the path; dots between its names.
 func all(path string, rule check) check {
-	names := strings.Split(path, ".")
+	for _, name := range slices.Backward(strings.Split(path, ".")) {
+		rule = allItems(name, rule)
+	}
+	return rule
+}
+
+// allItems doesn't go through each, which would allocate for every resource that is checked.
+func allItems(name string, rule check) check {
 	return func(b *Bundle, n Node) bool {
-		return walk(n, names, func(c Node) bool { return rule(b, c) })
+		c := n.Get(name)
+		if c.Kind() != KindArray {
+			return !c.Exists() || rule(b, c)
+		}
+		for i := c.First(); i.Exists(); i = i.Next() {
+			if !rule(b, i) {
+				return false
+			}
+		}
+		return true
 	}
 }
 
@@ -237,16 +253,7 @@ func inside(name string, rule check) check {
 
 // coded says whether a concept has a coding of the system with one of the codes.
 func coded(name, system string, codes ...string) check {
-	return func(_ *Bundle, n Node) bool {
-		for concept := range n.Get(name).Each() {
-			for c := range concept.Get("coding").Each() {
-				if c.Get("system").Is(system) && slices.Contains(codes, textOf(c, "code")) {
-					return true
-				}
-			}
-		}
-		return false
-	}
+	return some(name+".coding", both(is("system", system), is("code", codes...)))
 }
 
 func not(rule check) check {

@@ -397,3 +397,186 @@ func (m *maker) primitive(e *Element, typ string) Value {
 	}
 	return String(pick(m, m.values))
 }
+
+// rulesOf gives rule and place of each fault that names a rule, warnings with a ? behind, without the note on
+// narratives.
+func rulesOf(t *testing.T, in string) string {
+	t.Helper()
+	tree, err := Parse([]byte(in))
+	if err != nil {
+		t.Fatalf("%s: %v", in, err)
+	}
+	var got []string
+	for _, f := range Validate(tree) {
+		switch {
+		case f.Rule == "" || f.Grade == contracts.GradeNote:
+		case f.Grade == contracts.GradeWarning:
+			got = append(got, f.Rule+" "+f.At+"?")
+		default:
+			got = append(got, f.Rule+" "+f.At)
+		}
+	}
+	return strings.Join(got, "; ")
+}
+
+// What the library can't judge, and what resources made at random don't hold.
+func TestInvariantsByHand(t *testing.T) {
+	period := func(start, end string) string {
+		return `{"resourceType":"Patient","name":[{"family":"A","period":{"start":"` + start + `","end":"` + end + `"}}]}`
+	}
+	ranged := func(low, high string) string {
+		return `{` + obs + `,"valueRange":{"low":{` + low + `},"high":{` + high + `}}}`
+	}
+	path := func(p string) string {
+		return `{"resourceType":"StructureDefinition","url":"urn:x","name":"A","status":"draft","kind":"logical","abstract":true,"type":"T",
+			"differential":{"element":[{"id":"1","path":"T"},{"id":"2","path":"T.` + p + `"}]}}`
+	}
+	contained := func(id, uses string) string {
+		return `{` + task + `,"contained":[{"resourceType":"ActivityDefinition","id":"` + id + `","status":"draft"` + uses + `}]`
+	}
+	risk := func(p string) string {
+		return `{"resourceType":"RiskAssessment","status":"final","subject":{"display":"x"},"prediction":[{` + p + `}]}`
+	}
+	for name, row := range map[string]struct{ in, want string }{
+		"a period within one month":           {period("2026-03-02", "2026-03"), ""},
+		"a period of one day":                 {period("2026-03-02T10:00:00Z", "2026-03-02"), ""},
+		"a period that ends the month before": {period("2026-03-02", "2026-02"), "per-1 Patient.name[0].period"},
+		"a period over zones":                 {period("2026-03-02T10:00:00+02:00", "2026-03-02T08:00:01Z"), ""},
+		"a period that its zones turn":        {period("2026-03-02T10:00:00Z", "2026-03-02T11:00:00+02:00"), "per-1 Patient.name[0].period"},
+		"a fraction of a second":              {period("2026-03-02T10:00:00.5Z", "2026-03-02T10:00:00.25Z"), "per-1 Patient.name[0].period"},
+
+		"a range in order":        {ranged(`"value":9,"unit":"kg"`, `"value":10,"unit":"kg"`), ""},
+		"a range out of order":    {ranged(`"value":10,"unit":"kg"`, `"value":9,"unit":"kg"`), "rng-2 Observation.valueRange"},
+		"a range of other units":  {ranged(`"value":900,"unit":"g"`, `"value":1,"unit":"kg"`), ""},
+		"a range by code":         {ranged(`"value":2,"system":"`+ucum+`","code":"g","unit":"x"`, `"value":1,"system":"`+ucum+`","code":"g","unit":"y"`), "rng-2 Observation.valueRange"},
+		"a range without a value": {ranged(`"unit":"kg"`, `"value":1,"unit":"kg"`), ""},
+
+		"a path":                        {path("a.b:slice"), "eld-20 StructureDefinition.differential.element[1]?"},
+		"a choice in a path":            {path("value[x]"), ""},
+		"a path with a blank":           {path("a b"), "eld-19 StructureDefinition.differential.element[1]; eld-20 StructureDefinition.differential.element[1]?"},
+		"a path with a capital":         {path("Abc"), "eld-20 StructureDefinition.differential.element[1]?"},
+		"a name of 65":                  {path(strings.Repeat("a", 65)), "eld-19 StructureDefinition.differential.element[1]"},
+		"a probability above a hundred": {risk(`"probabilityDecimal":100.5`), "ras-2 RiskAssessment.prediction[0]"},
+		"a probability of a hundred":    {risk(`"probabilityDecimal":100`), ""},
+		"no probability":                {risk(`"rationale":"x"`), ""},
+		"a capability of no use": {`{"resourceType":"TestScript","url":"urn:x","name":"A","status":"draft","metadata":{"capability":[{"capabilities":"urn:x"}]}}`,
+			"tst-4 TestScript.metadata"},
+
+		"contained and used by an address":    {contained("a", "") + `,"instantiatesCanonical":"#a"}`, ""},
+		"contained and named in a text":       {contained("a", "") + `,"description":"#a"}`, "dom-3 Task"},
+		"contained and using its container":   {contained("a", `,"library":["#"]`) + `}`, ""},
+		"contained and using itself":          {contained("a", `,"subjectReference":{"reference":"#a"}`) + `}`, ""},
+		"contained and used by another":       {contained("a", `},{"resourceType":"Basic","id":"b","code":{"text":"x"},"subject":{"reference":"#a"}`) + `,"focus":{"reference":"#b"}}`, ""},
+		"one of two used":                     {contained("a", `},{"resourceType":"Basic","id":"b","code":{"text":"x"}`) + `,"focus":{"reference":"#a"}}`, "dom-3 Task"},
+		"a reference to what isn't contained": {contained("a", "") + `,"focus":{"reference":"#a"},"for":{"reference":"#b"}}`, "ref-1 Task.for"},
+
+		"an element by its sibling alone": {`{"resourceType":"Patient","contact":[{"name":{"_text":{"extension":[{"url":"urn:x","valueCode":"a"}]}}}]}`, ""},
+		"a value by its sibling alone":    {`{` + obs + `,"dataAbsentReason":{"text":"x"},"_valueString":{"extension":[{"url":"urn:x","valueCode":"a"}]}}`, "obs-6 Observation"},
+		"a sibling with an id only":       {`{"resourceType":"Patient","_birthDate":{"id":"a"}}`, "ele-1 Patient.birthDate"},
+		"a sibling beside its value":      {`{"resourceType":"Patient","birthDate":"2026","_birthDate":{"id":"a"}}`, ""},
+		"an object with an id only":       {`{"resourceType":"Patient","name":[{"id":"a"}]}`, "ele-1 Patient.name[0]"},
+
+		"a rule under its own key": {`{"resourceType":"TestScript","url":"urn:x","name":"A","status":"draft","test":[{"action":[{"operation":{"encodeRequestUrl":true}}]}]}`,
+			"tst-8 TestScript.test[0].action[0].operation"},
+		"two entries of one fullUrl": {`{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:x:1","resource":{"resourceType":"Patient"}},{"fullUrl":"urn:x:1","resource":{"resourceType":"Patient"}}]}`,
+			"bdl-7 Bundle.entry[1].fullUrl"},
+		"two versions of one resource": {`{"resourceType":"Bundle","type":"history","entry":[` +
+			strings.Repeat(`{"fullUrl":"urn:x:1","request":{"method":"GET","url":"x"},"response":{"status":"200"}},`, 2) +
+			`{"fullUrl":"urn:x:2","request":{"method":"GET","url":"x"},"response":{"status":"200"}}]}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := rulesOf(t, row.in); got != row.want {
+				t.Errorf("got  %s\nwant %s", got, row.want)
+			}
+		})
+	}
+}
+
+func TestNarratives(t *testing.T) {
+	const head = `<div xmlns="http://www.w3.org/1999/xhtml">`
+	for div, want := range map[string]string{
+		head + `<p>a &amp; b &#160; &#xA0;</p><br/><hr /></div>`:                                    "",
+		head + `<table border="1"><tr><td colspan='2' style="color: red">a</td></tr></table></div>`: "",
+		head + `<a href="https://x.example/a?b=c&amp;d=e" name="n">a</a></div>`:                     "",
+		head + `<img src="#pic" alt="x"/></div>`:                                                    "",
+		head + `<!-- a > b --><b>a</b></div >`:                                                      "",
+		"\n" + head + "a</div>\n":                                                                   "",
+		`<div lang="fi" xml:lang="fi" xmlns='http://www.w3.org/1999/xhtml'>a<div>b</div></div>`:     "",
+		`<div>a</div>`: "txt-1",
+		`<div xmlns="http://www.w3.org/2000/svg">a</div>`:         "txt-1",
+		head + `<script>a</script></div>`:                         "txt-1",
+		head + `<form><input name="a"/></form>a</div>`:            "txt-1",
+		head + `<iframe src="https://x.example"></iframe>a</div>`: "txt-1",
+		head + `<p onclick="a()">a</p></div>`:                     "txt-1",
+		head + `<link rel="stylesheet" href="a.css"/>a</div>`:     "txt-1",
+		head + `<a href="javascript:a()">a</a></div>`:             "txt-1",
+		head + "<a href=\" java\tscript:a()\">a</a></div>":        "txt-1",
+		head + `<a href="&#106;avascript:a()">a</a></div>`:        "txt-1",
+		head + `<p href="a">a</p></div>`:                          "txt-1",
+		head + `<P>a</P></div>`:                                   "txt-1",
+		head + `<p>a</div>`:                                       "txt-1",
+		head + `<b><i>a</b></i></div>`:                            "txt-1",
+		head + `a`:                                                "txt-1",
+		head + `a</div><div>b</div>`:                              "txt-1",
+		head + `a</div>b`:                                         "txt-1",
+		head + `<p class=a>a</p></div>`:                           "txt-1",
+		head + `<p class="a" class="b">a</p></div>`:               "txt-1",
+		head + `<td nowrap>a</td></div>`:                          "txt-1",
+		head + `a &nbsp; b</div>`:                                 "txt-1",
+		head + `a & b</div>`:                                      "txt-1",
+		head + `a < b</div>`:                                      "txt-1",
+		head + `<!-- a -- b -->a</div>`:                           "txt-1",
+		head + `<?php a ?>a</div>`:                                "txt-1",
+		head + `</div>`:                                           "txt-2",
+		head + " <p>\n</p><!-- a --><br/></div>":                  "txt-2",
+		`<div xmlns="http://www.w3.org/1999/xhtml"/>`:             "txt-2",
+		`<div/>`:                     "txt-1 txt-2",
+		`<div`:                       "txt-1 txt-2",
+		head + `<![CDATA[a]]></div>`: "",
+	} {
+		tree := New("Patient")
+		text := tree.Root().Object("text")
+		text.Set("status", String("generated"))
+		text.Set("div", String(div))
+		var got []string
+		for _, f := range Validate(tree) {
+			got = append(got, f.Rule)
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s: got %q, want %q", div, got, want)
+		}
+	}
+}
+
+// In large resources too, whose texts stand in a map, what breaks a rule is found at the end.
+func TestInvariantsOfLargeResources(t *testing.T) {
+	many := func(item string) string {
+		var b strings.Builder
+		for i := range 1000 {
+			b.WriteString(strings.ReplaceAll(item, "$", itoa(i)) + ",")
+		}
+		return b.String()
+	}
+	guide := func(last string) string {
+		return `{"resourceType":"ImplementationGuide","url":"urn:x","name":"A","status":"draft","packageId":"a","fhirVersion":["4.0.1"],"definition":{"grouping":[` +
+			many(`{"id":"g$","name":"x"}`) + `{"id":"g","name":"x"}],"resource":[` + many(`{"reference":{"display":"x"},"groupingId":"g$"}`) +
+			`{"reference":{"display":"x"},"groupingId":"` + last + `"}]}}`
+	}
+	for name, row := range map[string]struct{ in, last, want string }{
+		"codes":      {`{"resourceType":"CodeSystem","status":"draft","content":"complete","concept":[` + many(`{"code":"c$"}`) + `{"code":"LAST"}]}`, "c999", "csd-1 CodeSystem"},
+		"links":      {`{"resourceType":"Questionnaire","status":"draft","item":[` + many(`{"linkId":"l$","type":"string"}`) + `{"linkId":"LAST","type":"string"}]}`, "l999", "que-2 Questionnaire"},
+		"contained":  {`{` + task + `,"contained":[` + many(`{"resourceType":"Patient","id":"p$"}`) + `{"resourceType":"Patient","id":"LAST"}],"note":[` + many(`{"authorReference":{"reference":"#p$"},"text":"x"}`) + `{"authorReference":{"reference":"#new"},"text":"x"}]}`, "p", "ref-1 Task.note[1000].authorReference; dom-3 Task"},
+		"components": {`{` + obs[:len(obs)-len(`{"text":"x"}`)] + `{"coding":[` + many(`{"code":"o$"}`) + `{"code":"o"}]},"valueString":"x","component":[` + many(`{"code":{"coding":[{"code":"c$"}]},"valueString":"x"}`) + `{"code":{"coding":[{"code":"LAST"}]},"valueString":"x"}]}`, "o999", "obs-7 Observation"},
+		"groupings":  {guide("LAST"), "h", "ig-1 ImplementationGuide.definition"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := strings.ReplaceAll(row.in, "LAST", map[bool]string{true: "g", false: "new"}[name == "groupings"])
+			if got := rulesOf(t, good); got != "" {
+				t.Errorf("got %s", got)
+			}
+			if got := rulesOf(t, strings.ReplaceAll(row.in, "LAST", row.last)); got != row.want {
+				t.Errorf("got %s, want %s", got, row.want)
+			}
+		})
+	}
+}
