@@ -38,6 +38,7 @@ demo: build                ## a referral crosses and the answers come home
 bench: build               ## figures with their baselines, on this machine
 	bin/silta bench parse
 	bin/silta bench map
+	bin/silta bench fhir
 	bin/silta bench flow
 	bin/silta bench door --hold 1000
 

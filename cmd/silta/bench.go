@@ -24,14 +24,14 @@ import (
 func newBench(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure parsing, translating, the door, the ledger and the whole way on this machine",
+		Short: "Measure parsing, translating, FHIR, the door, the ledger and the whole way on this machine",
 		Long: "Each bench measures its own baseline in the same run, so that figures of two machines can be compared. The text names\n" +
 			"the machine. Figures that can't be had here are left out.",
 		Example: "  silta bench flow --messages 5000 --senders 8",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(newBenchParse(t), newBenchMap(t), newBenchFlow(t), newBenchDoor(t), newBenchLedger(t))
+	c.AddCommand(newBenchParse(t), newBenchMap(t), newBenchFHIR(t), newBenchFlow(t), newBenchDoor(t), newBenchLedger(t))
 	return c
 }
 
