@@ -11,7 +11,7 @@ func (p *Profiles) expand(url string, within []string) *valueSet {
 	s, ok := p.sources[url]
 	if !ok {
 		plain, _, _ := strings.Cut(url, "|")
-		return Definitions().sets[plain]
+		return Definitions().set(plain)
 	}
 	t, err := Parse(s.json)
 	if err != nil || s.typ != "ValueSet" || slices.Contains(within, url) {

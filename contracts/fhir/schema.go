@@ -27,12 +27,23 @@ const (
 // Unbounded is the Max of an element that may repeat without end.
 const Unbounded = -1
 
-// Defs are the definitions of FHIR R4: types, elements, required value sets. They are immutable.
+// Defs are the definitions of FHIR R4: types, elements, required value sets. They are safe for many goroutines.
 type Defs struct {
-	types     map[string]*Type
-	names     []string
-	resources []string
-	sets      map[string]*valueSet
+	types      map[string]*Type
+	names      []string
+	resources  []string
+	common     part                    // the data types and the abstract resources, which all others are made of
+	invariants map[[2]string]invariant // by where and key
+	setLines   map[string]string       // the lines of a value set, by its URL
+
+	mu   sync.Mutex
+	sets map[string]*valueSet // those that were asked for
+}
+
+// part is what is read of the schema at one go: a resource with its insides, when it is first asked for.
+type part struct {
+	once  sync.Once
+	types []*Type
 }
 
 // Type is a resource, a data type, or the inside of an element.
@@ -48,6 +59,9 @@ type Type struct {
 
 	invariants []invariant // inherited ones first
 	json       Kind        // what a primitive is in JSON
+
+	part  *part
+	lines string // its elements and rules in the form of gen; read with its part
 }
 
 type member struct {
@@ -81,7 +95,8 @@ type valueSet struct {
 	any  map[string]bool
 }
 
-// Definitions gives the R4 schema. It is read on first use, in some milliseconds, and shared.
+// Definitions gives the R4 schema. On first use the data types are read, in a millisecond or two; a resource when it is
+// first asked for.
 func Definitions() *Defs {
 	definitions.once.Do(func() { definitions.r4 = load(r4) })
 	return definitions.r4
@@ -94,7 +109,13 @@ var definitions struct {
 }
 
 // Type gives a type by name: Patient, HumanName, date, Patient.contact; nil where R4 has none.
-func (d *Defs) Type(name string) *Type { return d.types[name] }
+func (d *Defs) Type(name string) *Type {
+	t := d.types[name]
+	if t != nil {
+		t.part.once.Do(func() { d.read(t.part) })
+	}
+	return t
+}
 
 // Types are the names of all types, resources and insides too, in no order that means anything.
 func (d *Defs) Types() []string { return d.names }
@@ -106,7 +127,7 @@ func (d *Defs) Resources() []string { return d.resources }
 // value[x] or value. The type is the one that the path picks, nil where a choice is left open.
 func (d *Defs) Element(path string) (*Element, *Type) {
 	name, rest, more := strings.Cut(path, ".")
-	t := d.types[name]
+	t := d.Type(name)
 	var e *Element
 	for more && t != nil {
 		name, rest, more = strings.Cut(rest, ".")
@@ -195,52 +216,115 @@ func (e *Element) HasCode(system, code string) bool {
 
 var strengths = map[string]string{"r": "required", "e": "extensible", "p": "preferred", "x": "example"}
 
-// load reads the form that gen writes.
+// load finds the types and value sets in the form that gen writes, and reads the common ones.
 func load(text string) *Defs {
-	d := &Defs{types: make(map[string]*Type, 1024), sets: make(map[string]*valueSet, 256)}
-	own := make(map[*Type][]Element, 1024)
-	invariants := make(map[[2]string]invariant, 256)
+	d := &Defs{types: make(map[string]*Type, 1024), invariants: make(map[[2]string]invariant, 256),
+		setLines: make(map[string]string, 256), sets: map[string]*valueSet{}}
 	for i := range allInvariants() {
-		invariants[[2]string{i.where, i.key}] = i
+		d.invariants[[2]string{i.where, i.key}] = i
 	}
-	var t *Type
-	var set *valueSet
-	for line := range strings.Lines(text) {
-		kind, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		switch kind {
-		case "T":
-			t = newType(rest)
-			d.types[t.Name] = t
-			d.names = append(d.names, t.Name)
-			if t.Kind == Resource && !t.Abstract {
-				d.resources = append(d.resources, t.Name)
-			}
-		case "E":
-			own[t] = append(own[t], newElement(rest))
-		case "C":
-			where, rules := t.Name, &t.invariants
-			if n := len(own[t]); n > 0 {
-				e := &own[t][n-1]
-				where, rules = where+"."+e.Name, &e.invariants
-			}
-			if i := standing(invariants, where, rest); i.holds != nil {
-				*rules = append(*rules, i)
-			}
-		case "V":
-			set = &valueSet{has: map[Code]bool{}, any: map[string]bool{}}
-			d.sets[rest] = set
-		case "S":
-			set.add(rest)
+	for text != "" {
+		head, rest, _ := strings.Cut(text, "\n")
+		var lines string
+		lines, text = untilNext(rest)
+		if url, ok := strings.CutPrefix(head, "V\t"); ok {
+			d.setLines[url] = lines
+			continue
+		}
+		t := newType(head[len("T\t"):])
+		t.lines, t.part = lines, d.partOf(t)
+		t.part.types = append(t.part.types, t)
+		d.types[t.Name] = t
+		d.names = append(d.names, t.Name)
+		if t.Kind == Resource && !t.Abstract {
+			d.resources = append(d.resources, t.Name)
 		}
 	}
 	slices.Sort(d.resources)
-	for _, name := range d.names {
-		d.inherit(d.types[name], own)
-	}
-	for _, name := range d.names {
-		d.resolve(d.types[name])
-	}
+	d.common.once.Do(func() { d.read(&d.common) })
 	return d
+}
+
+// untilNext cuts before the next line that begins a type or a value set.
+func untilNext(text string) (lines, rest string) {
+	end := 0
+	for end < len(text) && text[end] != 'T' && text[end] != 'V' {
+		end += strings.IndexByte(text[end:], '\n') + 1
+	}
+	return text[:end], text[end:]
+}
+
+func (d *Defs) partOf(t *Type) *part {
+	top, _, inside := strings.Cut(t.Name, ".")
+	switch {
+	case inside:
+		return d.types[top].part
+	case t.Kind == Resource && !t.Abstract:
+		return &part{}
+	}
+	return &d.common
+}
+
+// read reads a part's types. Their bases stand before them or are common.
+func (d *Defs) read(p *part) {
+	for _, t := range p.types {
+		own := d.own(t)
+		if base := d.types[t.Base]; base != nil {
+			t.Elements = slices.Clone(base.Elements)
+			t.invariants = slices.Concat(base.invariants, t.invariants)
+		}
+		t.extend(own)
+	}
+	for _, t := range p.types {
+		d.resolve(t)
+	}
+}
+
+// own reads a type's own elements and, into the type and them, the rules that they keep.
+func (d *Defs) own(t *Type) []Element {
+	own := make([]Element, 0, strings.Count(t.lines, "\n"))
+	for line := range strings.Lines(t.lines) {
+		kind, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if kind == "E" {
+			own = append(own, newElement(rest))
+			continue
+		}
+		where, rules := t.Name, &t.invariants
+		if n := len(own); n > 0 {
+			where, rules = where+"."+own[n-1].Name, &own[n-1].invariants
+		}
+		if i := standing(d.invariants, where, rest); i.holds != nil {
+			*rules = append(*rules, i)
+		}
+	}
+	return own
+}
+
+// extend puts a type's own elements behind the inherited ones; one of the same name takes the inherited one's place.
+func (t *Type) extend(own []Element) {
+	for _, e := range own {
+		if i := slices.IndexFunc(t.Elements, func(x Element) bool { return x.Name == e.Name }); i >= 0 {
+			t.Elements[i] = e
+		} else {
+			t.Elements = append(t.Elements, e)
+		}
+	}
+}
+
+// set gives a required value set, nil for one whose codes aren't all known.
+func (d *Defs) set(url string) *valueSet {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	lines, known := d.setLines[url]
+	if !known || d.sets[url] != nil {
+		return d.sets[url]
+	}
+	v := &valueSet{has: map[Code]bool{}, any: map[string]bool{}}
+	for line := range strings.Lines(lines) {
+		v.add(strings.TrimSuffix(line, "\n")[len("S\t"):])
+	}
+	d.sets[url] = v
+	return v
 }
 
 func newType(cells string) *Type {
@@ -297,25 +381,6 @@ func (v *valueSet) add(cells string) {
 	}
 }
 
-// inherit puts the base's elements before a type's own; an own one of the same name takes the inherited one's place.
-func (d *Defs) inherit(t *Type, own map[*Type][]Element) {
-	if t.Elements != nil {
-		return
-	}
-	if base := d.types[t.Base]; base != nil {
-		d.inherit(base, own)
-		t.Elements = slices.Clone(base.Elements)
-		t.invariants = slices.Concat(base.invariants, t.invariants)
-	}
-	for _, e := range own[t] {
-		if i := slices.IndexFunc(t.Elements, func(x Element) bool { return x.Name == e.Name }); i >= 0 {
-			t.Elements[i] = e
-		} else {
-			t.Elements = append(t.Elements, e)
-		}
-	}
-}
-
 func (d *Defs) resolve(t *Type) {
 	t.members = make(map[string]member, len(t.Elements))
 	for i := range t.Elements {
@@ -325,7 +390,7 @@ func (d *Defs) resolve(t *Type) {
 			t.required = append(t.required, e)
 		}
 		if e.Strength == "required" {
-			e.codes = d.sets[e.Binding]
+			e.codes = d.set(e.Binding)
 		}
 		for _, typ := range e.Types {
 			t.members[e.JSON(typ)] = member{e, d.types[typ]}
