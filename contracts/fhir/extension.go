@@ -11,13 +11,19 @@ import (
 type extensionContext struct{ kind, expression string }
 
 func (c *compiler) contexts(root Node) {
-	if c.profile.url == baseURL+"structuredefinition-fhir-type" {
-		// R4 says ElementDefinition.type.code, and all its own definitions have it one further up.
-		c.profile.contexts = []extensionContext{{"element", "ElementDefinition.type"}}
+	if elsewhere := usedIn[strings.TrimPrefix(c.profile.url, baseURL)]; elsewhere != "" {
+		c.profile.contexts = []extensionContext{{"element", elsewhere}}
 	}
 	for n := range root.Get("context").Each() {
 		c.profile.contexts = append(c.profile.contexts, extensionContext{clone(n.Get("type")), clone(n.Get("expression"))})
 	}
+}
+
+// usedIn is where R4's own files put extensions of R4 that by their definitions may not stand there.
+var usedIn = map[string]string{
+	"regex":                                 "ElementDefinition.type",
+	"structuredefinition-fhir-type":         "ElementDefinition.type",
+	"structuredefinition-normative-version": "Element",
 }
 
 // extension checks an extension against its definition, where one is loaded.
