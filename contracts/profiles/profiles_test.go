@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,6 +75,41 @@ func TestExamplesConform(t *testing.T) {
 		for _, f := range p.Validate(tree, profiles.ForEvent(event)) {
 			if f.Grade == "" {
 				t.Errorf("%s", f.Text(event))
+			}
+		}
+	}
+}
+
+// The actors of the examples meet FiBase's profiles too, where that package lies beside the project: ours contradict
+// nothing in it.
+func TestActorsConformToFiBase(t *testing.T) {
+	dir := "../../../shared/data/fi/fibase-sd"
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("FiBase isn't beside the project: ", dir)
+	}
+	p := fhir.NewProfiles()
+	if err := p.AddFolder(os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range profiles.Events() {
+		tree, err := fhir.Parse(example(t, event))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e := range tree.Root().Get("entry").Each() {
+			actor := e.Get("resource")
+			profile, ok := map[string]string{"Patient": "patient", "Practitioner": "practitioner", "PractitionerRole": "practitioner-role",
+				"Organization": "organization", "Location": "location", "Condition": "reason-for-care", "Encounter": "encounter",
+				"Appointment": "appointment", "Provenance": "information-custodian-public"}[actor.Type()]
+			if !ok {
+				continue
+			}
+			alone, err := fhir.Parse(actor.Append(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Validate(alone, "https://hl7.fi/fhir/finnish-base-profiles/StructureDefinition/fi-base-"+profile).Err(); err != nil {
+				t.Errorf("%s: %s: %v", event, profile, err)
 			}
 		}
 	}
