@@ -65,10 +65,12 @@ var mutants = []mutant{
 	{name: "gives up what was waited for when it succeeds", ledger: func(l hub.Ledger) hub.Ledger { return dropping{l} }},
 	{name: "works keys that others own", bus: func(b hub.Bus) hub.Bus { return greedy{b} }},
 	{name: "holds nothing of what it works", bus: func(b hub.Bus) hub.Bus { return slippery{b} }},
-	{name: "ignores that another process works a delivery", ledger: func(l hub.Ledger) hub.Ledger { return headlong{l} }, late: true},
+	{name: "works on in a lane that lost its key, and ignores the fence",
+		bus: func(b hub.Bus) hub.Bus { return lasting{b} }, ledger: func(l hub.Ledger) hub.Ledger { return headlong{l} }, late: true},
 	{name: "asks nobody who owns a key, and ignores the fence",
 		bus: func(b hub.Bus) hub.Bus { return greedy{b} }, ledger: func(l hub.Ledger) hub.Ledger { return headlong{l} }},
-	{name: "tells of a failure although another attempt was made", ledger: func(l hub.Ledger) hub.Ledger { return stubborn{l} }},
+	{name: "tells of a failure in a lane that lost its key, although another attempt was made",
+		bus: func(b hub.Bus) hub.Bus { return lasting{b} }, ledger: func(l hub.Ledger) hub.Ledger { return stubborn{l} }, late: true},
 	{name: "knows only its own claims", bus: func(b hub.Bus) hub.Bus { return &alone{Bus: b, claims: map[contracts.Key]contracts.Digest{}} }},
 	{name: "shows a refusal nowhere", ledger: func(l hub.Ledger) hub.Ledger { return hushing{l} }},
 }
@@ -232,6 +234,15 @@ func (b slippery) Hold(topic, group string, key contracts.Key) (func(), bool) {
 	return func() {}, held
 }
 
+// lasting lets a lane go on that has lost its key.
+type lasting struct{ hub.Bus }
+
+func (b lasting) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
+	return b.Bus.Consume(ctx, topic, group, lanes, func(lane context.Context, r contracts.Record) error {
+		return handle(context.WithoutCancel(lane), r)
+	})
+}
+
 // headlong makes an attempt that the ledger refused.
 type headlong struct{ hub.Ledger }
 
@@ -249,8 +260,8 @@ type stubborn struct{ hub.Ledger }
 func (l stubborn) Apply(ctx context.Context, c contracts.Change) error {
 	c.Deliveries = slices.Clone(c.Deliveries)
 	for i, d := range c.Deliveries {
-		if d.State == contracts.StateWaiting {
-			c.Deliveries[i].Attempts = 0
+		if held, err := l.Ledger.Delivery(ctx, d.ID); err == nil && d.State == contracts.StateWaiting {
+			c.Deliveries[i].Attempts = held.Attempts
 		}
 	}
 	return l.Ledger.Apply(ctx, c)
