@@ -158,3 +158,16 @@ func claiming(b *testing.B, in []byte) []byte {
 	}
 	return tree.Append(nil)
 }
+
+// BenchmarkValidateMessage asks for Silta's profile of the event as well.
+func BenchmarkValidateMessage(b *testing.B) {
+	p := fiBase(b)
+	tree, err := Parse(claiming(b, large(b)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	const event = "https://github.com/hoitosilta/silta/fhir/StructureDefinition/silta-message-request"
+	for b.Loop() {
+		p.Validate(tree, event)
+	}
+}

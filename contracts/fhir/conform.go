@@ -496,6 +496,9 @@ func (v *validator) invariants(it item, r *rule) {
 	n := it.node()
 	for i := range r.invariants {
 		c := &r.invariants[i]
+		if c.plain != nil && it.value.Kind() == KindString && c.plain(n.Text()) {
+			continue
+		}
 		ok, err := c.expression.holds(n, it.typ, v.bundle)
 		rule := r.id + "#" + c.key
 		switch {

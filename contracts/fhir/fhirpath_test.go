@@ -88,3 +88,33 @@ func TestExpressionsLeaveNoTrace(t *testing.T) {
 		t.Error("the library writes traces")
 	}
 }
+
+// What plain knows by itself must be what the library says.
+func TestPlainExpressions(t *testing.T) {
+	texts := []string{"urn:oid:1.2.3", "URN:OID:1", "", "E85.9", "E85.9+I68.0", "a b", "å", "x\ny", "#", "*&+"}
+	known := 0
+	for _, text := range []string{"$this.startsWith('urn:oid:')", "$this.matches('^[^+&#*]+$')", "$this.matches('^[A-Z][0-9.]*$')", "$this.matches('^.*$')",
+		"$this.matches('[A-Z]')", "startsWith('a')", "$this.startsWith('a') or true", "$this.matches('^(a')"} {
+		holds := plain(text)
+		if holds == nil {
+			continue
+		}
+		known++
+		e, err := CompileExpression(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, value := range texts {
+			if value == "" {
+				continue // no FHIR value is empty
+			}
+			n := (&Tree{}).Reset("Basic").Set("id", String(value))
+			if want, err := e.True(n); want != holds(value) || err != nil {
+				t.Errorf("%s of %q: %v, the library says %v, %v", text, value, holds(value), want, err)
+			}
+		}
+	}
+	if known != 4 {
+		t.Errorf("%d of the expressions are known", known)
+	}
+}
