@@ -273,37 +273,63 @@ func targetTypes(p *Profiles, refs []*profileRef) (types []string) {
 	return types
 }
 
-// at gives what stands at a path below a value of the instance, until yield says that it is enough.
-func (v *validator) at(n Node, path []pathStep, yield func(Node) bool) bool {
+// reaches says whether a path below a value leads to something that passes.
+func (v *validator) reaches(n Node, path []pathStep, kind string, m *mark) bool {
 	if !n.Exists() {
-		return true
+		return false
 	}
 	if len(path) == 0 {
-		return yield(n)
+		return v.passes(n, kind, m)
 	}
 	step, rest := path[0], path[1:]
 	switch {
 	case step.typ != "": // the choice before has picked by name
-		if t := v.nodeType(n); t != step.typ {
+		return v.nodeType(n) == step.typ && v.reaches(n, rest, kind, m)
+	case step.name == "":
+		return v.reaches(v.bundle.Resolve(n), rest, kind, m)
+	}
+	for item := n.part(step.name).firstItem(); item.Exists(); item = item.nextItem() {
+		if (step.url == "" || item.Get("url").Is(step.url)) && v.reaches(item, rest, kind, m) {
 			return true
 		}
-		return v.at(n, rest, yield)
-	case step.name == "":
-		return v.at(v.bundle.Resolve(n), rest, yield)
 	}
-	member := n.Get(step.name)
-	if !member.Exists() {
-		member = choiceMember(n, step.name)
-	}
-	for item := range member.Each() {
-		if step.url != "" && !item.Get("url").Is(step.url) {
-			continue
-		}
-		if !v.at(item, rest, yield) {
-			return false
-		}
+	return false
+}
+
+// passes says whether a value is what a mark wants.
+func (v *validator) passes(n Node, kind string, m *mark) bool {
+	switch kind {
+	case "value", "pattern":
+		return v.fits(n, m.rule)
+	case "type":
+		return slices.Contains(m.types, v.nodeType(n))
+	case "profile":
+		return v.conformsToOne(n, m.refs)
 	}
 	return true
+}
+
+// part is the member of that name, or of a choice by its name without a type.
+func (n Node) part(name string) Node {
+	if member := n.Get(name); member.Exists() {
+		return member
+	}
+	return choiceMember(n, name)
+}
+
+// firstItem is the first item of a list, or the single value itself; nextItem the one after it in its list.
+func (n Node) firstItem() Node {
+	if n.Kind() == KindArray {
+		return n.First()
+	}
+	return n
+}
+
+func (n Node) nextItem() Node {
+	if n.Parent().Kind() == KindArray {
+		return n.Next()
+	}
+	return Node{}
 }
 
 // choiceMember is the member of a choice element by its name without a type: valueCoding for value.
@@ -341,21 +367,7 @@ func (v *validator) shows(it item, d discriminator, m *mark) bool {
 	if d.kind == "type" && len(d.path) == 0 && it.typ != nil && it.typ.Kind != Resource {
 		return slices.Contains(m.types, it.typ.Name)
 	}
-	found := false
-	v.at(it.node(), d.path, func(n Node) bool {
-		switch d.kind {
-		case "value", "pattern":
-			found = v.fits(n, m.rule)
-		case "type":
-			found = slices.Contains(m.types, v.nodeType(n))
-		case "profile":
-			found = v.conformsToOne(n, m.refs)
-		default:
-			found = true
-		}
-		return !found
-	})
-	return found == (d.kind != "exists" || m.exists)
+	return v.reaches(it.node(), d.path, d.kind, m) == (d.kind != "exists" || m.exists)
 }
 
 // fits says whether a value has what a rule fixes, in it and in its parts.
@@ -373,10 +385,9 @@ func (v *validator) fits(n Node, r *rule) bool {
 			continue
 		}
 		found := false
-		v.at(n, []pathStep{{name: strings.TrimSuffix(c.name, "[x]")}}, func(part Node) bool {
+		for part := n.part(strings.TrimSuffix(c.name, "[x]")).firstItem(); part.Exists() && !found; part = part.nextItem() {
 			found = v.fits(part, c)
-			return !found
-		})
+		}
 		if !found {
 			return false
 		}
