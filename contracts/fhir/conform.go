@@ -173,7 +173,7 @@ func (v *validator) dropEchoes() {
 
 // remark tells what is no error.
 func (v *validator) remark(grade contracts.Grade, code string, at Node, rule, format string, args ...any) {
-	if v.quiet > 0 || len(v.faults) >= maxFaults/2 { // the other half is for errors
+	if v.quiet > 0 || len(v.faults) >= maxFaults/4 { // the rest is for errors
 		return
 	}
 	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
@@ -254,12 +254,11 @@ func (r *rule) title() string {
 // items appends the values of the rule's element that an object has.
 func (r *rule) items(n Node, items []item) []item {
 	if !r.element.Choice {
-		_, t := r.owner.Member(r.name)
 		var sibling Node
-		if t == nil || t.Kind == Primitive {
+		if r.typ == nil || r.typ.Kind == Primitive {
 			sibling = n.Get(r.sibling)
 		}
-		return appendItems(items, n.Get(r.name), sibling, t)
+		return appendItems(items, n.Get(r.name), sibling, r.typ)
 	}
 	for c := n.First(); c.Exists(); c = c.Next() {
 		name := c.Name()

@@ -28,6 +28,7 @@ type rule struct {
 	name    string // in the specification: identifier, value[x]; empty for the whole
 	sibling string // _name
 	owner   *Type  // the type that has the element
+	typ     *Type  // the element's own; nil for a choice
 	element *Element
 	slice   string // the slice's name; empty for the element itself
 
@@ -264,7 +265,7 @@ func (c *compiler) child(r *rule, name string) *rule {
 		}
 		return slice
 	}
-	child := &rule{id: r.id + "." + name, name: e.Name, sibling: "_" + e.Name, owner: t, element: e, min: e.Min, max: e.Max}
+	child := &rule{id: r.id + "." + name, name: e.Name, sibling: "_" + e.Name, owner: t, typ: picked, element: e, min: e.Min, max: e.Max}
 	r.children = append(r.children, child)
 	return child
 }
@@ -275,7 +276,7 @@ func (r *rule) ofSlice(name string) *rule {
 			return s
 		}
 	}
-	s := &rule{id: r.id + ":" + name, name: r.name, sibling: r.sibling, owner: r.owner, element: r.element, slice: name, max: r.max}
+	s := &rule{id: r.id + ":" + name, name: r.name, sibling: r.sibling, owner: r.owner, typ: r.typ, element: r.element, slice: name, max: r.max}
 	r.slices = append(r.slices, s)
 	return s
 }

@@ -44,7 +44,7 @@ func TestAMessageThatLacksItsProfileParks(t *testing.T) {
 		"of another event":    {asks("clinic", "update", "https://example.org/fhir/StructureDefinition/placed"), twoNotes, ""},
 		"not even valid R4":   {asks("clinic", "request", "http://hl7.org/fhir/StructureDefinition/Bundle"), `one","time":"2026-02-30`, "FHIR-016 Bundle.entry[1].resource.note[0].time "},
 		"nobody asks for it":  {func(*hub.Config) {}, `one","time":"2026-02-30`, ""},
-		"Silta's own profile": {asks("clinic", "", ""), "one", "FHIR-027 Bundle.entry[0].resource.focus[0] silta-message-request#Bundle.entry:header.resource.focus"},
+		"Silta's own profile": {asks("clinic", "", ""), "one", "FHIR-013 Bundle.entry silta-message-request#Bundle.entry:patient"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, c.change)
