@@ -7,7 +7,7 @@ export CGO_ENABLED ?= 0
 export HOME ?= $(shell getent passwd $$(id -u) | cut -d: -f6)
 
 .DEFAULT_GOAL := build
-.PHONY: build check style test chaos demo bench fuzz generate golden interop setup interop-setup
+.PHONY: build check style test chaos demo bench fuzz generate golden interop interop-v2 interop-fhir setup interop-setup
 
 build:                     ## bin/silta
 	@mkdir -p bin
@@ -60,16 +60,29 @@ golden: build              ## expected outputs, to be read as a diff
 	SILTA_GOLDEN=1 $(GO) test -count=1 ./...
 
 INTEROP = testfixtures/interop
-interop: $(INTEROP)/.venv/ready $(INTEROP)/hapi/target/ready  ## HAPI and hl7apy read what we read and write; HAPI's speed beside ours
-	$(GO) test -tags interop -count=1 -v ./$(INTEROP)
+interop: interop-v2 interop-fhir  ## what HAPI and hl7apy make of our messages, and HAPI of our verdicts; HAPI's speed beside ours
+
+interop-v2: $(INTEROP)/.venv/ready $(INTEROP)/hapi/target/ready
+	$(GO) test -tags interop -count=1 -v -skip '^TestFHIR' ./$(INTEROP)
+
+interop-fhir: $(INTEROP)/hapifhir/target/ready $(INTEROP)/hapifhir/target/examples/ready
+	$(GO) test -tags interop -count=1 -timeout 30m -v -run '^TestFHIR|^TestTheDocs' ./$(INTEROP)
 
 $(INTEROP)/.venv/ready: $(INTEROP)/hl7apy/requirements.txt | interop-setup
 	python3 -m venv --clear $(INTEROP)/.venv
 	$(INTEROP)/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-$(INTEROP)/hapi/target/ready: $(INTEROP)/hapi/pom.xml $(wildcard $(INTEROP)/hapi/src/main/java/fi/silta/interop/*.java) | interop-setup
+$(INTEROP)/hapi/target/ready $(INTEROP)/hapifhir/target/ready: $(INTEROP)/%/target/ready: $(INTEROP)/%/pom.xml $(wildcard $(INTEROP)/*/src/main/java/fi/silta/interop/*.java) | interop-setup
 	mvn -B -q -Dstyle.color=never -f $< compile dependency:copy-dependencies
+	@rm -f $(@D)/answers.jsonl
+	@touch $@
+
+FHIR_EXAMPLES = hl7.fhir.r4.examples
+$(INTEROP)/hapifhir/target/examples/ready: | interop-setup
+	@mkdir -p $(@D)
+	npm pack --silent --pack-destination $(@D) $(FHIR_EXAMPLES)@4.0.1
+	tar -xzf $(@D)/$(FHIR_EXAMPLES)-4.0.1.tgz -C $(@D)
 	@touch $@
 
 # install fetches Debian packages as root: $(1) is who needs them, $(2) which.
@@ -79,10 +92,10 @@ install = as=; if [ "$$(id -u)" != 0 ]; then sudo -n true 2>/dev/null && as="sud
 	$$as apt-get -qq update >/dev/null && \
 	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(2) >/dev/null
 
-# What the judges need beside Go: a Java compiler and Maven for HAPI, Python for hl7apy.
+# What the judges need beside Go: a Java compiler and Maven for HAPI, Python for hl7apy, npm for R4's examples.
 interop-setup:
-	@command -v javac >/dev/null && command -v mvn >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null && exit 0; \
-	$(call install,The judges,default-jdk-headless maven python3-venv)
+	@command -v javac >/dev/null && command -v mvn >/dev/null && command -v npm >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null && exit 0; \
+	$(call install,The judges,default-jdk-headless maven python3-venv $$(command -v npm >/dev/null || echo npm))
 
 # What the tests need beside Go, on Debian: a C compiler for the race detector, a Java runtime and Maven for the broker,
 # and a database server.

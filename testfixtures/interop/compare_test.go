@@ -84,7 +84,7 @@ func field(path string) string {
 
 // Both judges read what we read: each leaf of each message, or a row of differences.tsv says who is right, and why.
 func TestTheJudgesReadWhatWeRead(t *testing.T) {
-	rows := readDifferences(t)
+	rows := readDifferences(t, v2Differences)
 	for _, row := range rows {
 		if habits[row.judge][row.class] == nil {
 			t.Errorf("differences.tsv:%d: nothing recognises %q of %s", row.line, row.class, row.judge)

@@ -9,11 +9,19 @@ import (
 	"testing"
 )
 
-// difference is a row of differences.tsv: one way in which a judge reads messages otherwise than we do.
+// table is a file of differences, and the document that tells them to people.
+type table struct{ file, doc string }
+
+var (
+	v2Differences   = table{"differences.tsv", filepath.Join("..", "..", "docs", "hl7v2-interop.md")}
+	fhirDifferences = table{"fhir-differences.tsv", filepath.Join("..", "..", "docs", "fhir-interop.md")}
+)
+
+// difference is a row of a table: one way in which a judge reads or judges messages otherwise than we do.
 type difference struct {
 	line       int
-	judge      string
-	class      string // what the judge does
+	judge      string // of FHIR: who finds a fault that the other doesn't find, hapi or silta
+	class      string // what the judge does; of FHIR: the rule that it finds broken, in which * stands for anything
 	messages   string // the messages that it may concern; * stands for anything
 	paths      string // the places, likewise; verdict is the message as a whole
 	right      string // we, it, or both where the standard leaves it open
@@ -26,24 +34,24 @@ const verdict = "verdict"
 
 const columns = "judge\tclass\tmessages\tpaths\tright\tsentence"
 
-func readDifferences(t *testing.T) []difference {
+func readDifferences(t *testing.T, from table) []difference {
 	t.Helper()
-	b, err := os.ReadFile("differences.tsv")
+	b, err := os.ReadFile(from.file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 	if lines[0] != columns || len(lines) < 2 {
-		t.Fatalf("differences.tsv doesn't start with %q and a row", columns)
+		t.Fatalf("%s doesn't start with %q and a row", from.file, columns)
 	}
 	var all []difference
 	for i, line := range lines[1:] {
 		c := strings.Split(line, "\t")
 		if len(c) != 6 {
-			t.Fatalf("differences.tsv:%d has %d columns", i+2, len(c))
+			t.Fatalf("%s:%d has %d columns", from.file, i+2, len(c))
 		}
 		if slices.Contains(c, "") || !slices.Contains([]string{"we", "it", "both"}, c[4]) {
-			t.Errorf("differences.tsv:%d: a column is empty, or says neither we, it nor both", i+2)
+			t.Errorf("%s:%d: a column is empty, or says neither we, it nor both", from.file, i+2)
 		}
 		all = append(all, difference{line: i + 2, judge: c[0], class: c[1], messages: c[2], paths: c[3], right: c[4], sentence: c[5],
 			corpusOnly: strings.Contains(c[2], "corpus/")})
@@ -70,29 +78,38 @@ func matches(pattern, text string) bool {
 	return false
 }
 
-// The table for people says what the test's own list says. SILTA_GOLDEN=1 writes it.
+// The tables for people say what the tests' own lists say. SILTA_GOLDEN=1 writes them.
 func TestTheDocsListTheDifferences(t *testing.T) {
-	file := filepath.Join("..", "..", "docs", "hl7v2-interop.md")
+	var text strings.Builder
+	for _, d := range readDifferences(t, v2Differences) {
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", d.judge, d.class, d.where(), d.right, strings.ReplaceAll(d.sentence, "|", "\\|"))
+	}
+	holdTable(t, v2Differences.doc, "| judge | what it does | where | who is right | by which sentence |\n|---|---|---|---|---|\n", text.String())
+	text.Reset()
+	for _, d := range readDifferences(t, fhirDifferences) {
+		fmt.Fprintf(&text, "| %s | `%s` | %s | %s | %s |\n", d.judge, d.class, d.files(), d.right, strings.ReplaceAll(d.sentence, "|", "\\|"))
+	}
+	holdTable(t, fhirDifferences.doc, "| who finds it | by which rule | in files of | who is right | by which sentence |\n|---|---|---|---|---|\n", text.String())
+}
+
+// holdTable fails unless the table of the document that begins with head has these rows. SILTA_GOLDEN=1 writes them.
+func holdTable(t *testing.T, file, head, rows string) {
+	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const head = "| judge | what it does | where | who is right | by which sentence |\n|---|---|---|---|---|\n"
 	before, rest, found := strings.Cut(string(b), head)
 	if !found {
 		t.Fatalf("%s has no table that starts with %q", file, head)
 	}
-	_, after, _ := strings.Cut(rest, "\n\n")
-	var table strings.Builder
-	for _, d := range readDifferences(t) {
-		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s |\n", d.judge, d.class, d.where(), d.right, strings.ReplaceAll(d.sentence, "|", "\\|"))
-	}
-	want := before + head + table.String() + "\n" + after
+	_, after, _ := strings.Cut("\n"+rest, "\n\n")
+	want := before + head + rows + "\n" + after
 	if want == string(b) {
 		return
 	}
 	if os.Getenv("SILTA_GOLDEN") == "" {
-		t.Fatalf("the table of %s isn't that of differences.tsv: SILTA_GOLDEN=1 writes it", file)
+		t.Fatalf("the table of %s that starts with %q isn't what it should be: SILTA_GOLDEN=1 writes it", file, head)
 	}
 	if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
@@ -109,4 +126,13 @@ func (d difference) where() string {
 		return "the message"
 	}
 	return field
+}
+
+// files says in words which files a row of FHIR covers.
+func (d difference) files() string {
+	folder, _, _ := strings.Cut(d.messages, "/")
+	if d.messages == "*" {
+		return "any folder"
+	}
+	return folder
 }

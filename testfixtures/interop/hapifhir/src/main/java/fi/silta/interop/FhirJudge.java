@@ -29,6 +29,8 @@ import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationS
 import org.hl7.fhir.common.hapi.validation.support.UnknownCodeSystemWarningValidationSupport;
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
+import org.hl7.fhir.instance.model.api.IBaseResource;
+import org.hl7.fhir.r4.model.MetadataResource;
 import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
 
 /**
@@ -45,7 +47,7 @@ import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
  * thread only. An exception is an issue whose id is its class.
  *
  * <p>The folders hold StructureDefinitions, ValueSets, CodeSystems and so on, each in a JSON file, to know beside those
- * of R4. Nothing comes from a network, so what a profile or a code system says that isn't here is left
+ * of R4; other resources there are passed over. Nothing comes from a network, so what a profile or a code system says that isn't here is left
  * open (a warning).
  */
 public final class FhirJudge {
@@ -58,7 +60,10 @@ public final class FhirJudge {
         for (Path folder : folders) {
             try (Stream<Path> files = Files.list(folder)) {
                 for (Path file : files.filter(f -> f.toString().endsWith(".json")).sorted().toList()) {
-                    known.addResource(context.newJsonParser().parseResource(Files.readString(file)));
+                    IBaseResource resource = context.newJsonParser().parseResource(Files.readString(file));
+                    if (resource instanceof MetadataResource) { // not an example
+                        known.addResource(resource);
+                    }
                 }
             }
         }
