@@ -25,7 +25,8 @@ type fhirJudge struct {
 // answer is what the judge says of a file.
 type answer struct {
 	File   string
-	Nanos  time.Duration // processor time of the whole process
+	Nanos  time.Duration // processor time of the whole process for this file
+	Total  time.Duration // processor time of the whole process since its start
 	Issues []struct{ Severity, ID, At, Text string }
 }
 

@@ -40,11 +40,11 @@ import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
  * JSON for each when it has validated it, in any order if there are several threads:
  *
  * <pre>
- * {"file":"…","nanos":1234,"issues":[{"severity":"ERROR","id":"…","at":"Patient.birthDate","line":1,"column":2,"text":"…"}]}
+ * {"file":"…","nanos":1234,"total":5678,"issues":[{"severity":"ERROR","id":"…","at":"Patient.birthDate","line":1,"column":2,"text":"…"}]}
  * </pre>
  *
- * <p>nanos is the processor time of the whole process, compilers and collectors too, so it means something with one
- * thread only. An exception is an issue whose id is its class.
+ * <p>nanos is the processor time of the whole process for the file, compilers and collectors too, so it means something
+ * with one thread only; total is that since its start. An exception is an issue whose id is its class.
  *
  * <p>The folders hold StructureDefinitions, ValueSets, CodeSystems and so on, each in a JSON file, to know beside those
  * of R4; other resources there are passed over. Nothing comes from a network, so what a profile or a code system says that isn't here is left
@@ -109,7 +109,9 @@ public final class FhirJudge {
         }
         JsonObject answer = new JsonObject();
         answer.addProperty("file", file);
-        answer.addProperty("nanos", processorTime() - from);
+        long to = processorTime();
+        answer.addProperty("nanos", to - from);
+        answer.addProperty("total", to);
         answer.add("issues", issues);
         out.println(answer);
     }
