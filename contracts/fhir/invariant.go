@@ -114,17 +114,6 @@ func has(n Node, name string) bool {
 	return false
 }
 
-// choice is the value of a choice element; absent where only its sibling is there.
-func choice(n Node, name string) Node {
-	for c := n.First(); c.Exists(); c = c.Next() {
-		got := c.Name()
-		if len(got) > len(name) && got[:len(name)] == name && got[len(name)] <= 'Z' {
-			return c
-		}
-	}
-	return Node{}
-}
-
 // count is how many values the elements have together.
 func count(n Node, names ...string) int {
 	total := 0
