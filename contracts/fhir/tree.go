@@ -241,7 +241,7 @@ func (n Node) Each() iter.Seq[Node] {
 func (n Node) Text() string {
 	r := n.rec()
 	if r.flags&textEscaped != 0 {
-		return view(unescape(nil, n.t.literal(r)))
+		return view(unescape(make([]byte, 0, r.b), n.t.literal(r))) // never longer than its literal
 	}
 	return n.t.literal(r)
 }
