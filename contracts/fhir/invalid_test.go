@@ -53,6 +53,9 @@ func faultLines(resource string, detailed bool) (lines []string) {
 		if at := placed.FindStringSubmatch(f.Public); at != nil {
 			line += fmt.Sprintf(" %s:%s", at[1], at[2])
 		}
+		if f.Rule != "" && detailed {
+			line += " " + f.Rule
+		}
 		lines = append(lines, line)
 	}
 	return lines
