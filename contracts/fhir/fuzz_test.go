@@ -3,12 +3,14 @@ package fhir
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/profiles"
 )
 
 // seedResources are inputs worth starting from: all kinds of JSON, our own messages, and the bases of the invalid list.
@@ -206,6 +208,46 @@ func firstWith(root Node, url string) Node {
 		}
 	}
 	return Node{}
+}
+
+// Whatever a package holds, it is taken or refused, compiled or told, and checks resources without harm.
+func FuzzProfiles(f *testing.F) {
+	files, err := fs.Glob(profiles.Files, "definitions/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no definition was found: %v", err)
+	}
+	request := example(f, "request")
+	for _, file := range files {
+		b, err := profiles.Read(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, request)
+	}
+	const patient = `{"resourceType":"Patient","meta":{"profile":["urn:p"]},"extension":[{"url":"urn:p","valueString":"a"}],"name":[{"family":"A"},{"family":"B"}],"contact":[{"gender":"male"}]}`
+	for _, differential := range []string{
+		`{"id":"Patient","path":"Patient"},{"id":"Patient.name","path":"Patient.name","slicing":{"discriminator":[{"type":"value","path":"use"}],"rules":"open"}},{"id":"Patient.name:a","path":"Patient.name","sliceName":"a","min":1},{"id":"Patient.name:a.use","path":"Patient.name.use","fixedCode":"usual"}`,
+		`{"id":"Patient.contact","path":"Patient.contact","max":"1","constraint":[{"key":"a","severity":"error","human":"a","expression":"gender.exists() and name.exists()"}]}`,
+		`{"id":"Patient.link.other","path":"Patient.link.other","type":[{"code":"Reference","profile":["urn:p"]}]}`,
+		`{"id":"Patient.extension","path":"Patient.extension","type":[{"code":"Extension","profile":["urn:p"]}],"patternIdentifier":{"system":"a"}}`,
+	} {
+		f.Add([]byte(`{"resourceType":"StructureDefinition","url":"urn:p","name":"P","status":"draft","kind":"resource","abstract":false,"type":"Patient","baseDefinition":"urn:p","derivation":"constraint","differential":{"element":[`+differential+`]}}`), []byte(patient))
+		f.Add([]byte(`{"resourceType":"StructureDefinition","url":"urn:p","name":"P","status":"draft","kind":"resource","abstract":false,"type":"Patient","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient","derivation":"constraint","differential":{"element":[`+differential+`]}}`), []byte(patient))
+	}
+	f.Fuzz(func(t *testing.T, definition, resource []byte) {
+		p := NewProfiles()
+		if err := p.Add("a.json", definition); err != nil {
+			return
+		}
+		p.Check()
+		tree, err := Parse(resource)
+		if err != nil {
+			return
+		}
+		added, _ := Parse(definition)
+		faults := p.Validate(tree, added.Root().Get("url").Text())
+		checkFuzzed(t, faults, contracts.Invalid)
+	})
 }
 
 // Whatever a partner answers, it becomes faults without its words, and those are written and read as the same.

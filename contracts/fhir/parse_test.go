@@ -22,6 +22,12 @@ var whole = map[string]string{
 	"a name that only looks like another":  `{"a":1,"A":2,"_a":{}}`,
 	"an unknown element with nested lists": `{"x":[[1,[2]],[{"y":[{}]}]]}`,
 	"a bare string":                        `"Åsa"`,
+	"numbers in every spelling":            `[1.10,1e2,1E+2,1.0e-10,-0.0,0,-0,0.000,100000000000000000000000000000.10]`,
+	"characters beyond 16 bits":            `{"x𐍈":"𐍈 👩‍⚕️ \ud800\udf48 \uD83D\uDC69","\ud83d\ude00":1}`,
+	"escapes that needn't be":              `{"\u0069d":"\u0000\b\f\/\u002F\u00E4"}`,
+	"separators of lines":                  "[\"\u2028\u2029\u0085\ufeff\"]",
+	"62 lists within one another":          strings.Repeat("[", 62) + "1.10" + strings.Repeat("]", 62),
+	"what is contained, unknown and empty": `{"resourceType":"Patient","contained":[{"resourceType":"Uusi","id":"a","x":{},"y":[null,""],"_z":[[]]}],"zz":[{"_a":null}]}`,
 }
 
 func TestRoundTrip(t *testing.T) {
