@@ -173,13 +173,16 @@ func (v *validator) dropEchoes() {
 
 // remark tells what is no error.
 func (v *validator) remark(grade contracts.Grade, code string, at Node, rule, format string, args ...any) {
-	if v.quiet > 0 || len(v.faults) >= maxFaults/4 { // the rest is for errors
+	if !v.remarks() {
 		return
 	}
 	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
 	f.Rule, f.Grade = rule, grade
 	v.faults = append(v.faults, f)
 }
+
+// remarks says whether what is no error is told; the other half of the list is for errors.
+func (v *validator) remarks() bool { return v.quiet == 0 && len(v.faults) < maxFaults/4 } // the rest is for errors
 
 // content checks one item against what a rule says of it and of its parts.
 func (v *validator) content(it item, r *rule) {
@@ -224,7 +227,7 @@ func (v *validator) count(n Node, items []item, r *rule) {
 		} else {
 			v.broken(CodeTooMany, at, r, "The profile allows %s at most %d times.", r.title(), r.max)
 		}
-	case r.must && len(items) == 0 && r.min == 0:
+	case r.must && len(items) == 0 && r.min == 0 && v.remarks():
 		v.remark(contracts.GradeNote, CodeMustSupport, n, r.id, "%s is absent. It is must-support: who has it sends it.", r.title())
 	}
 }
@@ -284,6 +287,7 @@ func appendItems(items []item, value, sibling Node, t *Type) []item {
 		}
 		return items
 	}
+	items = slices.Grow(items, max(value.Len(), sibling.Len()))
 	a, b := value.First(), sibling.First()
 	for a.Exists() || b.Exists() {
 		items = append(items, item{a, b, resourceType(a, t)})
@@ -305,14 +309,18 @@ func (v *validator) sliced(n Node, items []item, r *rule) {
 	marks := r.marks(v.profiles)
 	var space [8]item
 	placed := make([]int, len(items)) // the slice of each item, -1 for none
+	sizes := make([]int, len(marks))
 	for i, it := range items {
 		placed[i] = slices.IndexFunc(marks, func(m []mark) bool { return v.inSlice(it, r.slicing, m) })
+		if k := placed[i]; k >= 0 {
+			sizes[k]++
+		}
 	}
 	for k, s := range r.slices {
 		if marks[k] == nil {
 			continue // Check tells that it can't be told from the others
 		}
-		of := space[:0]
+		of := slices.Grow(space[:0], sizes[k])
 		for i, it := range items {
 			if placed[i] == k {
 				of = append(of, it)

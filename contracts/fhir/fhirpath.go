@@ -25,6 +25,7 @@ import (
 type Expression struct {
 	text     string
 	compiled *fhirpath.Expression
+	names    bool // it may name a variable: %resource
 }
 
 // CompileExpression reads an expression. The fault is of kind invalid. A function that FHIRPath doesn't have is found
@@ -37,7 +38,7 @@ func CompileExpression(text string) (*Expression, error) {
 		f.Err = err
 		return nil, f
 	}
-	return &Expression{text, compiled}, nil
+	return &Expression{text, compiled, strings.Contains(text, "%")}, nil
 }
 
 // longestExpression is in bytes. The library reads an expression by recursion, and no one that means something is longer.
@@ -148,13 +149,15 @@ func (e *Expression) evaluate(n Node, typ *Type, b *Bundle) (found types.Collect
 			ctx = ctx.WithThis(typed(n, typ))
 			ctx.SetPath(typ.Name)
 		}
-		ctx.SetVariable("resource", collection(resource))
 	}
-	ctx.SetVariable("context", ctx.This())
-	ctx.SetVariable("rootResource", collection(container(resource)))
-	ctx.SetVariable("ucum", types.Collection{types.NewString("http://unitsofmeasure.org")})
-	ctx.SetVariable("sct", types.Collection{types.NewString("http://snomed.info/sct")})
-	ctx.SetVariable("loinc", types.Collection{types.NewString("http://loinc.org")})
+	if e.names {
+		ctx.SetVariable("resource", collection(resource))
+		ctx.SetVariable("rootResource", collection(container(resource)))
+		ctx.SetVariable("context", ctx.This())
+		ctx.SetVariable("ucum", types.Collection{types.NewString("http://unitsofmeasure.org")})
+		ctx.SetVariable("sct", types.Collection{types.NewString("http://snomed.info/sct")})
+		ctx.SetVariable("loinc", types.Collection{types.NewString("http://loinc.org")})
+	}
 	ctx.SetModel(pathModel{Definitions()})
 	ctx.SetResolver(resolver{b, n})
 	ctx.SetLimit("maxDepth", defaultDepth)

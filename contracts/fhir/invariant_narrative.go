@@ -10,8 +10,9 @@ import (
 // checks together.
 // Source: HL7 FHIR R4, narrative.html; HTML 4.0, chapters 7 to 11 and 15.
 func safeNarrative(_ *Bundle, n Node) bool {
-	var names [16]string
-	m := markup{rest: strings.TrimSpace(n.Text()), open: names[:0]}
+	var begins [16]uint32
+	m := markup{rest: strings.TrimSpace(n.Text()), open: begins[:0]}
+	m.all = m.rest
 	for first := true; m.rest != "" && (first || len(m.open) > 0); first = false {
 		if !m.next() {
 			return false
@@ -37,10 +38,10 @@ func speakingNarrative(_ *Bundle, n Node) bool {
 	return false
 }
 
-// markup is what is left of a narrative, and which elements are open.
+// markup is what is left of a narrative, and where the names of the elements begin that are open.
 type markup struct {
-	rest string
-	open []string
+	all, rest string
+	open      []uint32
 }
 
 // next reads one tag, comment or text; false for what isn't well formed or isn't allowed.
@@ -62,7 +63,7 @@ func (m *markup) next() bool {
 		name, rest, ok := strings.Cut(m.rest[len("</"):], ">")
 		m.rest = rest
 		last := len(m.open) - 1
-		if !ok || last < 0 || m.open[last] != strings.TrimRight(name, " \t\r\n") {
+		if !ok || last < 0 || (&markup{rest: m.all[m.open[last]:]}).name() != strings.TrimRight(name, " \t\r\n") {
 			return false
 		}
 		m.open = m.open[:last]
@@ -72,7 +73,11 @@ func (m *markup) next() bool {
 	return m.tag()
 }
 
+// deepestNarrative is how many elements may be open. Nobody writes so many, and what shows them follows each.
+const deepestNarrative = 1000
+
 func (m *markup) tag() bool {
+	begin := len(m.all) - len(m.rest)
 	name := m.name()
 	if !slices.Contains(narrativeElements, name) {
 		return false
@@ -90,8 +95,8 @@ func (m *markup) tag() bool {
 			if len(m.open) == 0 && !slices.Contains(seen, "xmlns") {
 				return false
 			}
-			m.open = append(m.open, name)
-			return true
+			m.open = append(m.open, uint32(begin))
+			return len(m.open) <= deepestNarrative
 		}
 		attribute := m.name()
 		value, ok := m.value()

@@ -273,63 +273,51 @@ func targetTypes(p *Profiles, refs []*profileRef) (types []string) {
 	return types
 }
 
-// reaches says whether a path below a value leads to something that passes.
-func (v *validator) reaches(n Node, path []pathStep, kind string, m *mark) bool {
+// showsAt says whether something at a path below a value of the instance shows the mark.
+func (v *validator) showsAt(n Node, path []pathStep, kind string, m *mark) bool {
 	if !n.Exists() {
 		return false
 	}
 	if len(path) == 0 {
-		return v.passes(n, kind, m)
+		switch kind {
+		case "value", "pattern":
+			return v.fits(n, m.rule)
+		case "type":
+			return slices.Contains(m.types, v.nodeType(n))
+		case "profile":
+			return v.conformsToOne(n, m.refs)
+		}
+		return true
 	}
 	step, rest := path[0], path[1:]
 	switch {
 	case step.typ != "": // the choice before has picked by name
-		return v.nodeType(n) == step.typ && v.reaches(n, rest, kind, m)
+		return v.nodeType(n) == step.typ && v.showsAt(n, rest, kind, m)
 	case step.name == "":
-		return v.reaches(v.bundle.Resolve(n), rest, kind, m)
+		return v.showsAt(v.bundle.Resolve(n), rest, kind, m)
 	}
-	for item := n.part(step.name).firstItem(); item.Exists(); item = item.nextItem() {
-		if (step.url == "" || item.Get("url").Is(step.url)) && v.reaches(item, rest, kind, m) {
+	part := memberOrChoice(n, step.name)
+	for item := part.At(0); item.Exists(); item = item.nextOf(part) {
+		if (step.url == "" || item.Get("url").Is(step.url)) && v.showsAt(item, rest, kind, m) {
 			return true
 		}
 	}
 	return false
 }
 
-// passes says whether a value is what a mark wants.
-func (v *validator) passes(n Node, kind string, m *mark) bool {
-	switch kind {
-	case "value", "pattern":
-		return v.fits(n, m.rule)
-	case "type":
-		return slices.Contains(m.types, v.nodeType(n))
-	case "profile":
-		return v.conformsToOne(n, m.refs)
+// nextOf is the item of a list after n; absent where the list is one value.
+func (n Node) nextOf(list Node) Node {
+	if list.Kind() != KindArray {
+		return Node{}
 	}
-	return true
+	return n.Next()
 }
 
-// part is the member of that name, or of a choice by its name without a type.
-func (n Node) part(name string) Node {
-	if member := n.Get(name); member.Exists() {
-		return member
+func memberOrChoice(n Node, name string) Node {
+	if m := n.Get(name); m.Exists() {
+		return m
 	}
 	return choiceMember(n, name)
-}
-
-// firstItem is the first item of a list, or the single value itself; nextItem the one after it in its list.
-func (n Node) firstItem() Node {
-	if n.Kind() == KindArray {
-		return n.First()
-	}
-	return n
-}
-
-func (n Node) nextItem() Node {
-	if n.Parent().Kind() == KindArray {
-		return n.Next()
-	}
-	return Node{}
 }
 
 // choiceMember is the member of a choice element by its name without a type: valueCoding for value.
@@ -367,7 +355,7 @@ func (v *validator) shows(it item, d discriminator, m *mark) bool {
 	if d.kind == "type" && len(d.path) == 0 && it.typ != nil && it.typ.Kind != Resource {
 		return slices.Contains(m.types, it.typ.Name)
 	}
-	return v.reaches(it.node(), d.path, d.kind, m) == (d.kind != "exists" || m.exists)
+	return v.showsAt(it.node(), d.path, d.kind, m) == (d.kind != "exists" || m.exists)
 }
 
 // fits says whether a value has what a rule fixes, in it and in its parts.
@@ -384,9 +372,9 @@ func (v *validator) fits(n Node, r *rule) bool {
 		if !c.tells() {
 			continue
 		}
-		found := false
-		for part := n.part(strings.TrimSuffix(c.name, "[x]")).firstItem(); part.Exists() && !found; part = part.nextItem() {
-			found = v.fits(part, c)
+		part, found := memberOrChoice(n, strings.TrimSuffix(c.name, "[x]")), false
+		for item := part.At(0); item.Exists() && !found; item = item.nextOf(part) {
+			found = v.fits(item, c)
 		}
 		if !found {
 			return false

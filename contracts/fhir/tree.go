@@ -240,10 +240,11 @@ func (n Node) Each() iter.Seq[Node] {
 // the tree's memory and allocates only where the string holds JSON escapes.
 func (n Node) Text() string {
 	r := n.rec()
+	s := n.t.literal(r)
 	if r.flags&textEscaped != 0 {
-		return view(unescape(make([]byte, 0, r.b), n.t.literal(r))) // never longer than its literal
+		return view(unescape(make([]byte, 0, len(s)), s))
 	}
-	return n.t.literal(r)
+	return s
 }
 
 // AppendText appends Text to dst, without allocating where dst has the room.

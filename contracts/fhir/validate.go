@@ -85,6 +85,7 @@ func (v *validator) claims(n Node, typ *Type) {
 
 func (v *validator) fault(code string, at Node, format string, args ...any) *contracts.Fault {
 	if v.full() {
+		v.untold = contracts.Fault{} // or what callers add to it would grow with every fault
 		return &v.untold
 	}
 	f := contracts.Faultf(contracts.Invalid, code, at.Place(), format, args...)
