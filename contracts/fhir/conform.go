@@ -181,8 +181,8 @@ func (v *validator) remark(grade contracts.Grade, code string, at Node, rule, fo
 	v.faults = append(v.faults, f)
 }
 
-// remarks says whether what is no error is told; the other half of the list is for errors.
-func (v *validator) remarks() bool { return v.quiet == 0 && len(v.faults) < maxFaults/4 } // the rest is for errors
+// remarks says whether what is no error is told: a quarter of the list; the rest is for errors.
+func (v *validator) remarks() bool { return v.quiet == 0 && len(v.faults) < maxFaults/4 }
 
 // content checks one item against what a rule says of it and of its parts.
 func (v *validator) content(it item, r *rule) {
