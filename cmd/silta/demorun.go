@@ -137,7 +137,7 @@ func (d *demo) introduce(at readiness) {
 	if d.t.json() {
 		return
 	}
-	fmt.Fprintf(d.telling(), "A hub on this machine, in %s. Apotti speaks HL7 v2 to it at %s, HUS speaks FHIR at %s.\n"+
+	fmt.Fprintf(d.teller, "A hub on this machine, in %s. Apotti speaks HL7 v2 to it at %s, HUS speaks FHIR at %s.\n"+
 		"The patient is invented; the sockets, the disk and the translation are real.\n\n", d.dir, at.Doors["apotti"], at.Doors["hus"])
 }
 
@@ -182,7 +182,7 @@ func (d *demo) travel(ctx context.Context, m referral, door string) error {
 		}
 	}
 	if err == nil && !d.t.json() {
-		fmt.Fprintln(d.telling(), "\nEvery message was delivered and acknowledged.")
+		fmt.Fprintln(d.teller, "\nEvery message was delivered and acknowledged.")
 	}
 	return err
 }
@@ -268,7 +268,7 @@ func (d *demo) printTable(ctx context.Context, m referral, rows []contracts.Row)
 	}
 	all := crossings(rows, trace.Steps)
 	if !d.t.json() {
-		return writeCrossings(d.telling(), all, d.teller.name)
+		return writeCrossings(d.teller, all, d.teller.name)
 	}
 	if d.serve {
 		return nil // stdout is for the ready line, and programs ask the API

@@ -36,6 +36,7 @@ type teller struct {
 	ended   chan struct{}
 	stopped chan struct{}
 	end     sync.Once
+	writing sync.Mutex // the table comes from elsewhere
 }
 
 // patience is how long a tale is held back, since one that happened before may still come.
@@ -112,7 +113,7 @@ func (w *teller) run() {
 func (w *teller) write(t tale) {
 	if w.json {
 		if b, err := json.Marshal(t); err == nil {
-			fmt.Fprintf(w.out, "%s\n", b)
+			fmt.Fprintf(w, "%s\n", b)
 		}
 		return
 	}
@@ -124,7 +125,14 @@ func (w *teller) write(t tale) {
 	if t.Note != "" {
 		line += "  [" + t.Note + "]"
 	}
-	fmt.Fprintln(w.out, line)
+	fmt.Fprintln(w, line)
+}
+
+// Write writes between two tales what else is to be read in their place.
+func (w *teller) Write(b []byte) (int, error) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	return w.out.Write(b)
 }
 
 // name is what people call a partner; the hub is Silta.
