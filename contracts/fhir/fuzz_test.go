@@ -149,7 +149,8 @@ func resolvable(n Node, place string) bool {
 	}
 	for i, step := range steps {
 		next := n.Get(step.Name)
-		if !next.Exists() || step.Index >= 0 && !next.At(step.Index).Exists() {
+		inside := i < len(steps)-1 && next.Kind() < KindArray // what stands inside a primitive is in its sibling
+		if !next.Exists() || inside || step.Index >= 0 && !next.At(step.Index).Exists() {
 			if beside := n.Get("_" + step.Name); beside.Exists() {
 				next = beside
 			}
