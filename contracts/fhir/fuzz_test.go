@@ -148,15 +148,18 @@ func resolvable(n Node, place string) bool {
 		return false
 	}
 	for i, step := range steps {
-		next := n.Get(step.Name)
-		inside := i < len(steps)-1 && next.Kind() < KindArray // what stands inside a primitive is in its sibling
-		if !next.Exists() || inside || step.Index >= 0 && !next.At(step.Index).Exists() {
-			if beside := n.Get("_" + step.Name); beside.Exists() {
+		pick := func(name string) Node {
+			member := n.Get(name)
+			if step.Index >= 0 {
+				return member.At(step.Index)
+			}
+			return member
+		}
+		next := pick(step.Name)
+		if inside := i < len(steps)-1 && next.Kind() < KindArray; inside || !next.Exists() { // a primitive's insides are in its sibling
+			if beside := pick("_" + step.Name); beside.Exists() {
 				next = beside
 			}
-		}
-		if step.Index >= 0 {
-			next = next.At(step.Index)
 		}
 		if !next.Exists() {
 			return i == len(steps)-1 && n.Exists() && !unnamed
