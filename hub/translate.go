@@ -412,7 +412,8 @@ func (h *Hub) outgoing(d contracts.Delivery, e contracts.Entry, body []byte, tra
 }
 
 // readdress gives a copy of a canonical Bundle under our own ids: Bundle.id and Bundle.identifier name the message
-// that leaves, and an answer names what its receiver sent.
+// that leaves, and an answer names what its receiver sent. It is the last gate before every courier, so the residue stays
+// here, whoever wrote it: it holds what no rule lets out.
 func readdress(c canonical, id contracts.ID, t thread) (*fhir.Tree, error) {
 	out, err := fhir.Parse(c.body.Bytes())
 	if err != nil {
@@ -423,7 +424,9 @@ func readdress(c canonical, id contracts.ID, t thread) (*fhir.Tree, error) {
 	identifier := root.Object("identifier")
 	identifier.Get("system").Remove()
 	identifier.Set("value", fhir.String(id.Control()))
-	response := fhir.NewBundle(root).Header().Get("response")
+	header := fhir.NewBundle(root).Header()
+	withoutExtensions(header, profiles.URL(profiles.Residue))
+	response := header.Get("response")
 	if t.origin == nil || !response.Exists() {
 		return out, nil
 	}
@@ -438,6 +441,16 @@ func readdress(c canonical, id contracts.ID, t thread) (*fhir.Tree, error) {
 		x.Add("valueString", fhir.String(t.origin.Control))
 	}
 	return out, nil
+}
+
+// withoutExtensions takes every extension of that URL off an element.
+func withoutExtensions(n fhir.Node, url string) {
+	for x := fhir.Extension(n, url); x.Exists(); x = fhir.Extension(n, url) {
+		x.Remove()
+	}
+	if list := n.Get("extension"); list.Exists() && list.Len() == 0 {
+		list.Remove()
+	}
 }
 
 // resourceNames are the names under which a receiver may point at what it was given: fullUrls and Type/id.
