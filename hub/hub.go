@@ -1,5 +1,5 @@
 // Package hub keeps custody of messages. Its files tell a message's life in order: receive, route, translate,
-// deliver, park, journey, operate, pause, reprocess (with resend, replace and compare).
+// deliver, park, journey, operate, pause, reprocess (with resend, replace and compare), offline.
 //
 // What happens when things fail: a message is acknowledged only when the bus has it durable. Everything behind that
 // is done at least once and derived from the record alone, so a crash at any point is followed by doing the same
@@ -94,18 +94,13 @@ type partner struct {
 // New checks the configuration as a whole (the maps that contracts name, a courier for every route, the secret
 // against the ledger's) and gives a hub that Run starts. All faults come at once.
 func New(ctx context.Context, c Config) (*Hub, error) {
-	h := &Hub{
-		bus: c.Bus, ledger: c.Ledger, maps: c.Maps, secret: c.Secret, log: c.Log, watch: c.Watch, trace: c.Trace,
-		now:   func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
-		lanes: c.Lanes, linger: c.Linger, development: c.Development,
-		partners: map[string]*partner{}, queues: map[string]*queue{}, busy: map[string]*lanes{},
-		memory: &memory{aside: make(chan contracts.Change, 1024), flying: flying{keys: map[string]map[contracts.Key]bool{}}}, pausing: make(chan struct{}, 1),
-	}
+	h, faults := translator(c)
+	h.bus, h.ledger, h.log, h.watch, h.trace = c.Bus, c.Ledger, c.Log, c.Watch, c.Trace
+	h.lanes, h.linger, h.development = c.Lanes, c.Linger, c.Development
+	h.queues, h.busy = map[string]*queue{}, map[string]*lanes{}
+	h.memory, h.pausing = &memory{aside: make(chan contracts.Change, 1024), flying: flying{keys: map[string]map[contracts.Key]bool{}}}, make(chan struct{}, 1)
 	if c.Before != nil {
 		h.memory = c.Before.memory
-	}
-	if h.profiles = c.Profiles; h.profiles == nil {
-		h.profiles = fhir.NewProfiles()
 	}
 	if h.linger == 0 {
 		h.linger = 10 * time.Second
@@ -116,19 +111,14 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	if h.watch == nil {
 		h.watch = func(contracts.Step) {}
 	}
-	faults := CheckContracts(c.Partners, c.Maps, h.profiles)
 	h.queues[contracts.TopicIn] = h.newQueue(contracts.TopicIn, nil)
 	h.busy[contracts.TopicIn], h.busy[contracts.TopicDead] = newLanes(), newLanes()
 	for _, contract := range c.Partners {
-		p := &partner{Partner: contract, courier: c.Couriers[contract.ID], gate: newGate(contract.Retry), zone: contract.Location()}
+		p := h.partners[contract.ID]
+		p.courier, p.gate = c.Couriers[contract.ID], newGate(contract.Retry)
 		if was := c.Before.partner(contract.ID); was != nil && was.Retry == contract.Retry {
 			p.gate = was.gate
 		}
-		// What is wrong with these, CheckContracts has told.
-		p.keys, _ = compileKeys(contract)
-		p.reading, _ = hl7v2.ReadingOptions(contract)
-		p.agreed, _ = hl7v2.NewAgreement(contract)
-		h.partners[contract.ID] = p
 		if p.courier == nil {
 			if contract.Courier != (contracts.Courier{}) {
 				faults = append(faults, contracts.Faultf(contracts.Invalid, "CFG-030", contract.ID, "The contract has a courier, but none was given to the hub."))
@@ -142,6 +132,27 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 		return nil, err
 	}
 	return h, h.checkSecret(ctx)
+}
+
+// translator gives the part of a hub that reads and translates: contracts, maps, profiles, the secret and the time. The
+// faults are those of CheckContracts.
+func translator(c Config) (*Hub, contracts.Faults) {
+	h := &Hub{
+		maps: c.Maps, profiles: c.Profiles, secret: c.Secret, partners: map[string]*partner{},
+		now: func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
+	}
+	if h.profiles == nil {
+		h.profiles = fhir.NewProfiles()
+	}
+	for _, contract := range c.Partners {
+		p := &partner{Partner: contract, zone: contract.Location()}
+		// What is wrong with these, CheckContracts tells.
+		p.keys, _ = compileKeys(contract)
+		p.reading, _ = hl7v2.ReadingOptions(contract)
+		p.agreed, _ = hl7v2.NewAgreement(contract)
+		h.partners[contract.ID] = p
+	}
+	return h, CheckContracts(c.Partners, c.Maps, h.profiles)
 }
 
 // partner gives a partner of the hub, or nil; also of no hub.

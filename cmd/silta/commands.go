@@ -6,7 +6,7 @@ import "github.com/spf13/cobra"
 func commands(t *terminal) []*cobra.Command {
 	return []*cobra.Command{
 		newDemo(t),
-		newHL7(t), newFHIR(t), newMap(t),
+		newHL7(t), newFHIR(t), newMap(t), newTranslate(t),
 		newServe(t), newInit(t), newCheck(t), newBench(t),
 		newFind(t), newList(t), newTrace(t), newShow(t), newReprocess(t), newStop(t), newRelease(t),
 		newPause(t), newResume(t), newPartners(t), newReload(t), newBackup(t), newRestore(t),

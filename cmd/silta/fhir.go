@@ -89,7 +89,7 @@ func newFHIRValidate(t *terminal) *cobra.Command {
 
 // fhirContract reads the contract of a partner that speaks FHIR.
 func fhirContract(name string) (*contracts.Partner, error) {
-	p, err := contract(name)
+	p, err := contract("--contract", name)
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ type agreedPartner struct {
 
 // v2Contract reads the contract of a partner that speaks HL7 v2.
 func v2Contract(name string) (agreedPartner, error) {
-	p, err := contract(name)
+	p, err := contract("--contract", name)
 	if err != nil {
 		return agreedPartner{}, err
 	}

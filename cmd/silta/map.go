@@ -154,9 +154,9 @@ func (t *terminal) checked(maps int) error {
 	return err
 }
 
-// contract gives a partner's contract: by its file, by its id among those in contracts/partners of the working
+// contract gives the contract that a flag names: by its file, by its id among those in contracts/partners of the working
 // directory, or of the built-in ones.
-func contract(name string) (*contracts.Partner, error) {
+func contract(flag, name string) (*contracts.Partner, error) {
 	if isFile(name) {
 		b, err := os.ReadFile(name)
 		if err != nil {
@@ -172,12 +172,17 @@ func contract(name string) (*contracts.Partner, error) {
 	if err != nil {
 		return nil, configuration{err}
 	}
+	return contractAmong(known, flag, name)
+}
+
+// contractAmong gives the contract of that id.
+func contractAmong(known []*contracts.Partner, flag, id string) (*contracts.Partner, error) {
 	var ids []string
 	for _, p := range known {
-		if p.ID == name {
+		if p.ID == id {
 			return p, nil
 		}
 		ids = append(ids, p.ID)
 	}
-	return nil, usagef("--contract %s: there is no such contract; there are %s", name, strings.Join(ids, ", "))
+	return nil, usagef("%s %s: there is no such contract; there are %s", flag, id, strings.Join(ids, ", "))
 }

@@ -81,7 +81,7 @@ func (r *mapRun) prepare() (err error) {
 		return err
 	}
 	if r.contract != "" {
-		p, err := contract(r.contract)
+		p, err := contract("--contract", r.contract)
 		if err != nil {
 			return err
 		}
