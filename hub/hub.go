@@ -21,6 +21,7 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
 	"github.com/hoitosilta/silta/mappings"
 )
 
@@ -193,11 +194,7 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known
 				fault("CFG-031", "No map %q for outgoing %s.", out.Map, out.Event)
 			}
 		}
-		for _, r := range p.Profiles {
-			if r.Profile != "" && !known.Has(r.Profile) {
-				fault("CFG-034", "The profile for %q isn't loaded: name the FHIR package that has it in silta.yaml, fhir.packages.", r.For)
-			}
-		}
+		checkProfiles(p, known, fault)
 		if _, err := compileKeys(p); err != nil {
 			fault("CFG-032", "A key path can't be read: %v", err)
 		}
@@ -214,6 +211,31 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known
 		}
 	}
 	return faults
+}
+
+// checkProfiles checks which profiles a contract asks for: that each is of a Bundle and can be relied on, and that some
+// event comes to each.
+func checkProfiles(p *contracts.Partner, known *fhir.Profiles, fault func(code, format string, args ...any)) {
+	for i, r := range p.Profiles {
+		own := func(event string) bool { return r.For == "" || contracts.Takes([]string{r.For}, event) }
+		before := func(event string) bool {
+			return slices.ContainsFunc(p.Profiles[:i], func(o contracts.ProfileRule) bool { return o.For == "" || contracts.Takes([]string{o.For}, event) })
+		}
+		switch events := profiles.Events(); {
+		case !slices.ContainsFunc(events, own):
+			fault("CFG-034", "profiles[%d]: no event of Silta's is called %q.", i, r.For)
+		case !slices.ContainsFunc(events, func(e string) bool { return own(e) && !before(e) }):
+			fault("CFG-034", "profiles[%d]: no event comes to this one, since those before take them all. Put the particular ones first.", i)
+		}
+		if r.Profile == "" {
+			continue
+		}
+		if faults := known.CheckProfile(r.Profile); faults.Err() != nil {
+			fault("CFG-034", "profiles[%d]: the profile can't be used: %s", i, faults[0].Public)
+		} else if typ := known.TypeOf(r.Profile); typ != "Bundle" {
+			fault("CFG-034", "profiles[%d]: the profile is of %s; a message is a Bundle.", i, typ)
+		}
+	}
 }
 
 // Run translates and delivers until ctx ends and what was begun is finished: waiting ends at once, a message that is

@@ -279,11 +279,11 @@ func (h *Hub) conforms(p *partner, event string, bundle *fhir.Tree) (contracts.F
 	if url == "" {
 		return nil, nil
 	}
-	faults := h.profiles.Validate(bundle, url)
+	faults := slices.DeleteFunc(h.profiles.Validate(bundle, url), func(f *contracts.Fault) bool { return f.Grade == contracts.GradeNote })
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(faults, func(f *contracts.Fault) bool { return f.Grade == contracts.GradeNote }), nil
+	return faults, nil
 }
 
 // mapping gives a map by its name. One that is gone parks: waiting doesn't bring it back, and another version would give

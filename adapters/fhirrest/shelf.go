@@ -145,13 +145,14 @@ func (s shelf) messageDefinitions() (map[string][]byte, error) {
 	return all, nil
 }
 
-// described is what an event means, and which profile its Bundle has; R4 has no element for that one.
+// described is what an event means, and which profile its Bundle has unless a contract says otherwise; R4 has no element
+// for that one.
 func (s shelf) described(event, meaning string) string {
 	whole := profiles.URL("/StructureDefinition/silta-message-" + event)
 	if !slices.ContainsFunc(s, func(p page) bool { return p.url == whole }) {
 		return meaning
 	}
-	return meaning + " The whole message has the profile " + whole + "."
+	return meaning + " Silta's own profile of the whole message is " + whole + "; a contract may ask for another."
 }
 
 // definedMessage keeps samply's model from writing both kinds of event: its eventUri can't be left out.

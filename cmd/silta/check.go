@@ -26,6 +26,7 @@ func newCheck(t *terminal) *cobra.Command {
 			if err := join(err, disagreed, s.checkSecrets(agreed.partners), s.checkTLS(agreed.partners)); err != nil {
 				return err
 			}
+			t.faults(file, agreed.warnings)
 			if t.json() {
 				return t.print(map[string]any{"partners": len(agreed.partners), "faults": 0})
 			}

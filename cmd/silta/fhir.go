@@ -43,6 +43,9 @@ func newFHIRValidate(t *terminal) *cobra.Command {
 			"  silta fhir validate answer.json --contract hus",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error {
+			if config == "" && partner != "" && isFile("silta.yaml") {
+				config = "silta.yaml" // where the contract is looked for, too
+			}
 			if config != "" {
 				s, err := readSettings(config)
 				if err != nil {
@@ -56,6 +59,7 @@ func newFHIRValidate(t *terminal) *cobra.Command {
 			if err != nil {
 				return configuration{err}
 			}
+			t.faults("", asWarnings(known.Check()))
 			var agreed *contracts.Partner
 			if partner != "" {
 				if agreed, err = fhirContract(partner); err != nil {
@@ -83,7 +87,7 @@ func newFHIRValidate(t *terminal) *cobra.Command {
 	c.Flags().StringArrayVar(&urls, "profile", nil, "the canonical URL of a profile that the resource must have; may stand several times")
 	c.Flags().StringArrayVar(&packages, "package", nil, "a FHIR package, its folder or its .tgz, whose profiles are known; may stand several times")
 	c.Flags().StringVar(&partner, "contract", "", "the partner whose message it is, or a contract's file")
-	c.Flags().StringVarP(&config, "config", "c", "", "the configuration whose FHIR packages are known")
+	c.Flags().StringVarP(&config, "config", "c", "", "the configuration whose FHIR packages are known; with --contract silta.yaml, if it is there")
 	return c
 }
 

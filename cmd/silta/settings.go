@@ -175,6 +175,7 @@ type agreements struct {
 	partners []*contracts.Partner
 	maps     *mappings.Catalog
 	profiles *fhir.Profiles
+	warnings contracts.Faults // what in FHIR packages can't be used, and no contract asks for
 }
 
 // readAgreements loads contracts, maps and code maps. Every fault of all of them comes at once.
@@ -202,7 +203,17 @@ func (s *settings) readAgreements() (agreements, error) {
 	if err := faults.Err(); err != nil {
 		return agreements{}, configuration{err}
 	}
-	return agreements{partners, maps, profiles}, nil
+	return agreements{partners, maps, profiles, asWarnings(profiles.Check())}, nil
+}
+
+// asWarnings grades the faults of definitions that nobody may have asked for.
+func asWarnings(faults contracts.Faults) contracts.Faults {
+	for i, f := range faults {
+		g := *f
+		g.Grade = contracts.GradeWarning
+		faults[i] = &g
+	}
+	return faults
 }
 
 // loadPackages gives the profiles of FHIR packages beside Silta's own. The faults of all come at once.

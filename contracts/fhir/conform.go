@@ -1,8 +1,10 @@
 package fhir
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -38,61 +40,73 @@ type judged struct {
 }
 
 // verdict is how that went.
-type verdict uint8
+type verdict struct {
+	is   int8
+	at   int  // of begun: how many were being checked before it
+	told bool // what was found is in the list; else it was a trial
+}
 
 const (
-	begun    verdict = iota + 1 // it is being checked: a circle of references conforms unless something else says no
-	holding                     // it conforms
-	tried                       // it doesn't, and nobody was told
-	reported                    // it doesn't, and its faults are in the list
+	begun   = iota + 1 // it is being checked: a circle of references conforms unless something else says no
+	holding            // it conforms
+	failing            // it doesn't
+)
+
+const (
+	mostJudged = 100    // profiled resources that lead to one another: deeper ones aren't checked from there
+	mostTrials = 20_000 // from here on a verdict that rests on a circle is kept, so that circles can't cost without end
 )
 
 // conforms checks a value against a profile and tells its faults, unless it was told of them before.
-func (v *validator) conforms(n Node, typ *Type, c *profile) {
-	key := judged{n.i, c}
-	switch v.judged[key] {
-	case begun, holding, reported:
-		return
-	}
-	v.judge(key, begun)
-	before := v.errors
-	v.profile(n, typ, c)
-	if v.errors == before {
-		v.judge(key, holding)
-	} else {
-		v.judge(key, reported)
-	}
-}
+func (v *validator) conforms(n Node, typ *Type, c *profile) { v.judge(n, typ, c) }
 
 // tries is conforms without telling anybody.
 func (v *validator) tries(n Node, typ *Type, c *profile) bool {
-	key := judged{n.i, c}
-	switch v.judged[key] {
-	case begun, holding:
-		return true
-	case tried, reported:
-		return false
-	}
-	v.judge(key, begun)
 	before := v.errors
 	v.quiet++
-	v.profile(n, typ, c)
+	ok := v.judge(n, typ, c)
 	v.quiet--
-	ok := v.errors == before
 	v.errors = before
-	if ok {
-		v.judge(key, holding)
-	} else {
-		v.judge(key, tried)
-	}
 	return ok
 }
 
-func (v *validator) judge(key judged, is verdict) {
+// judge gives the verdict on a value. One that rests on another which is still open isn't kept, because that other may
+// come out differently.
+func (v *validator) judge(n Node, typ *Type, c *profile) bool {
+	key, loud := judged{n.i, c}, v.quiet == 0
+	switch was := v.judged[key]; {
+	case was.is == begun:
+		v.lowest = min(v.lowest, was.at)
+		return true
+	case was.is == holding && (was.told || !loud):
+		return true
+	case was.is == failing && (was.told || !loud):
+		v.errors++
+		return false
+	}
+	if v.open == mostJudged {
+v.cut = n
+		return true
+	}
 	if v.judged == nil {
 		v.judged = map[judged]verdict{}
 	}
-	v.judged[key] = is
+	own, outer, before := v.open, v.lowest, v.errors
+	v.judged[key] = verdict{is: begun, at: own}
+	v.open, v.lowest, v.trials = own+1, own, v.trials+1
+	v.profile(n, typ, c)
+	v.open = own
+	ok, rests := v.errors == before, v.lowest < own
+	switch {
+	case !ok:
+		v.judged[key] = verdict{is: failing, told: loud}
+	case rests && !loud && v.trials < mostTrials:
+		delete(v.judged, key)
+	default:
+		v.judged[key] = verdict{is: holding, told: loud}
+	}
+	v.lowest = min(outer, v.lowest)
+	return ok
 }
 
 // conformsToOne says whether a resource or value has one of the profiles. What isn't loaded can't be judged and counts
@@ -165,7 +179,8 @@ func (v *validator) dropEchoes() {
 	for _, e := range v.echoes {
 		told[e.fault] = slices.ContainsFunc(e.allowed, func(ref *profileRef) bool {
 			c := ref.profile(v.profiles)
-			return c != nil && v.judged[judged{e.target.i, c}] == reported
+			was := v.judged[judged{e.target.i, c}]
+			return c != nil && was.is == failing && was.told
 		})
 	}
 	v.faults = slices.DeleteFunc(v.faults, func(f *contracts.Fault) bool { return told[f] })
@@ -227,7 +242,7 @@ func (v *validator) count(n Node, items []item, r *rule) {
 		} else {
 			v.broken(CodeTooMany, at, r, "The profile allows %s at most %d times.", r.title(), r.max)
 		}
-	case r.must && len(items) == 0 && r.min == 0 && v.remarks():
+	case r.must && len(items) == 0 && r.min == 0 && r.max != 0 && v.remarks():
 		v.remark(contracts.GradeNote, CodeMustSupport, n, r.id, "%s is absent. It is must-support: who has it sends it.", r.title())
 	}
 }
@@ -334,14 +349,15 @@ func (v *validator) sliced(n Node, items []item, r *rule) {
 			v.content(it, s)
 		}
 	}
-	v.places(items, placed, r)
+	v.places(items, placed, r, slices.ContainsFunc(marks, func(m []mark) bool { return m == nil }))
 }
 
 // places checks what the slicing says of items in no slice and of the slices' order.
-func (v *validator) places(items []item, placed []int, r *rule) {
+func (v *validator) places(items []item, placed []int, r *rule, blind bool) {
 	last := -1
 	for i, k := range placed {
 		switch {
+		case k < 0 && blind: // it may be of a slice that can't be told
 		case k < 0 && r.slicing.closed:
 			v.broken(CodeSlice, items[i].node(), r, "This item is in none of the slices that the profile allows: %s.", r.sliceNames())
 		case k < 0:
@@ -393,12 +409,7 @@ func (n Node) shown() string { return string(n.Append(nil)) }
 // order compares numbers, and dates as far as both say; 0 for what has no order.
 func order(a, b Node) int {
 	if a.Kind() == KindNumber && b.Kind() == KindNumber {
-		x, okA := new(big.Rat).SetString(a.Text())
-		y, okB := new(big.Rat).SetString(b.Text())
-		if okA && okB {
-			return x.Cmp(y)
-		}
-		return 0
+		return orderNumbers(a.Text(), b.Text())
 	}
 	if a.Kind() != KindString || b.Kind() != KindString {
 		return 0
@@ -406,6 +417,21 @@ func order(a, b Node) int {
 	x, y := a.Text(), b.Text()
 	most := min(len(x), len(y), len("2026-01-01")) // times have zones; the day decides
 	return strings.Compare(x[:most], y[:most])
+}
+
+// orderNumbers compares exactly; numbers with an exponent, whose digits nobody could write down, as nearly as a float64.
+func orderNumbers(a, b string) int {
+	if strings.ContainsAny(a+b, "eE") {
+		x, _ := strconv.ParseFloat(a, 64) // beyond its range it is infinite, and ordered all the same
+		y, _ := strconv.ParseFloat(b, 64)
+		return cmp.Compare(x, y)
+	}
+	x, okA := new(big.Rat).SetString(a)
+	y, okB := new(big.Rat).SetString(b)
+	if !okA || !okB {
+		return 0
+	}
+	return x.Cmp(y)
 }
 
 // typed checks the types that the profile leaves open, and the profiles that they must have. Where the type itself is

@@ -7,17 +7,28 @@ import (
 
 // expand gives a value set's codes from its definition, nil where they can't all be known here: a filter, a code
 // system that isn't there or isn't complete. Source: HL7 FHIR R4, valueset.html#compositions.
-func (p *Profiles) expand(url string, within []string) *valueSet {
-	s, ok := p.sources[url]
+//
+// within are the value sets that are being expanded, and those that were: each costs once.
+func (p *Profiles) expand(url string, within map[string]*valueSet) *valueSet {
+	if v, ok := within[url]; ok {
+		return v // nil while it is begun: a set that includes itself can't be known
+	}
+	within[url] = nil
+	v := p.composed(url, within)
+	within[url] = v
+	return v
+}
+
+func (p *Profiles) composed(url string, within map[string]*valueSet) *valueSet {
+	s, ok := p.sources["ValueSet "+url]
 	if !ok {
 		plain, _, _ := strings.Cut(url, "|")
 		return Definitions().set(plain)
 	}
 	t, err := Parse(s.json)
-	if err != nil || s.typ != "ValueSet" || slices.Contains(within, url) {
+	if err != nil {
 		return nil
 	}
-	within = append(within, url)
 	compose := t.Root().Get("compose")
 	var codes []Code
 	for in := range compose.Get("include").Each() {
@@ -32,7 +43,8 @@ func (p *Profiles) expand(url string, within []string) *valueSet {
 		if !ok {
 			return nil
 		}
-		codes = slices.DeleteFunc(codes, func(c Code) bool { return slices.Contains(list, c) })
+		out := newValueSet(list)
+		codes = slices.DeleteFunc(codes, func(c Code) bool { return out.has[c] })
 	}
 	if len(codes) == 0 {
 		return nil
@@ -52,7 +64,7 @@ func newValueSet(codes []Code) *valueSet {
 }
 
 // include gives the codes that all of an include's parts have in common.
-func (p *Profiles) include(in Node, within []string) (codes []Code, ok bool) {
+func (p *Profiles) include(in Node, within map[string]*valueSet) (codes []Code, ok bool) {
 	if in.Get("filter").Exists() {
 		return nil, false
 	}
@@ -82,7 +94,7 @@ func (p *Profiles) systemCodes(system string, listed Node) (codes []Code, ok boo
 	if len(codes) > 0 {
 		return codes, true
 	}
-	s, ok := p.sources[system]
+	s, ok := p.sources["CodeSystem "+system]
 	if !ok || s.typ != "CodeSystem" {
 		return nil, false
 	}

@@ -89,7 +89,14 @@ func (v *validator) inContext(n Node, c *profile) {
 func (v *validator) allows(of Node, x extensionContext) bool {
 	switch x.kind {
 	case "element":
-		return v.isElement(of, x.expression)
+		path := x.expression
+		if url, id, ok := strings.Cut(path, "#"); ok {
+			if baseType(url) == nil {
+				return true // an element of a profile, which the element alone doesn't show
+			}
+			path = id
+		}
+		return strings.Contains(path, ":") || v.isElement(of, path) // a slice isn't looked into
 	case "extension":
 		url, _, _ := strings.Cut(x.expression, "#")
 		return of.Get("url").Is(url)
@@ -157,6 +164,9 @@ func (v *validator) partsOfExtension(n Node, c *profile) {
 		return
 	}
 	marks := r.marks(v.profiles)
+	if slices.ContainsFunc(marks, func(m []mark) bool { return m == nil }) {
+		return
+	}
 	for part := range n.Get("extension").Each() {
 		if strings.Contains(part.Get("url").Text(), ":") {
 			continue

@@ -141,7 +141,7 @@ func (p *Profiles) compile(url string, within []string) *profile {
 	c := &compiler{profiles: p, file: s.file, current: map[string]string{},
 		profile: &profile{url: url, name: lastSegment(url), typ: Definitions().Type(root.Get("type").Text())}}
 	if c.profile.typ == nil {
-		c.fault(root.Get("type"), CodeDefinition, "R4 has no such type; a profile of a logical model or of another FHIR version can't be checked.")
+		c.warn(root.Get("type"), "R4 has no such type; a profile of a logical model or of another FHIR version can't be checked.")
 		c.profile.root = &rule{id: c.profile.name}
 		return c.profile
 	}
@@ -160,6 +160,12 @@ func (c *compiler) fault(at Node, code, format string, args ...any) {
 	c.profile.faults = append(c.profile.faults, f)
 }
 
+// warn tells what in the definition isn't checked; the rest of it is.
+func (c *compiler) warn(at Node, text string) {
+	c.fault(at, CodeDefinition, "%s", text)
+	c.profile.faults[len(c.profile.faults)-1].Grade = contracts.GradeWarning
+}
+
 // base sets the rules to begin with and gives the elements that are laid over them: the differential over the base's
 // rules; where the base isn't there, the snapshot over R4.
 func (c *compiler) base(root Node, within []string) (elements Node) {
@@ -172,6 +178,7 @@ func (c *compiler) base(root Node, within []string) (elements Node) {
 				p.root = base.root
 				p.root.rename(base.name, p.name)
 				p.modifier = base.modifier
+				p.faults = append(p.faults, base.faults...)
 				return differential
 			}
 		}
@@ -219,6 +226,9 @@ func (c *compiler) element(el Node) {
 			}
 		}
 		r = child
+	}
+	if _, named := r.owner.Member(r.slice); r.slice != "" && r.element != nil && r.element.Choice && len(r.types) == 0 && named != nil {
+		r.types = []*typeRule{{code: named.Name}} // value[x]:valueQuantity
 	}
 	c.facts(r, el)
 }
@@ -347,9 +357,14 @@ func (c *compiler) facts(r *rule, el Node) {
 			r.most = m
 		}
 	}
+	if r.max != Unbounded && r.min > r.max {
+		c.fault(el, CodeDefinition, "The element must stand at least %d times and may stand %d times.", r.min, r.max)
+	}
 	if b := el.Get("binding"); b.Get("strength").Is("required") && b.Get("valueSet").Exists() {
 		r.setURL = clone(b.Get("valueSet"))
-		r.set = c.profiles.valueSet(r.setURL)
+		if r.set = c.profiles.valueSet(r.setURL); r.set == nil && !strings.HasPrefix(r.setURL, "http://hl7.org/fhir/ValueSet/") {
+			c.warn(b, "The codes of this value set aren't all known, so they aren't checked: add the package that has it.")
+		}
 	}
 	if n := el.Get("maxLength"); n.Exists() {
 		r.maxLength, _ = strconv.Atoi(n.Text())
@@ -362,7 +377,7 @@ func (c *compiler) facts(r *rule, el Node) {
 	}
 	c.constraints(r, el)
 	if s := el.Get("slicing"); s.Exists() {
-		r.slicing = c.slicing(s)
+		r.slicing = c.slicing(r, s)
 	}
 }
 
@@ -371,6 +386,10 @@ func (c *compiler) types(r *rule, list Node) {
 	for t := range list.Each() {
 		code := clone(t.Get("code"))
 		if strings.HasPrefix(code, "http://hl7.org/fhirpath/") {
+			continue
+		}
+		if Definitions().Type(code) == nil {
+			c.fault(t, CodeDefinition, "R4 has no such type%s.", hint(nearest(code, Definitions().Types())))
 			continue
 		}
 		rule := &typeRule{code: code}

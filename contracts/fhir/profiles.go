@@ -25,7 +25,7 @@ import (
 //
 // Source: HL7 FHIR R4, profiling.html, structuredefinition.html, elementdefinition.html.
 type Profiles struct {
-	sources map[string]source // by url, and by url|version
+	sources map[string]source // StructureDefinitions by url, the others by type, blank and url; each also with |version
 	urls    []string          // of StructureDefinitions that were added, in their order
 
 	mu       sync.RWMutex
@@ -82,9 +82,8 @@ func NewProfiles() *Profiles {
 	return p
 }
 
-// Add takes one definition; other resources than StructureDefinition, ValueSet and CodeSystem are passed over, as are
-// definitions of other FHIR versions' packages without a url. A later definition of one url takes the earlier one's
-// place. file names it in faults; b is kept.
+// Add takes one definition; other resources than StructureDefinition, ValueSet and CodeSystem are passed over. A
+// later definition of one url takes the earlier one's place. file names it in faults; b is kept.
 func (p *Profiles) Add(file string, b []byte) error {
 	t, err := Parse(b)
 	if err != nil {
@@ -95,7 +94,7 @@ func (p *Profiles) Add(file string, b []byte) error {
 	url := clone(root.Get("url"))
 	switch s.typ {
 	case "StructureDefinition":
-		if !slices.Contains(p.urls, url) {
+		if url != "" && !slices.Contains(p.urls, url) {
 			p.urls = append(p.urls, url)
 		}
 	case "ValueSet", "CodeSystem":
@@ -105,9 +104,13 @@ func (p *Profiles) Add(file string, b []byte) error {
 	if url == "" {
 		return inFile(file, contracts.Faults{contracts.Faultf(contracts.Invalid, CodeDefinition, s.typ+".url", "A definition needs its url: by it others refer to it.")})
 	}
-	p.sources[url] = s
+	key := url
+	if s.typ != "StructureDefinition" {
+		key = s.typ + " " + url
+	}
+	p.sources[key] = s
 	if v := clone(root.Get("version")); v != "" {
-		p.sources[url+"|"+v] = s
+		p.sources[key+"|"+v] = s
 	}
 	return nil
 }
@@ -150,7 +153,7 @@ func (p *Profiles) AddArchive(r io.Reader) error {
 		return unreadable(err)
 	}
 	var faults contracts.Faults
-	for files, found := tar.NewReader(z), 0; ; found++ {
+	for files, found := tar.NewReader(z), 0; ; {
 		h, err := files.Next()
 		if err == io.EOF && found > 0 {
 			return faults.Err()
@@ -161,6 +164,7 @@ func (p *Profiles) AddArchive(r io.Reader) error {
 		if h.Typeflag != tar.TypeReg || !isDefinition(h.Name) {
 			continue
 		}
+		found++
 		b, err := io.ReadAll(io.LimitReader(files, defaultBytes+1))
 		if err != nil {
 			return unreadable(err)
@@ -210,20 +214,43 @@ func (p *Profiles) find(url string) (source, bool) {
 	return source{}, false
 }
 
-// Check compiles all definitions that were added and gives what in them can't be used, each in its file.
+// Check compiles all definitions that were added and gives what in them can't be used, each in its file: an error where
+// the profile can't be relied on, a warning where a part of it isn't checked.
 func (p *Profiles) Check() contracts.Faults {
 	var faults contracts.Faults
 	for _, url := range p.urls {
-		if c := p.profile(url); c != nil {
-			faults = append(faults, c.faults...)
-			c.root.blind(p, func(slice *rule) {
-				f := contracts.Faultf(contracts.Invalid, CodeDefinition, "", "Nothing tells this slice from the others: the discriminators find no fixed value, pattern, required codes, type or profile in it. It isn't checked.")
-				f.File, f.Rule, f.Grade = p.sources[url].file, slice.id, contracts.GradeWarning
-				faults = append(faults, f)
-			})
-		}
+		faults = append(faults, p.CheckProfile(url)...)
 	}
 	return faults
+}
+
+// CheckProfile is Check of one profile, with what it takes from its base. One that isn't loaded is a fault.
+func (p *Profiles) CheckProfile(url string) contracts.Faults {
+	c := p.profile(url)
+	if c == nil {
+		if baseType(url) != nil {
+			return nil
+		}
+		return contracts.Faults{contracts.Faultf(contracts.Invalid, CodeNoProfile, "", "No profile %s is loaded: add the package that has it.", url)}
+	}
+	faults := slices.Clone(c.faults)
+	c.root.blind(p, func(slice *rule) {
+		f := contracts.Faultf(contracts.Invalid, CodeDefinition, "", "Nothing tells this slice from the others: the discriminators find no fixed value, pattern, required codes, type or profile in it. It isn't checked.")
+		f.File, f.Rule, f.Grade = p.sources[url].file, slice.id, contracts.GradeWarning
+		faults = append(faults, f)
+	})
+	return faults
+}
+
+// TypeOf is the type that a profile is for: Bundle; empty for one that isn't loaded.
+func (p *Profiles) TypeOf(url string) string {
+	if t := baseType(url); t != nil {
+		return t.Name
+	}
+	if c := p.profile(url); c != nil && c.typ != nil {
+		return c.typ.Name
+	}
+	return ""
 }
 
 // blind gives the slices that can't be told from the others.
@@ -271,7 +298,7 @@ func (p *Profiles) valueSet(url string) *valueSet {
 	if ok {
 		return v
 	}
-	v = p.expand(url, nil)
+	v = p.expand(url, map[string]*valueSet{})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sets[url] = v

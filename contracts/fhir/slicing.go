@@ -13,6 +13,7 @@ type slicing struct {
 	closed         bool // rules closed: every item is in a slice
 	openAtEnd      bool // items in no slice come last
 	ordered        bool // slices come in their order
+	unread         bool // a discriminator can't be followed, so no slice can be told
 
 	once  sync.Once
 	found [][]mark
@@ -39,18 +40,47 @@ type mark struct {
 	refs   []*profileRef // of kind profile: of which it has one
 }
 
-func (c *compiler) slicing(n Node) *slicing {
+func (c *compiler) slicing(r *rule, n Node) *slicing {
 	s := &slicing{closed: n.Get("rules").Is("closed"), openAtEnd: n.Get("rules").Is("openAtEnd")}
 	s.ordered, _ = n.Get("ordered").Bool()
 	for d := range n.Get("discriminator").Each() {
 		path, ok := discriminatorPath(d.Get("path").Text())
 		if !ok {
 			c.fault(d, CodeDefinition, "This discriminator's path can't be followed: element names, $this, extension('url'), ofType(Type) and resolve() can.")
+			s.unread = true
+			continue
+		}
+		if name := missingStep(c.valueType(r), path); name != "" {
+			c.fault(d, CodeDefinition, "The discriminator's path names no element of what is sliced: %s.", name)
+			s.unread = true
 			continue
 		}
 		s.discriminators = append(s.discriminators, discriminator{clone(d.Get("type")), path})
 	}
 	return s
+}
+
+// valueType is the type of an element's values, nil where that is left open.
+func (c *compiler) valueType(r *rule) *Type {
+	if r.name == "" || r.element.Choice {
+		return nil
+	}
+	return c.typeOf(r, "")
+}
+
+// missingStep is the first name of a path that its type doesn't have; what a type leaves open isn't looked into.
+func missingStep(t *Type, path []pathStep) string {
+	for _, step := range path {
+		if t == nil || step.name == "" || t.Kind == Resource && t.Abstract {
+			return ""
+		}
+		e, next := t.Member(step.name)
+		if e == nil {
+			return step.name
+		}
+		t = next
+	}
+	return ""
 }
 
 func discriminatorPath(text string) (path []pathStep, ok bool) {
@@ -106,7 +136,7 @@ func (r *rule) marks(p *Profiles) [][]mark {
 					marks = append(marks, m)
 				}
 			}
-			if len(marks) == len(s.discriminators) && len(marks) > 0 {
+			if len(marks) == len(s.discriminators) && len(marks) > 0 && !s.unread {
 				s.found[i] = marks
 			}
 		}
@@ -141,7 +171,8 @@ func (r *rule) mark(p *Profiles, d discriminator) (m mark, ok bool) {
 				refs = append(refs, t.profiles...)
 			}
 		}
-		return mark{refs: refs}, len(refs) > 0
+		known := func(ref *profileRef) bool { return ref.baseType() != nil || ref.profile(p) != nil }
+		return mark{refs: refs}, len(refs) > 0 && !slices.ContainsFunc(refs, func(ref *profileRef) bool { return !known(ref) })
 	}
 	return mark{}, false
 }

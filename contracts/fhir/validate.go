@@ -31,6 +31,9 @@ func (p *Profiles) Validate(t *Tree, urls ...string) contracts.Faults {
 	for _, url := range urls {
 		v.asked(root, url)
 	}
+	if v.cut.Exists() {
+		v.remark(contracts.GradeWarning, CodeConform, v.cut, "", "More than %d resources lead to one another; from here on what is referred to isn't checked against the profiles of those that refer to it.", mostJudged)
+	}
 	v.tellOnce()
 	v.dropEchoes()
 	return v.faults
@@ -45,6 +48,10 @@ type validator struct {
 	echoes   []echo
 	untold   contracts.Fault // beyond the list
 	judged   map[judged]verdict
+	open     int      // judgements that have begun
+	lowest   int      // the outermost of them on which what was found since rests
+	trials   int      // judgements in all
+	cut      Node     // what was referred to too deep to be judged
 	errors   int      // what profiles found, told or not
 	quiet    int      // not zero: a trial, which tells nothing
 	once     struct { // the first place of a rule that is told once
@@ -60,8 +67,11 @@ func (v *validator) asked(root Node, url string) {
 		c = &profile{name: t.Name, typ: t, root: &rule{id: t.Name}}
 	}
 	if c == nil {
-		v.fault(CodeNoProfile, root, "No profile of this url is loaded: add the package that has it.")
+		v.fault(CodeNoProfile, root, "No profile %s is loaded: add the package that has it.", url)
 		return
+	}
+	if c.faults.Err() != nil {
+		v.fault(CodeDefinition, root, "The profile %s can't be relied on: its definition has faults, which `silta check` tells, and `silta fhir validate` of a package.", c.name).Rule = c.name
 	}
 	v.conforms(root, v.defs.Type(root.Type()), c)
 }
@@ -77,7 +87,11 @@ func (v *validator) claims(n Node, typ *Type) {
 		switch c := v.profiles.profile(url); {
 		case c != nil:
 			v.conforms(n, typ, c)
-		case baseType(url) == nil:
+		case baseType(url) != nil:
+			if !v.defs.isA(typ.Name, baseType(url).Name) {
+				v.brokenRule(CodeResourceType, claim, "", "What is claimed is of another type than this %s.", typ.Name)
+			}
+		default:
 			v.remark(contracts.GradeNote, CodeNoProfile, claim, "", "The profile that is claimed isn't loaded, so it wasn't checked.")
 		}
 	}
