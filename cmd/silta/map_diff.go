@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
+	"github.com/hoitosilta/silta/mappings"
+)
+
+// mapDiff is one call of `silta map diff`.
+type mapDiff struct {
+	t        *terminal
+	old, new *mappings.Map
+	context  mappings.Context
+	options  []hl7v2.Option
+	all      bool
+	summary  diffSummary
+}
+
+// difference is one place at which two maps give something else. What a map doesn't give is null; where it refuses the
+// message, the fault's kind and code stand for it, at the fault's place.
+type difference struct {
+	Message string  `json:"message"`
+	Path    string  `json:"path"`
+	Before  *string `json:"before"`
+	After   *string `json:"after"`
+	Rule    string  `json:"rule"`
+}
+
+// diffSummary is the last line.
+type diffSummary struct {
+	Messages int            `json:"messages"` // that at least one of the maps takes
+	Differ   int            `json:"differ"`
+	Refused  int            `json:"refused"` // by both, for the same fault
+	Rules    map[string]int `json:"rules"`   // differences by rule
+}
+
+func newMapDiff(t *terminal, flag *catalogFlag) *cobra.Command {
+	d := &mapDiff{t: t, summary: diffSummary{Rules: map[string]int{}}}
+	var dir, now string
+	c := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Show what another map changes, on messages",
+		Long: "Translates the HL7 v2 messages of a folder, and of those in it, by two maps to the canonical form, and prints a JSON\n" +
+			"line for each value that differs: the file, the place, what was before and what is after, and the rule that wrote it.\n" +
+			"The last line counts them by rule. The lines hold the messages' values. A message that only one of the maps takes\n" +
+			"shows the other's fault. Version stamps (meta.versionId, meta.lastUpdated), Provenance and the residue are left out\n" +
+			"without --all.",
+		Example: "  silta map diff apotti.ref-i12@0.1.0 apotti.ref-i12@0.2.0 --messages samples",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if d.context.Now, err = moment(now); err != nil {
+				return err
+			}
+			if d.options, err = t.hl7Options(); err != nil {
+				return err
+			}
+			if d.old, err = flag.find(t, cmd, args[0]); err != nil {
+				return err
+			}
+			if d.new, err = flag.find(t, cmd, args[1]); err != nil {
+				return err
+			}
+			return d.run(dir)
+		},
+	}
+	c.Flags().StringVar(&dir, "messages", "", "the folder with the messages")
+	c.Flags().StringVar(&now, "now", "", "the time of the run (RFC 3339), instead of the clock's")
+	c.Flags().BoolVar(&d.all, "all", false, "compare version stamps, Provenance and the residue too")
+	_ = c.MarkFlagRequired("messages") // fails only for a flag that isn't there
+	return c
+}
+
+func (d *mapDiff) run(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		// A folder of samples holds other files too; what doesn't begin like HL7 v2 is none.
+		if start := bytes.TrimLeft(b, "\v\r\n "); !bytes.HasPrefix(start, []byte("MSH")) && !bytes.HasPrefix(start, []byte("FHS")) && !bytes.HasPrefix(start, []byte("BHS")) {
+			return nil
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return d.file(name, b)
+	})
+	if err != nil {
+		return err
+	}
+	if d.summary.Messages == 0 {
+		return usagef("--messages %s: no message there is one that the maps take", dir)
+	}
+	return d.t.print(d.summary)
+}
+
+func (d *mapDiff) file(name string, b []byte) error {
+	parts, faults := hl7v2.Split(b)
+	d.t.faults(name, faults)
+	for i, part := range parts {
+		of := name
+		if i > 0 {
+			of += "#" + strconv.Itoa(i+1)
+		}
+		m, err := hl7v2.Parse(part.Bytes, d.options...)
+		if err != nil {
+			d.t.faults(of, contracts.FaultsOf(err))
+			continue
+		}
+		if err := d.message(of, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// message compares what the two maps make of one message.
+func (d *mapDiff) message(name string, m *hl7v2.Message) error {
+	before, errBefore := d.old.Forward(m, d.context)
+	after, errAfter := d.new.Forward(m, d.context)
+	var found []difference
+	switch {
+	case errBefore != nil && errAfter != nil:
+		was, is := contracts.FaultsOf(errBefore)[0], contracts.FaultsOf(errAfter)[0]
+		if was.Code == is.Code && was.At == is.At {
+			d.summary.Refused++
+			return nil
+		}
+		found = []difference{refusal(was, true), refusal(is, false)}
+	case errBefore != nil:
+		found = []difference{refusal(contracts.FaultsOf(errBefore)[0], true)}
+	case errAfter != nil:
+		found = []difference{refusal(contracts.FaultsOf(errAfter)[0], false)}
+	default:
+		found = d.bundles(before, after)
+	}
+	d.summary.Messages++
+	if len(found) > 0 {
+		d.summary.Differ++
+	}
+	for _, f := range found {
+		f.Message = name
+		d.summary.Rules[f.Rule]++
+		if err := d.t.print(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal is a difference by a fault of the old map or of the new one.
+func refusal(f *contracts.Fault, old bool) difference {
+	text := string(f.Kind) + " " + f.Code
+	if old {
+		return difference{Path: f.At, Before: &text, Rule: f.Rule}
+	}
+	return difference{Path: f.At, After: &text, Rule: f.Rule}
+}
+
+// bundles compares two Bundles, entry by entry: those of one fullUrl belong together wherever they stand.
+func (d *mapDiff) bundles(before, after *mappings.Result) []difference {
+	if bytes.Equal(before.Bundle.Append(nil), after.Bundle.Append(nil)) {
+		return nil
+	}
+	c := comparison{all: d.all, old: ruleOf(before), new: ruleOf(after)}
+	a, b := before.Bundle.Root(), after.Bundle.Root()
+	for child := range a.Children() {
+		if child.Name() != "entry" {
+			c.nodes(child, b.Get(child.Name()))
+		}
+	}
+	for child := range b.Children() {
+		if child.Name() != "entry" && !a.Get(child.Name()).Exists() {
+			c.nodes(fhir.Node{}, child)
+		}
+	}
+	is := map[string]fhir.Node{}
+	for entry := range b.Get("entry").Each() {
+		is[entry.Get("fullUrl").Text()] = entry
+	}
+	for entry := range a.Get("entry").Each() {
+		url := entry.Get("fullUrl").Text()
+		c.entries(entry, is[url])
+		delete(is, url)
+	}
+	for entry := range b.Get("entry").Each() {
+		if _, left := is[entry.Get("fullUrl").Text()]; left {
+			c.entries(fhir.Node{}, entry)
+		}
+	}
+	return c.found
+}
+
+// ruleOf gives the rule that wrote each place.
+func ruleOf(r *mappings.Result) map[string]string {
+	rules := map[string]string{}
+	for _, line := range r.Lines() {
+		rules[line.To] = line.Rule
+	}
+	return rules
+}
+
+// comparison collects the leaves that differ.
+type comparison struct {
+	all      bool
+	old, new map[string]string // rules by place
+	found    []difference
+}
+
+func (c *comparison) entries(a, b fhir.Node) {
+	if !c.all && (a.Get("resource").Type() == "Provenance" || b.Get("resource").Type() == "Provenance") {
+		return
+	}
+	c.nodes(a, b)
+}
+
+// nodes compares two values of one place, of which one may not be there.
+func (c *comparison) nodes(a, b fhir.Node) {
+	if c.leftOut(a) || c.leftOut(b) {
+		return
+	}
+	if a.Kind() == fhir.KindObject || b.Kind() == fhir.KindObject {
+		c.leaf(a, b)
+		for child := range a.Children() {
+			c.nodes(child, b.Get(child.Name()))
+		}
+		for child := range b.Children() {
+			if !a.Get(child.Name()).Exists() {
+				c.nodes(fhir.Node{}, child)
+			}
+		}
+		return
+	}
+	if a.Kind() == fhir.KindArray || b.Kind() == fhir.KindArray {
+		for i := range max(a.Len(), b.Len()) {
+			c.nodes(a.At(i), b.At(i))
+		}
+		return
+	}
+	c.leaf(a, b)
+}
+
+// leftOut says whether a value is none of the message's own: a version stamp, or the residue.
+func (c *comparison) leftOut(n fhir.Node) bool {
+	if c.all || !n.Exists() {
+		return false
+	}
+	return n.Name() == "versionId" || n.Name() == "lastUpdated" || n.Get("url").Text() == profiles.URL(profiles.Residue)
+}
+
+// leaf adds a difference if the literals of the two values differ; objects and arrays have none.
+func (c *comparison) leaf(a, b fhir.Node) {
+	was, is := literal(a), literal(b)
+	if was == nil && is == nil || was != nil && is != nil && *was == *is {
+		return
+	}
+	d := difference{Before: was, After: is}
+	if is != nil {
+		d.Path = b.Place()
+		d.Rule = c.new[d.Path]
+	} else {
+		d.Path = a.Place()
+		d.Rule = c.old[d.Path]
+	}
+	c.found = append(c.found, d)
+}
+
+func literal(n fhir.Node) *string {
+	if !n.Exists() || n.Kind() == fhir.KindObject || n.Kind() == fhir.KindArray {
+		return nil
+	}
+	text := n.Text()
+	return &text
+}
