@@ -85,7 +85,7 @@ func (v *validator) judge(n Node, typ *Type, c *profile) bool {
 		return false
 	}
 	if v.open == mostJudged {
-v.cut = n
+		v.cut = n
 		return true
 	}
 	if v.judged == nil {

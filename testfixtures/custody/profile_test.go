@@ -64,14 +64,27 @@ func TestAMessageThatLacksItsProfileParks(t *testing.T) {
 	}
 }
 
-func TestAContractNamesAProfileThatIsNotLoaded(t *testing.T) {
+func TestProfilesOfAContractAreChecked(t *testing.T) {
 	maps, err := builtIn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := partner(t, "hus", "")
-	p.Profiles = []contracts.ProfileRule{{For: "*", Profile: "https://example.org/none"}}
-	if faults := hub.CheckContracts([]*contracts.Partner{p}, maps, fhir.NewProfiles()); len(faults) != 1 || faults[0].Code != "CFG-034" || faults[0].File != "hus.yaml" {
-		t.Errorf("%v", faults)
+	own := func(name string) string {
+		return "https://github.com/hoitosilta/silta/fhir/StructureDefinition/" + name
+	}
+	for name, rules := range map[string][]contracts.ProfileRule{
+		"not loaded":          {{For: "*", Profile: "https://example.org/none"}},
+		"no event":            {{For: "response-acepted"}},
+		"never reached":       {{For: "*"}, {For: "request", Profile: own("silta-message-request")}},
+		"no Bundle":           {{For: "request", Profile: own("silta-task")}},
+		"":                    {{For: "request", Profile: own("silta-message-request")}, {For: "response-*"}, {}},
+		"a type of R4 at all": {{For: "request", Profile: "http://hl7.org/fhir/StructureDefinition/Patient"}},
+	} {
+		p := partner(t, "hus", "")
+		p.Profiles = rules
+		faults := hub.CheckContracts([]*contracts.Partner{p}, maps, fhir.NewProfiles())
+		if name == "" && len(faults) > 0 || name != "" && (len(faults) != 1 || faults[0].Code != "CFG-034" || faults[0].File != "hus.yaml") {
+			t.Errorf("%s: %v", name, faults)
+		}
 	}
 }
