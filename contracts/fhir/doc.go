@@ -1,4 +1,4 @@
-// Package fhir holds FHIR R4 in memory: a lossless tree, paths, the R4 schema, structural validation, Bundles and
+// Package fhir holds FHIR R4 in memory: a lossless tree, paths, the R4 schema, validation by it and by profiles, Bundles and
 // their references, and OperationOutcome. It does no I/O.
 //
 // # The tree
@@ -12,6 +12,13 @@
 // price: handles of a tree die with its Reset, and removed nodes keep their space until then.
 //
 // A Tree is safe for many readers, or for one writer alone.
+//
+// # Checking
+//
+// validate.go checks a resource against the schema (schema.go, read from r4.txt), primitive.go its texts, rules.go its
+// references and Bundles, invariant*.go the specification's invariants. profiles.go holds the definitions of packages,
+// profile.go and slicing.go compile one into rules, conform.go checks a value against them, judge.go keeps the verdicts
+// on what refers to one another. fhirpath.go asks the library where an expression is needed.
 //
 // # Faults
 //
