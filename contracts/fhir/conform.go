@@ -413,6 +413,8 @@ func (v *validator) invariants(it item, r *rule) {
 		ok, err := c.expression.holds(n, it.typ, v.bundle)
 		rule := r.id + "#" + c.key
 		switch {
+		case err != nil && c.grade == contracts.GradeError: // nobody knows that it holds
+			v.brokenRule(CodeExpression, n, rule, "The profile's invariant %s can't be evaluated here.", c.key)
 		case err != nil:
 			v.remark(contracts.GradeWarning, CodeExpression, n, rule, "The profile's invariant %s can't be evaluated here.", c.key)
 		case ok:
