@@ -287,9 +287,8 @@ func (h *Hub) consume(ctx context.Context, topic, group string, lanes int, work 
 // record come again, is told to the log here.
 func (h *Hub) handler(run context.Context, topic string, work func(context.Context, contracts.Record) error) func(context.Context, contracts.Record) error {
 	return func(lane context.Context, r contracts.Record) error {
-		ctx, cancel := context.WithCancel(lane)
+		ctx, cancel := within(run, lane)
 		defer cancel()
-		defer context.AfterFunc(run, cancel)()
 		err := work(ctx, r)
 		if err != nil && ctx.Err() == nil {
 			f := contracts.FaultsOf(err)[0]
@@ -299,11 +298,22 @@ func (h *Hub) handler(run context.Context, topic string, work func(context.Conte
 	}
 }
 
-// longer gives a context that ends only Config.Linger after ctx.
+// errStops is why a context ended that did so with Run.
+var errStops = errors.New("the hub stops")
+
+// within gives a lane's context that ends with Run, too.
+func within(run, lane context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(lane)
+	stop := context.AfterFunc(run, func() { cancel(errStops) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// longer gives a context that ends only Config.Linger after Run, but at once when the lane has lost its key: another
+// process sends what is behind it now, or this one does when the key has come back.
 func (h *Hub) longer(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		if pause(longer, h.linger) {
+		if !errors.Is(context.Cause(ctx), errStops) || pause(longer, h.linger) {
 			cancel()
 		}
 	})

@@ -262,7 +262,7 @@ func (q *queue) run(ctx context.Context) error {
 				q.end(w.Key)
 				return nil
 			}
-			release, held := q.h.bus.Hold(q.topic, q.group(), w.Key)
+			lane, release, held := q.h.bus.Hold(q.topic, q.group(), w.Key)
 			if !held {
 				q.end(w.Key)
 				<-free
@@ -270,7 +270,9 @@ func (q *queue) run(ctx context.Context) error {
 			}
 			working.Go(func() {
 				defer func() { release(); q.end(w.Key); <-free; q.nudge() }()
-				if err := q.work(ctx, w); err != nil && ctx.Err() == nil {
+				lane, cancel := within(ctx, lane)
+				defer cancel()
+				if err := q.work(lane, w); err != nil && lane.Err() == nil {
 					q.h.log.WithField("topic", q.topic).WithField("kind", contracts.KindOf(err)).Warn("a waiting message must wait on")
 					pause(ctx, idle)
 				}

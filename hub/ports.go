@@ -42,8 +42,8 @@ type Bus interface {
 
 	// Hold keeps a key with this process until release is called, so that what waits behind it can be worked outside
 	// of a lane: the key's partition isn't handed over before, but for as long as a handover may take. held is false
-	// when the process doesn't own the key; release is nil then.
-	Hold(topic, group string, key contracts.Key) (release func(), held bool)
+	// when the process doesn't own the key; lane and release are nil then. lane ends as handle's own context does.
+	Hold(topic, group string, key contracts.Key) (lane context.Context, release func(), held bool)
 
 	// Trim forgets the records of a topic that are older than before, beginning with the oldest and ending at the first
 	// that is younger, that a group hasn't finished, or that stands at one of the places in keep. It may keep more

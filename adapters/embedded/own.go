@@ -11,9 +11,9 @@ import (
 // Owns is always true: one process has the directory, so every key is its own.
 func (b *Bus) Owns(_, _ string, _ contracts.Key) bool { return true }
 
-// Hold always holds, and there is nothing to release.
-func (b *Bus) Hold(_, _ string, _ contracts.Key) (release func(), held bool) {
-	return func() {}, true
+// Hold always holds: nobody else could take the key.
+func (b *Bus) Hold(_, _ string, _ contracts.Key) (lane context.Context, release func(), held bool) {
+	return context.Background(), func() {}, true
 }
 
 // trimPortion is how many records go in one transaction, so that publishing isn't held up for long.

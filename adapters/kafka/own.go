@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -61,20 +62,20 @@ func (b *Bus) Owns(topic, group string, key contracts.Key) bool {
 }
 
 // Hold keeps a key's partition from being handed over until release is called, as a running handle does, but no longer
-// than Config.Handover. held is false also while the partition is being handed over.
-func (b *Bus) Hold(topic, group string, key contracts.Key) (release func(), held bool) {
+// than Config.Handover: then lane ends. held is false also while the partition is being handed over.
+func (b *Bus) Hold(topic, group string, key contracts.Key) (lane context.Context, release func(), held bool) {
 	c := b.consumer(topic, group)
 	if c == nil {
-		return nil, false
+		return nil, nil, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.owned(key)
 	if p == nil || p.leaving {
-		return nil, false
+		return nil, nil, false
 	}
 	p.busy++
-	return func() {
+	return p.lane, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		p.busy--

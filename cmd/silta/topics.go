@@ -71,7 +71,7 @@ func (b renamed) Owns(topic, group string, key contracts.Key) bool {
 	return b.Bus.Owns(b.there(topic), group, key)
 }
 
-func (b renamed) Hold(topic, group string, key contracts.Key) (release func(), held bool) {
+func (b renamed) Hold(topic, group string, key contracts.Key) (lane context.Context, release func(), held bool) {
 	return b.Bus.Hold(b.there(topic), group, key)
 }
 

@@ -12,8 +12,8 @@ func ownsWhatItWorks(s *suite) {
 	s.publish(s.record(topic, "a"))
 	owned := make(chan bool, 1)
 	stop := s.consume(topic, "hub", 1, func(_ context.Context, r contracts.Record) error {
-		release, held := s.Bus.Hold(topic, "hub", r.Key)
-		owned <- held && s.Bus.Owns(topic, "hub", r.Key)
+		lane, release, held := s.Bus.Hold(topic, "hub", r.Key)
+		owned <- held && lane.Err() == nil && s.Bus.Owns(topic, "hub", r.Key)
 		if held {
 			release()
 		}

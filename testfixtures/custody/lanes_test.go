@@ -91,6 +91,90 @@ func TestALaneThatLostItsKeySendsNothing(t *testing.T) {
 	}
 }
 
+// losing is a bus whose lanes for HUS, or what it holds of a key, can be taken away.
+type losing struct {
+	hub.Bus
+	held bool
+	lose chan context.CancelFunc
+}
+
+func (b losing) lane(ctx context.Context) context.Context {
+	lane, lose := context.WithCancel(ctx)
+	b.lose <- lose
+	return lane
+}
+
+func (b losing) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
+	return b.Bus.Consume(ctx, topic, group, lanes, func(lane context.Context, r contracts.Record) error {
+		if !b.held && topic == contracts.OutTopic("hus") {
+			lane = b.lane(lane)
+		}
+		return handle(lane, r)
+	})
+}
+
+func (b losing) Hold(topic, group string, key contracts.Key) (lane context.Context, release func(), held bool) {
+	if lane, release, held = b.Bus.Hold(topic, group, key); held && b.held {
+		lane = b.lane(lane)
+	}
+	return lane, release, held
+}
+
+// stuck is a partner that answers nothing until its caller gives up, once it says so.
+type stuck struct {
+	*receiver
+	once  func() bool
+	lose  chan context.CancelFunc
+	ended chan bool // whether the caller gave up
+}
+
+func (s stuck) Deliver(ctx context.Context, p contracts.Parcel) (contracts.Answer, error) {
+	select {
+	case lose := <-s.lose:
+		if !s.once() {
+			break
+		}
+		lose()
+		select {
+		case <-ctx.Done():
+			s.ended <- true
+		case <-time.After(3 * time.Minute):
+			s.ended <- false
+		}
+		return contracts.Answer{Unknown: true}, unanswered()
+	default: // the lane's first try, where what is held is to be lost
+		return contracts.Answer{}, unanswered()
+	}
+	return s.receiver.Deliver(ctx, p)
+}
+
+func unanswered() error { return contracts.Faultf(contracts.Unavailable, "T-1", "", "no answer") }
+
+// An attempt ends with the key that it is made for, without the time that a stop gives it: what comes behind it is sent
+// by whoever has the key now, and that may be this process again.
+func TestAnAttemptEndsWithItsKey(t *testing.T) {
+	for name, held := range map[string]bool{"in its lane": false, "behind its key": true} {
+		t.Run(name, func(t *testing.T) {
+			lose, first := make(chan context.CancelFunc, 1000), atomic.Bool{}
+			s := stuck{lose: lose, ended: make(chan bool, 1), once: func() bool { return first.CompareAndSwap(false, true) }}
+			h := open(t, func(c *hub.Config) {
+				c.Bus, c.Linger = losing{c.Bus, held, lose}, time.Hour
+				s.receiver = c.Couriers["hus"].(*receiver)
+				c.Couriers["hus"] = s
+			})
+			h.send("clinic", message("C-1", "request", "R-1", "one"))
+			if !<-s.ended {
+				t.Fatal("the attempt went on after its key was lost")
+			}
+			h.hus.await(t, 1)
+			h.await(contracts.StepDelivered, "")
+			if got := h.hus.parcels(); len(got) != 1 || !got[0].Repeat {
+				t.Errorf("HUS got %d parcels, the first a repeat: %v; want one, a repeat", len(got), got[0].Repeat)
+			}
+		})
+	}
+}
+
 // While a partner is paused its messages are probes: however many fail, no key comes nearer to the contract's limit.
 func TestAProbeDoesNotCount(t *testing.T) {
 	h := open(t)

@@ -203,20 +203,20 @@ func (b *Bus) owned(topic, name string, key contracts.Key) (s *share, owned bool
 }
 
 // Hold keeps the key's partition until release; see hub.Bus. One that is to be handed over isn't held anew.
-func (b *Bus) Hold(topic, name string, key contracts.Key) (release func(), held bool) {
+func (b *Bus) Hold(topic, name string, key contracts.Key) (lane context.Context, release func(), held bool) {
 	b.p.awake(context.Background(), b.p.now())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s, owned := b.owned(topic, name, key)
 	if s == nil {
-		return func() {}, owned
+		return context.Background(), func() {}, owned
 	}
 	if !owned || s.heir != s.owner {
-		return nil, false
+		return nil, nil, false
 	}
 	term := s.term
 	s.holds++
-	return sync.OnceFunc(func() {
+	return s.owner.lanes[partitionOf(key)].ctx, sync.OnceFunc(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if s.term == term {

@@ -136,7 +136,7 @@ func TestAHandoverWaitsForWhatWasBegun(t *testing.T) {
 		stop1 := s.consume(p1)
 		var releases []func()
 		for k := range records {
-			release, held := s.bus.In(p1).Hold(contracts.TopicIn, "hub", keyOf(k))
+			_, release, held := s.bus.In(p1).Hold(contracts.TopicIn, "hub", keyOf(k))
 			if !held {
 				t.Fatal("a process that owns a key can't hold it")
 			}
@@ -148,7 +148,7 @@ func TestAHandoverWaitsForWhatWasBegun(t *testing.T) {
 		}
 		refused := 0
 		for k := range records {
-			release, held := s.bus.In(p1).Hold(contracts.TopicIn, "hub", keyOf(k))
+			_, release, held := s.bus.In(p1).Hold(contracts.TopicIn, "hub", keyOf(k))
 			if held {
 				release()
 			} else {

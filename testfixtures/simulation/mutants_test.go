@@ -220,22 +220,29 @@ func (l dropping) Apply(ctx context.Context, c contracts.Change) error {
 // greedy takes every key for its own.
 type greedy struct{ hub.Bus }
 
-func (greedy) Owns(string, string, contracts.Key) bool           { return true }
-func (greedy) Hold(string, string, contracts.Key) (func(), bool) { return func() {}, true }
+func (greedy) Owns(string, string, contracts.Key) bool { return true }
+func (greedy) Hold(_, _ string, _ contracts.Key) (context.Context, func(), bool) {
+	return context.Background(), func() {}, true
+}
 
 // slippery lets go of a key as soon as it holds it.
 type slippery struct{ hub.Bus }
 
-func (b slippery) Hold(topic, group string, key contracts.Key) (func(), bool) {
-	release, held := b.Bus.Hold(topic, group, key)
+func (b slippery) Hold(topic, group string, key contracts.Key) (context.Context, func(), bool) {
+	_, release, held := b.Bus.Hold(topic, group, key)
 	if held {
 		release()
 	}
-	return func() {}, held
+	return context.Background(), func() {}, held
 }
 
 // lasting lets a lane go on that has lost its key.
 type lasting struct{ hub.Bus }
+
+func (b lasting) Hold(topic, group string, key contracts.Key) (context.Context, func(), bool) {
+	_, release, held := b.Bus.Hold(topic, group, key)
+	return context.Background(), release, held
+}
 
 func (b lasting) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
 	return b.Bus.Consume(ctx, topic, group, lanes, func(lane context.Context, r contracts.Record) error {
