@@ -45,7 +45,7 @@ func (q *queue) join(ctx context.Context, r contracts.Record) (bool, error) {
 		if slices.ContainsFunc(behind, func(w contracts.Waiting) bool { return w.Message == r.ID }) {
 			return true, nil // it came again: its offset wasn't committed before a crash
 		}
-		change, done, err := q.waitingChange(ctx, r)
+		change, done, err := q.waitingChange(ctx, r, heldUp(state, behind))
 		if done || err != nil {
 			return done, err
 		}
@@ -65,18 +65,31 @@ func (q *queue) join(ctx context.Context, r contracts.Record) (bool, error) {
 	}
 }
 
-// waitingChange shows a message as waiting; done says that it needs no place in the queue.
-func (q *queue) waitingChange(ctx context.Context, r contracts.Record) (c contracts.Change, done bool, err error) {
+// heldUp says behind which message another one of its key waits, so that whoever looks at it finds what to mend.
+func heldUp(state contracts.KeyState, behind []contracts.Waiting) *contracts.Fault {
+	first := state.Message
+	if len(behind) > 0 {
+		first = behind[0].Message
+	}
+	public := "It waits behind an earlier message of its referral, which is tried again by itself."
+	if state.Condition == contracts.KeyParked {
+		public = "It waits behind an earlier message of its referral, which is parked: mend, release or stop that one."
+	}
+	return &contracts.Fault{Kind: contracts.Unavailable, Code: "HUB-043", Grade: contracts.GradeNote, At: "message " + string(first), Public: public}
+}
+
+// waitingChange shows a message as waiting, and why; done says that it needs no place in the queue.
+func (q *queue) waitingChange(ctx context.Context, r contracts.Record, why *contracts.Fault) (c contracts.Change, done bool, err error) {
 	if q.p == nil {
 		before, err := q.h.before(ctx, r)
-		return q.h.stepChange(entry(r), contracts.StateWaiting, contracts.StepWaiting, nil), before.done, err
+		return q.h.stepChange(entry(r), contracts.StateWaiting, contracts.StepWaiting, why), before.done, err
 	}
 	d, err := q.h.deliveryOf(ctx, q.p, r)
 	if err != nil || d.State == contracts.StateDelivered || d.State == contracts.StateStopped {
 		return c, err == nil, err
 	}
-	d.State, d.Place = contracts.StateWaiting, r.Place
-	return q.h.attemptChange(r.Time, d, contracts.StepWaiting, nil, false), false, nil
+	d.State, d.Place, d.Fault = contracts.StateWaiting, r.Place, why
+	return q.h.attemptChange(r.Time, d, contracts.StepWaiting, why, false), false, nil
 }
 
 // keep writes a record's bytes to the park topic, once: while the ledger refuses the row, the record comes again and

@@ -123,6 +123,9 @@ func TestOneReferralStandsStillAndAllOthersFlow(t *testing.T) {
 	if a, b := h.state("B-1"), h.state("B-2"); a != contracts.StateParked || b != contracts.StateWaiting {
 		t.Fatalf("the referral that HUS refuses: first %s, second %s", a, b)
 	}
+	if f := h.delivery("B-2").Fault; f == nil || f.Code != "HUB-043" || f.At != "message "+string(h.delivery("B-1").ID) || !strings.Contains(f.Public, "parked") {
+		t.Errorf("the second says %v, want that it waits behind the first", f)
+	}
 	h.stop() // what is parked is parked after a restart as well
 	h.start()
 	h.hus.answers(nil)
