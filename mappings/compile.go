@@ -306,7 +306,9 @@ func (c *compiler) scopes() {
 			f.holder = c.p.root
 			continue
 		}
-		if m := f.holder.members[f.holder.direct(f.anchor)]; m.required && !m.repeats {
+		// OBX is optional in the OBSERVATION of older versions, and the group is about it all the same.
+		at := f.holder.direct(f.anchor)
+		if m := f.holder.members[at]; !m.repeats && (m.required || at == 0) {
 			f.scope = f.holder
 		}
 		if f.field > 0 && c.field(c.main, f.anchor, f.field, f.at) == nil {

@@ -1,6 +1,10 @@
 package mappings
 
-import "github.com/hoitosilta/silta/contracts/hl7v2"
+import (
+	"slices"
+
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
 
 // groupDef is a segment group of a message structure. The root is the message.
 type groupDef struct {
@@ -52,22 +56,35 @@ func (g *groupDef) direct(id string) int {
 	return -1
 }
 
-// holder is the first group below g, in the order of the structure, that has the segment itself; nil where none has.
+// holder is the nearest group below g that has the segment itself, of equally near ones the first; nil where none has.
 // Groups in skip and what is below them don't count.
 func (g *groupDef) holder(id string, skip map[*groupDef]bool) *groupDef {
-	for i := range g.members {
-		child := g.members[i].group
-		if child == nil || skip[child] {
-			continue
-		}
-		if child.direct(id) >= 0 {
-			return child
-		}
-		if deep := child.holder(id, skip); deep != nil {
-			return deep
+	for depth := 1; ; depth++ {
+		holder, deeper := g.holderAt(id, skip, depth)
+		if holder != nil || !deeper {
+			return holder
 		}
 	}
-	return nil
+}
+
+// holderAt is holder for the groups that stand so deep, and says whether there are deeper ones.
+func (g *groupDef) holderAt(id string, skip map[*groupDef]bool, depth int) (_ *groupDef, deeper bool) {
+	if depth == 0 {
+		if g.direct(id) >= 0 {
+			return g, false
+		}
+		return nil, slices.ContainsFunc(g.members, func(m memberDef) bool { return m.group != nil })
+	}
+	for i := range g.members {
+		if child := g.members[i].group; child != nil && !skip[child] {
+			holder, more := child.holderAt(id, skip, depth-1)
+			if holder != nil {
+				return holder, false
+			}
+			deeper = deeper || more
+		}
+	}
+	return nil, deeper
 }
 
 // within says whether g is other or stands somewhere in it.
