@@ -265,7 +265,7 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 	if err != nil {
 		return canonical{}, err
 	}
-	result, err := mapping.Forward(m, mappings.Context{Now: e.Received, Zone: sender.zone, Sender: sender.ID})
+	result, err := mapping.Forward(m, mappings.Context{Now: e.Received, Zone: sender.zone, Sender: sender.ID, Application: sender.Dialect.Names.Application})
 	if err != nil {
 		return canonical{}, err
 	}

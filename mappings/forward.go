@@ -124,10 +124,34 @@ func invalid(r *Result) contracts.Faults {
 
 var received = &op{id: "received"}
 
-// stamp gives a message that doesn't say when it was made the time at which it came.
+// stamp gives a message that doesn't say when it was made the time at which it came, and one that doesn't say who made
+// it the sender that is known.
 func (f *forward) stamp(c Context) {
 	if n := f.child(f.bundle.res, "timestamp"); !n.holds() && !c.Now.IsZero() {
 		f.fix(n, fhir.KindString, c.Now.In(f.zone).Format(time.RFC3339), received)
+	}
+	for _, fr := range f.p.frames {
+		if fr.typ != "MessageHeader" {
+			continue
+		}
+		for _, in := range f.madeOf(fr) {
+			f.stampSource(f.child(in.res, "source"), c.Application)
+		}
+	}
+}
+
+// stampSource names the application that sends. Where nobody knows it FHIR's own word for that stands in for the
+// address, which can't be left out.
+func (f *forward) stampSource(n *node, application string) {
+	switch {
+	case n.holds():
+	case application != "":
+		f.fix(f.child(n, "name"), fhir.KindString, application, received)
+		f.fix(f.child(n, "endpoint"), fhir.KindString, endpoint(application, "", ""), received)
+	default:
+		absent := f.item(f.child(n, "_endpoint"), "extension")
+		f.fix(f.child(absent, "url"), fhir.KindString, dataAbsent, received)
+		f.fix(f.child(absent, "valueCode"), fhir.KindString, "unknown", received)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
 )
 
 // A message of a great many unread repetitions is taken, and its findings stay few: notes, which stop nothing.
@@ -34,5 +36,39 @@ func TestUnreadFieldsAreToldWithinBounds(t *testing.T) {
 	}
 	if last := res.Findings[mostUnread-1]; last.Public == res.Findings[0].Public {
 		t.Error("the last finding doesn't say that more is unread behind it")
+	}
+}
+
+// A message that names no application is taken: the contract's name stands in, or else a mark that nobody knows it. The way
+// back writes what is known, and no more.
+func TestAMessageWithoutASenderIsTaken(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|||||20260302||REF^I12|1|P|2.5.1\rRF1|P|R||||L1\rPRD|RP|Aho\rPID|1||1||Virtanen\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ application, endpoint, back string }{
+		{"LABRA", profiles.URL("/endpoint/LABRA"), "LABRA"},
+		{"", "", ""},
+	} {
+		res, err := m.Forward(msg, Context{Application: row.application})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := res.Bundle.Root().Get("entry").At(0).Get("resource").Get("source")
+		absent := fhir.Extension(source.Get("_endpoint"), dataAbsent).Get("valueCode").Text()
+		if source.Get("name").Text() != row.application || source.Get("endpoint").Text() != row.endpoint || (absent == "unknown") != (row.application == "") {
+			t.Errorf("%q: the source is %s", row.application, source.Append(nil))
+		}
+		back, err := m.Reverse(res.Bundle, Context{})
+		if err != nil || len(back.Findings) > 0 {
+			t.Fatal(err, back.Findings)
+		}
+		if got := back.Message.Segment(0).Field(3).ER7(); got != row.back {
+			t.Errorf("%q: the way back writes MSH-3 %q", row.application, got)
+		}
 	}
 }

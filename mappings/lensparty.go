@@ -7,6 +7,9 @@ import (
 	"github.com/hoitosilta/silta/contracts/profiles"
 )
 
+// dataAbsent is FHIR's extension that says why an element has no value.
+const dataAbsent = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+
 // readEndpoint gives the name (where the address holds one) and the universal id.
 func readEndpoint(s string) (name, uid, typ string) {
 	if escaped, ok := strings.CutPrefix(s, profiles.URL("/endpoint/")); ok {
@@ -40,6 +43,11 @@ var hdEndpointLens = &lens{name: "hd-endpoint", cells: 1, elements: 1, v2: hdTyp
 		name, uid, typ := readEndpoint(n.read("endpoint"))
 		if own := n.read("name"); own != "" {
 			name = own
+		}
+		for x := n.get("_endpoint").get("extension"); x != nil; x = x.follow() {
+			if x.peek("url") == dataAbsent {
+				x.seeAll()
+			}
 		}
 		p.set(0, 1, name)
 		p.set(0, 2, uid)

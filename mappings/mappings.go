@@ -36,6 +36,8 @@ type Context struct {
 	Escape  bool           // Reverse writes characters that Charset lacks as \X..\ instead of giving a fault
 	Mark    bool           // Reverse writes the truncation character to MSH-2, from version 2.7 on
 	Sender  string         // who sent the message, part of the entries' fullUrls; empty means MSH-3 and MSH-4
+
+	Application string // what the sender's contract calls its application, for messages without MSH-3
 }
 
 // Origin is a request, as the hub remembers it for its answer.

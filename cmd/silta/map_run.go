@@ -85,7 +85,8 @@ func (r *mapRun) prepare() (err error) {
 		if err != nil {
 			return err
 		}
-		r.context.Zone, r.context.Version, r.context.Charset, r.context.Sender = p.Location(), p.Dialect.Version, p.Dialect.Charset, p.ID
+		r.context.Zone, r.context.Version, r.context.Charset = p.Location(), p.Dialect.Version, p.Dialect.Charset
+		r.context.Sender, r.context.Application = p.ID, p.Dialect.Names.Application
 		if p.Dialect.Format != contracts.FormatV2 {
 			r.context.Version, r.context.Charset = "", ""
 		}
