@@ -12,6 +12,9 @@ import (
 
 func sortFaults(list contracts.Faults) {
 	slices.SortStableFunc(list, func(a, b *contracts.Fault) int {
+		if a.File != b.File {
+			return strings.Compare(a.File, b.File)
+		}
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}

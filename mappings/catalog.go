@@ -23,6 +23,7 @@ const lensSet = "1"
 // Catalog is a set of compiled maps. It is immutable.
 type Catalog struct {
 	maps     []*Map
+	bases    map[string]*source // every map, by ID@VERSION: what overlays extend
 	blocks   map[string]*source
 	concepts map[string]*codeMap
 	layers   []fs.FS
@@ -32,6 +33,8 @@ type Catalog struct {
 // Map is one version of a map, compiled for every HL7 version that it is for. It is immutable; many goroutines may use it.
 type Map struct {
 	doc      *document
+	extends  string // the map that it is an overlay of, ID@VERSION
+	root     string // the id of the map at the bottom of its overlays; its own without
 	digest   string
 	versions []string
 	programs map[string]*program
@@ -45,7 +48,7 @@ type Map struct {
 // every file, with line and column. A layer without the folders is empty; a catalog without any map is a fault.
 func Load(layers ...fs.FS) (*Catalog, error) {
 	set := &reporterSet{}
-	c := &Catalog{blocks: map[string]*source{}, concepts: map[string]*codeMap{}, layers: layers}
+	c := &Catalog{bases: map[string]*source{}, blocks: map[string]*source{}, concepts: map[string]*codeMap{}, layers: layers}
 	var sources []*source
 	layerOf := map[*source]fs.FS{}
 	for _, layer := range layers {
@@ -60,15 +63,19 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 				}
 				continue
 			}
-			if i := slices.IndexFunc(sources, func(s *source) bool { return s.doc.id.s+"@"+s.doc.version.s == name }); i >= 0 {
-				src.mustEqual(sources[i], name)
+			if other, known := c.bases[name]; known {
+				src.mustEqual(other, name)
 				continue
 			}
-			sources = append(sources, src)
+			sources, c.bases[name] = append(sources, src), src
 			layerOf[src] = layer
 		}
 	}
 	for _, src := range sources {
+		src.extend(c.bases, c.blocks)
+		if src.broken {
+			continue
+		}
 		if m := compile(src, c.blocks, c.concepts); m != nil {
 			m.layer = layerOf[src]
 			c.maps = append(c.maps, m)
@@ -105,7 +112,7 @@ func readSources(set *reporterSet, layer fs.FS) []*source {
 		for _, file := range files {
 			data, err := fs.ReadFile(layer, file)
 			if err != nil {
-				set.file(file).add(CodeCatalogLayout, pos{1, 1}, "The file can't be read.")
+				set.file(file).add(CodeCatalogLayout, pos{line: 1, col: 1}, "The file can't be read.")
 				continue
 			}
 			src := parse(set.file(file), data)
@@ -114,7 +121,7 @@ func readSources(set *reporterSet, layer fs.FS) []*source {
 				src.r.add(CodeCatalogLayout, src.doc.id.at, "The file says another id or version than its folder.")
 			}
 			if src.doc.block != (name == "block.yaml") {
-				src.r.add(CodeCatalogLayout, pos{1, 1}, "A map stands in map.yaml, a block in block.yaml.")
+				src.r.add(CodeCatalogLayout, pos{line: 1, col: 1}, "A map stands in map.yaml, a block in block.yaml.")
 			}
 			list = append(list, src)
 		}
@@ -124,7 +131,13 @@ func readSources(set *reporterSet, layer fs.FS) []*source {
 
 func parse(r *reporter, data []byte) *source {
 	sum := sha256.Sum256(data)
-	return &source{doc: decode(r, readYAML(r, data)), r: r, data: data, digest: hex.EncodeToString(sum[:])}
+	src := &source{root: readYAML(r, data), r: r, data: data, digest: hex.EncodeToString(sum[:])}
+	if src.wanted = src.root.get("extends") != nil; src.wanted {
+		src.doc = decodeHead(r, src.root) // the rest means something on its base alone
+	} else {
+		src.doc = decode(r, src.root)
+	}
+	return src
 }
 
 // CompileFile compiles one map file against the catalog's blocks and code maps, for checking it. name is how faults
@@ -133,6 +146,10 @@ func parse(r *reporter, data []byte) *source {
 func (c *Catalog) CompileFile(name string, data []byte) (*Map, contracts.Faults) {
 	r := &reporter{file: name}
 	src := parse(r, data)
+	src.extend(c.bases, c.blocks)
+	if src.broken {
+		return nil, r.once()
+	}
 	if src.doc.block || len(r.faults) > 0 && contracts.Faults(r.faults).Err() != nil {
 		if !src.doc.block && src.doc.id.set() {
 			compile(src, c.blocks, c.concepts)
@@ -149,7 +166,7 @@ func (c *Catalog) CompileFile(name string, data []byte) (*Map, contracts.Faults)
 
 // compile makes a map's programs. Faults go to the reporters; a map with faults has no use.
 func compile(src *source, blocks map[string]*source, concepts map[string]*codeMap) *Map {
-	m := &Map{doc: src.doc, dir: src.dir, programs: map[string]*program{}}
+	m := &Map{doc: src.doc, root: src.rootID(), dir: src.dir, programs: map[string]*program{}}
 	m.versions = versionRange(src)
 	for _, v := range m.versions {
 		if p := compileVersion(src, blocks, concepts, m.versions, v); p != nil {
@@ -166,6 +183,9 @@ func compile(src *source, blocks map[string]*source, concepts map[string]*codeMa
 		}
 	}
 	m.digest = digest(src, blocks, concepts)
+	if src.base != nil {
+		m.extends = src.base.doc.id.s + "@" + src.base.doc.version.s
+	}
 	return m
 }
 
@@ -181,7 +201,7 @@ func (src *source) mustEqual(other *source, name string) {
 func versionRange(src *source) []string {
 	all := hl7v2.Versions()
 	if len(src.doc.v2.versions) == 0 {
-		src.r.add(CodeType, at(src.doc.v2.at, pos{1, 1}), "The map doesn't say its versions, such as [\"2.3..2.8\"].")
+		src.r.add(CodeType, at(src.doc.v2.at, pos{line: 1, col: 1}), "The map doesn't say its versions, such as [\"2.3..2.8\"].")
 		return nil
 	}
 	in := map[string]bool{}
@@ -213,11 +233,15 @@ func versionRange(src *source) []string {
 	return list
 }
 
-// digest covers the file, the blocks and code maps that it uses, and the number of the lens library.
+// digest covers the file, the maps that it stands on, the blocks and code maps that it uses, and the number of the lens
+// library.
 func digest(src *source, blocks map[string]*source, concepts map[string]*codeMap) string {
 	h := sha256.New()
 	h.Write([]byte("lenses " + lensSet + "\n"))
 	h.Write(src.data)
+	for base := src.base; base != nil; base = base.base {
+		h.Write([]byte("\n" + base.doc.id.s + "@" + base.doc.version.s + " " + base.digest))
+	}
 	codes := func(doc *document) {
 		for _, def := range doc.codes {
 			if m := concepts[def.use.s]; m != nil {
@@ -270,6 +294,9 @@ func (m *Map) semver() [3]int {
 
 // Digest covers the map's bytes, its blocks, its code maps and the lens library: sha256:….
 func (m *Map) Digest() string { return m.digest }
+
+// Extends is the map that this one is an overlay of, ID@VERSION; empty where it stands alone.
+func (m *Map) Extends() string { return m.extends }
 
 // Title is the map's title in a language (en, fi, sv), or in English, or its id.
 func (m *Map) Title(language string) string {

@@ -3,6 +3,7 @@ package mappings
 import (
 	"bytes"
 	"io/fs"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -194,6 +195,11 @@ func FuzzCompile(f *testing.F) {
 		}
 		f.Add([]byte(text))
 	}
+	overlay, err := os.ReadFile("testdata/catalog/apotti.ref-i12/0.1.0/map.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(overlay)
 	c := catalog(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, faults := c.CompileFile("fuzz", data)

@@ -76,7 +76,7 @@ func readConceptMaps(r *reporterSet, layer fs.FS, into map[string]*codeMap) {
 		key := strings.TrimSuffix(path.Base(name), ".json")
 		m, err := parseConceptMap(data, key)
 		if err != nil {
-			rep.add(CodeCatalogLayout, pos{1, 1}, "This is no code map: %v.", err)
+			rep.add(CodeCatalogLayout, pos{line: 1, col: 1}, "This is no code map: %v.", err)
 			continue
 		}
 		if _, known := into[key]; !known {
@@ -98,7 +98,7 @@ func parseConceptMap(data []byte, key string) (*codeMap, error) {
 	}
 	g := c.Group[0]
 	sum := sha256.Sum256(data)
-	m := &codeMap{name: key, at: pos{1, 1}, digest: hex.EncodeToString(sum[:])}
+	m := &codeMap{name: key, at: pos{line: 1, col: 1}, digest: hex.EncodeToString(sum[:])}
 	if table, ok := strings.CutPrefix(g.Source, v2Tables); ok {
 		m.table = table
 	}
@@ -176,6 +176,64 @@ func inlineCodes(r *reporter, def codesDef, names func(text) string) *codeMap {
 		}
 	}
 	return m
+}
+
+// with is a code map of the catalog with what a file says beside it: a system, further codes, others for the same. What the
+// file says counts; a code that it sends elsewhere isn't written back for the old one any more.
+func (m *codeMap) with(r *reporter, def codesDef, names func(text) string) *codeMap {
+	own := inlineCodes(r, def, names)
+	all := *m
+	if own.system != "" {
+		all.system = own.system
+	}
+	if own.table != "" {
+		all.table = own.table
+	}
+	if def.unmapped.set() {
+		all.keep = own.keep
+	}
+	all.display = over(m.display, own.display)
+	if len(own.forward) == 0 && len(own.back) == 0 {
+		return &all
+	}
+	all.name = own.name
+	all.forward = over(m.forward, own.forward)
+	var kept []codePair
+	for _, p := range m.back {
+		if to, ok := lookup(own.forward, p.to); !ok || to == p.from {
+			kept = append(kept, p)
+		}
+	}
+	for _, p := range own.back {
+		if was, ok := lookup(kept, p.from); ok && was != p.to && !preferred(def, p) {
+			r.add(CodeInjective, def.name.at, "Two codes become %q; name the one that is written back in prefer, or move this one to forwardOnly.", p.from)
+		}
+	}
+	all.back = over(kept, own.back)
+	return &all
+}
+
+// preferred says whether a file names the code that is written back for another.
+func preferred(def codesDef, p codePair) bool {
+	for _, w := range append(def.prefer, def.reverseOnly...) {
+		if w.from.s == p.from && w.to.s == p.to {
+			return true
+		}
+	}
+	return false
+}
+
+// over are the pairs of both lists, sorted; those of more count where both have one.
+func over(pairs, more []codePair) []codePair {
+	var all []codePair
+	for _, p := range pairs {
+		if _, known := lookup(more, p.from); !known {
+			all = append(all, p)
+		}
+	}
+	all = append(all, more...)
+	sortPairs(all)
+	return all
 }
 
 // targets are the codes that the map writes forward.

@@ -95,14 +95,25 @@ func (c *compiler) unit(src *source, it *frame, prefix string) *unit {
 			u.r.add(CodeNoCodeMap, def.use.at, "There is no code map %q under codes/%s.", def.use.s, meant(def.use.s, keys(c.concepts)))
 			continue
 		}
-		if def.system.set() {
-			own := *m
-			own.system = u.constant(def.system)
-			m = &own
-		}
-		u.codes[def.name.s] = m
+		u.codes[def.name.s] = m.with(u.r, def, u.constant)
 	}
 	return u
+}
+
+// within lets the rules of a block that an overlay changed use what the map declares too; their faults are the map's.
+func (u *unit) within(main *unit) {
+	u.r = main.r
+	addMissing(u.names, main.names)
+	addMissing(u.slices, main.slices)
+	addMissing(u.codes, main.codes)
+}
+
+func addMissing[V any](to, from map[string]V) {
+	for k, v := range from {
+		if _, known := to[k]; !known {
+			to[k] = v
+		}
+	}
 }
 
 func keys[V any](m map[string]V) []string {
@@ -367,10 +378,14 @@ func (c *compiler) rank(key string) int64 {
 // source is a file of the catalog.
 type source struct {
 	doc    *document
+	root   *value // the file as it stands; of an overlay, after extend, with its base
+	base   *source
 	r      *reporter
 	data   []byte
 	digest string
 	dir    string // its folder in the layer, for the cases
+	wanted bool   // an overlay that extend hasn't put onto its base yet
+	broken bool   // an overlay whose base isn't there: nothing can be said about the rest
 }
 
 // reporterSet keeps a reporter for each file.
@@ -385,23 +400,31 @@ func (s *reporterSet) file(name string) *reporter {
 // faults are all faults of all files, each once: a map is compiled for several versions.
 func (s *reporterSet) faults() contracts.Faults {
 	var all contracts.Faults
+	seen := map[faultKey]bool{}
 	for _, r := range s.list {
-		all = append(all, r.once()...)
+		for _, f := range r.once() { // an overlay tells its base's faults too
+			if k := keyOf(f); !seen[k] {
+				seen[k] = true
+				all = append(all, f)
+			}
+		}
 	}
 	return all
 }
 
+type faultKey struct {
+	file, code string
+	line, col  int
+}
+
+func keyOf(f *contracts.Fault) faultKey { return faultKey{f.File, f.Code, f.Line, f.Col} }
+
 // once gives the faults without repeats of one code at one place, in the order of the file.
 func (r *reporter) once() contracts.Faults {
-	type key struct {
-		code      string
-		line, col int
-	}
-	seen := map[key]bool{}
+	seen := map[faultKey]bool{}
 	var list contracts.Faults
 	for _, f := range r.faults {
-		k := key{f.Code, f.Line, f.Col}
-		if !seen[k] {
+		if k := keyOf(f); !seen[k] {
 			seen[k] = true
 			list = append(list, f)
 		}

@@ -6,7 +6,7 @@ import (
 
 // later are the keys of the language that this engine doesn't run yet; a file that uses one must hear so.
 var later = map[string]bool{
-	"when": true, "extends": true, "override": true, "remove": true, "drop": true, "loss": true, "dialect": true,
+	"when": true, "drop": true, "loss": true, "dialect": true,
 	"per": true, "nulls": true, "chunk": true, "groups": true, "except": true, "key": true, "also_anchor": true,
 }
 
@@ -100,7 +100,7 @@ func (d decoder) members(v *value, what string) []member {
 }
 
 var headKeys = []string{"silta", "id", "version", "title", "v2", "fhir", "names", "slices", "resources", "links", "const",
-	"tables", "use", "rules", "ignore", "codes", "preserve"}
+	"tables", "use", "rules", "ignore", "codes", "preserve", "extends", "override", "remove"}
 
 // The keys of the language's objects.
 var (
@@ -116,16 +116,43 @@ var (
 	tableKeys    = []string{"id", "context", "v2", "fhir", "unmapped", "rows"}
 	rowKeys      = []string{"v2", "fhir", "dir"}
 	useKeys      = []string{"block", "for"}
-	codesKeys    = []string{"use", "unmapped", "map", "reverseOnly", "forwardOnly", "prefer", "display", "table", "system"}
+	codesKeys    = []string{"use", "unmapped", "map", "reverseOnly", "forwardOnly", "prefer", "display", "table", "system", "extends"}
 )
 
 // decode reads a whole file.
 func decode(r *reporter, root *value) *document {
 	d := decoder{r}
-	doc := &document{}
 	if root == nil || !d.object(root, "A map", headKeys...) {
-		return doc
+		return &document{}
 	}
+	doc := d.head(root)
+	if p := d.text(root.get("preserve")); p.set() && p.s != "none" {
+		d.add(CodeLater, p.at, "Only `preserve: none` runs in this version; what no rule reads is reported, not carried.")
+	}
+	for _, name := range overlayKeys {
+		if m := root.member(name); m != nil {
+			d.add(CodeOverlay, m.at, "%q belongs to a map that says `extends`.", name)
+		}
+	}
+	doc.v2, doc.fhir = d.v2Head(root.get("v2")), d.fhirHead(root.get("fhir"))
+	d.names(doc, root)
+	d.slices(doc, root)
+	d.frames(doc, root)
+	d.links(doc, root)
+	d.consts(doc, root)
+	d.tables(doc, root)
+	d.uses(doc, root)
+	doc.rules = d.rules(root.get("rules"))
+	d.ignores(doc, root)
+	d.codeMaps(doc, root)
+	return doc
+}
+
+// decodeHead reads who the file says it is.
+func decodeHead(r *reporter, root *value) *document { return decoder{r}.head(root) }
+
+func (d decoder) head(root *value) *document {
+	doc := &document{}
 	form := d.text(root.get("silta"))
 	switch form.s {
 	case "map/v1":
@@ -145,20 +172,6 @@ func decode(r *reporter, root *value) *document {
 	for _, m := range d.members(root.get("title"), "title") {
 		doc.title[m.name] = d.text(m.value).s
 	}
-	if p := d.text(root.get("preserve")); p.set() && p.s != "none" {
-		d.add(CodeLater, p.at, "Only `preserve: none` runs in this version; what no rule reads is reported, not carried.")
-	}
-	doc.v2, doc.fhir = d.v2Head(root.get("v2")), d.fhirHead(root.get("fhir"))
-	d.names(doc, root)
-	d.slices(doc, root)
-	d.frames(doc, root)
-	d.links(doc, root)
-	d.consts(doc, root)
-	d.tables(doc, root)
-	d.uses(doc, root)
-	doc.rules = d.rules(root.get("rules"))
-	d.ignores(doc, root)
-	d.codeMaps(doc, root)
 	return doc
 }
 
@@ -307,7 +320,12 @@ func (d decoder) tables(doc *document, root *value) {
 func (d decoder) uses(doc *document, root *value) {
 	for _, v := range d.list(root.get("use"), "use") {
 		if d.object(v, "use", useKeys...) {
-			doc.uses = append(doc.uses, useDef{d.text(v.get("block")), d.text(v.get("for"))})
+			use := useDef{block: d.text(v.get("block")), frame: d.text(v.get("for"))}
+			if v.block != nil {
+				use.rules = d.ruleList(v.block)
+				use.changed = true
+			}
+			doc.uses = append(doc.uses, use)
 		}
 	}
 }
@@ -327,7 +345,7 @@ func (d decoder) ignores(doc *document, root *value) {
 func (d decoder) codeMaps(doc *document, root *value) {
 	for _, m := range d.members(root.get("codes"), "codes") {
 		c := codesDef{name: text{m.name, m.at}}
-		v := m.value
+		v := d.wholeCodes(root.get("codes"), m.value, m.name)
 		if !d.object(v, "A code map", codesKeys...) {
 			continue
 		}
@@ -343,6 +361,25 @@ func (d decoder) codeMaps(doc *document, root *value) {
 		c.prefer, c.display = d.pairs(v.get("prefer")), d.pairs(v.get("display"))
 		doc.codes = append(doc.codes, c)
 	}
+}
+
+// wholeCodes is a code map with what it extends: another of the file.
+func (d decoder) wholeCodes(all, v *value, above ...string) *value {
+	ref := d.text(v.get("extends"))
+	if !ref.set() {
+		return v
+	}
+	v = v.withoutKey("extends")
+	from := all.get(ref.s)
+	switch {
+	case has(above, ref.s):
+		d.add(CodeOverlay, ref.at, "The code map extends itself.")
+	case from == nil:
+		d.add(CodeNoCodeMap, ref.at, "There is no code map %q%s.", ref.s, meant(ref.s, namesOf(all.members())))
+	case from.kind == mapValue:
+		return merged(d.wholeCodes(all, from, append(above, ref.s)...), v)
+	}
+	return v
 }
 
 func (d decoder) pairs(v *value) []pair {

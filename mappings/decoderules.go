@@ -6,12 +6,16 @@ import (
 )
 
 var ruleKeys = []string{"id", "v2", "fhir", "as", "code", "system", "link", "rules", "first", "if", "set", "or", "also", "rep",
-	"sep", "prefix", "absent", "value", "dir", "since", "until"}
+	"sep", "prefix", "absent", "value", "dir", "since", "until", "after"}
 
 // rules reads a list of rules, alternatives or nested rules.
 func (d decoder) rules(v *value) []ruleDef {
+	return d.ruleList(d.list(v, "rules"))
+}
+
+func (d decoder) ruleList(values []*value) []ruleDef {
 	var list []ruleDef
-	for _, rv := range d.list(v, "rules") {
+	for _, rv := range values {
 		if d.object(rv, "A rule", ruleKeys...) {
 			list = append(list, d.rule(rv))
 		}
@@ -32,6 +36,9 @@ func (d decoder) rule(v *value) ruleDef {
 	r.link, r.value, r.prefix, r.dir = d.text(v.get("link")), d.text(v.get("value")), d.text(v.get("prefix")), d.text(v.get("dir"))
 	r.rules, r.first = d.rules(v.get("rules")), d.rules(v.get("first"))
 	r.since, r.until, r.rep, r.sep = d.text(v.get("since")), d.text(v.get("until")), d.text(v.get("rep")), d.text(v.get("sep"))
+	if after := v.member("after"); after != nil {
+		d.add(CodeOverlay, after.at, "`after` places a rule among those of the map that is extended; here the order of the file counts.")
+	}
 	r.hasSep = v.get("sep") != nil
 	d.choice(r.dir, "->", "<-")
 	d.choice(r.rep, "first", "last", "join", "same", "error")

@@ -39,6 +39,7 @@ const (
 	CodeAbsent        = "MAP-049"
 	CodeRequired      = "MAP-050"
 	CodeModifier      = "MAP-053"
+	CodeOverlay       = "MAP-060"
 	CodePin           = "MAP-061"
 	CodeFirstOfMany   = "MAP-110"
 	CodeCoverage      = "MAP-112"
@@ -106,7 +107,8 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeAbsent, "The value for `absent` is also a target of the code map, so the way back can't tell them apart."},
 	{CodeRequired, "A required FHIR element that nothing writes."},
 	{CodeModifier, "A modifier element may not be ignored: it changes what the rest means."},
-	{CodePin, "A reference to a block or code map without its version, or with one that isn't there."},
+	{CodeOverlay, "An overlay changes what its base doesn't have, adds what it has already, or stands on itself; or a word of overlays stands in a map without extends."},
+	{CodePin, "A reference to a base, block or code map without its version, or with one that isn't there."},
 	{CodeFirstOfMany, "The path takes the first of a field's repetitions without saying so; further ones aren't carried."},
 	{CodeCoverage, "The code map doesn't cover the whole value set on the way back; what it lacks is reported as a loss."},
 	{CodeUnmapped, "A code that the code map doesn't know. Add it to the code map, or have the sender correct it."},

@@ -395,7 +395,7 @@ func (f *forward) urls(m *Map, msg *hl7v2.Message, c Context) {
 		head := msg.Segment(0)
 		sender = head.Field(3).ER7() + "|" + head.Field(4).ER7()
 	}
-	base := strings.Join([]string{m.doc.id.s, sender, msg.ControlID()}, "\x00")
+	base := strings.Join([]string{m.root, sender, msg.ControlID()}, "\x00")
 	for _, list := range f.instances {
 		for _, in := range list {
 			if in.made {

@@ -94,7 +94,11 @@ type rowDef struct {
 	at       pos
 }
 
-type useDef struct{ block, frame text }
+type useDef struct {
+	block, frame text
+	rules        []ruleDef // the block's as an overlay changed them
+	changed      bool
+}
 
 type ruleDef struct {
 	at               pos

@@ -101,7 +101,12 @@ func (c *compiler) block(u *unit, use useDef) {
 		return
 	}
 	b := c.unit(src, f, f.name+".")
-	for _, def := range src.doc.rules {
+	rules := src.doc.rules
+	if use.changed {
+		rules = use.rules
+		b.within(u)
+	}
+	for _, def := range rules {
 		if o := c.rule(b, def, nil, nil); o != nil {
 			c.p.ops = append(c.p.ops, o)
 		}

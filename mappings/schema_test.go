@@ -26,6 +26,7 @@ func TestTheSchemaIsTheLanguage(t *testing.T) {
 		"": headKeys, "v2": v2Keys, "zsegment": zsegmentKeys, "zone": zoneKeys, "fhir": fhirKeys, "slice": bothKeys, "side": sideKeys,
 		"frame": frameKeys, "link": linkKeys, "const": constKeys, "table": tableKeys, "row": rowKeys, "use": useKeys,
 		"both": bothKeys, "rule": ruleKeys, "ignore": bothKeys, "codes": codesKeys,
+		"override": overrideKeys, "rows": rowsKeys,
 	}
 	for name, want := range objects {
 		n := &root

@@ -12,8 +12,11 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// pos is a place in a map file, 1-based.
-type pos struct{ line, col int }
+// pos is a place in a map file, 1-based. file is set where it isn't the reporter's own: in what an overlay has from its base.
+type pos struct {
+	line, col int
+	file      string
+}
 
 // reporter collects the faults of one file; all are reported, not the first.
 type reporter struct {
@@ -22,8 +25,14 @@ type reporter struct {
 }
 
 func (r *reporter) add(code string, at pos, format string, args ...any) {
+	if at.file != "" && strings.HasPrefix(code, "MAP-1") {
+		return // a warning about a base is told where the base is checked
+	}
 	f := contracts.Faultf(contracts.Invalid, code, "", format, args...)
 	f.File, f.Line, f.Col = r.file, max(at.line, 1), max(at.col, 1)
+	if at.file != "" {
+		f.File = at.file
+	}
 	if strings.HasPrefix(code, "MAP-1") {
 		f.Grade = contracts.GradeWarning
 	}
@@ -31,6 +40,9 @@ func (r *reporter) add(code string, at pos, format string, args ...any) {
 }
 
 func (r *reporter) warn(code string, at pos, format string, args ...any) {
+	if at.file != "" {
+		return
+	}
 	r.add(code, at, format, args...)
 	r.faults[len(r.faults)-1].Grade = contracts.GradeWarning
 }
@@ -43,6 +55,7 @@ type value struct {
 	yaml11 bool   // an unquoted scalar that YAML 1.1 takes for a boolean or null
 	keys   []member
 	items  []*value
+	block  []*value // of a use in an overlay: the block's rules as the overlay changed them; nil where it didn't
 }
 
 type valueKind uint8
@@ -82,7 +95,7 @@ var unquotedPath = regexp.MustCompile(`(?:v2|fhir|from|if|set|link|by|to):\s*([A
 func readYAML(r *reporter, data []byte) *value {
 	for i, line := range strings.Split(string(data), "\n") {
 		if m := unquotedPath.FindStringSubmatchIndex(line); m != nil && !insideQuotes(line[:m[2]]) {
-			r.add(CodeQuote, pos{i + 1, m[2] + 1}, "Quote this: brackets in an unquoted text are YAML's, not the path's.")
+			r.add(CodeQuote, pos{line: i + 1, col: m[2] + 1}, "Quote this: brackets in an unquoted text are YAML's, not the path's.")
 		}
 	}
 	if at, deep := tooDeep(data); deep {
@@ -97,7 +110,7 @@ func readYAML(r *reporter, data []byte) *value {
 		return nil
 	}
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
-		r.add(CodeYAML, pos{1, 1}, "A map file holds one YAML document.")
+		r.add(CodeYAML, pos{line: 1, col: 1}, "A map file holds one YAML document.")
 		return nil
 	}
 	return r.convert(file.Docs[0].Body)
@@ -113,7 +126,7 @@ const (
 // or by its size. Quotes and comments end with their line here, so brackets in them can't add up.
 func tooDeep(data []byte) (pos, bool) {
 	if len(data) > maxBytes {
-		return pos{1, 1}, true
+		return pos{line: 1, col: 1}, true
 	}
 	open, line := 0, 0
 	for text := range strings.Lines(string(data)) {
@@ -139,7 +152,7 @@ func tooDeep(data []byte) (pos, bool) {
 				start = false
 			}
 			if open+entries > maxDepth {
-				return pos{line, i + 1}, true
+				return pos{line: line, col: i + 1}, true
 			}
 		}
 	}
@@ -155,10 +168,10 @@ func syntaxPos(err error) pos {
 	var tokened interface{ GetToken() *token.Token }
 	if errors.As(err, &tokened) {
 		if t := tokened.GetToken(); t != nil && t.Position != nil {
-			return pos{t.Position.Line, t.Position.Column}
+			return pos{line: t.Position.Line, col: t.Position.Column}
 		}
 	}
-	return pos{1, 1}
+	return pos{line: 1, col: 1}
 }
 
 func syntaxText(err error) string {
@@ -171,9 +184,9 @@ func syntaxText(err error) string {
 
 func nodePos(n ast.Node) pos {
 	if t := n.GetToken(); t != nil && t.Position != nil {
-		return pos{t.Position.Line, t.Position.Column}
+		return pos{line: t.Position.Line, col: t.Position.Column}
 	}
-	return pos{1, 1}
+	return pos{line: 1, col: 1}
 }
 
 func (r *reporter) convert(n ast.Node) *value {
@@ -186,7 +199,7 @@ func (r *reporter) convert(n ast.Node) *value {
 			r.member(v, m)
 		}
 		if n.Start != nil {
-			v.at = pos{n.Start.Position.Line, n.Start.Position.Column}
+			v.at = pos{line: n.Start.Position.Line, col: n.Start.Position.Column}
 		} else if len(v.keys) > 0 {
 			v.at = v.keys[0].at
 		}

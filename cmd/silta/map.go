@@ -95,7 +95,7 @@ func newMapList(t *terminal, flag *catalogFlag) *cobra.Command {
 				versions := m.Versions()
 				if t.json() {
 					err = t.print(map[string]any{"id": m.ID(), "version": m.Version(), "title": m.Title("en"), "structures": m.Structures(),
-						"events": m.Events(), "versions": versions, "digest": m.Digest()})
+						"events": m.Events(), "versions": versions, "extends": m.Extends(), "digest": m.Digest()})
 				} else {
 					_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s..%s\t%s\n", m.Name(), strings.Join(m.Structures(), " "), strings.Join(m.Events(), " "),
 						versions[0], versions[len(versions)-1], m.Title("en"))
