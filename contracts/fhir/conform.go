@@ -159,8 +159,8 @@ func (r *rule) items(n Node, items []item) []item {
 	for c := n.First(); c.Exists(); c = c.Next() {
 		name := c.Name()
 		plain := elementName(name)
-		m, ok := r.owner.members[plain]
-		if !ok || m.element != r.element {
+		m := r.owner.members.find(plain)
+		if m == nil || m.element != r.element {
 			continue
 		}
 		switch {

@@ -39,8 +39,8 @@ func (typ *Type) rank(name string) int {
 		return -1
 	}
 	plain := elementName(name)
-	m, ok := typ.members[plain]
-	if !ok {
+	m := typ.members.find(plain)
+	if m == nil {
 		return 2 * len(typ.Elements)
 	}
 	rank := 2 * m.element.Order

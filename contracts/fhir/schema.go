@@ -2,6 +2,7 @@ package fhir
 
 import (
 	_ "embed"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,8 +55,8 @@ type Type struct {
 	Abstract bool
 	Elements []Element // inherited ones first, in the order in which R4 writes them
 
-	members  map[string]member // by the name in JSON; a choice element once for each type
-	required []*Element        // those with a Min
+	members  members    // by the name in JSON; a choice element once for each type
+	required []*Element // those with a Min
 
 	invariants []invariant // inherited ones first
 	json       Kind        // what a primitive is in JSON
@@ -65,8 +66,46 @@ type Type struct {
 }
 
 type member struct {
+	name    string // in JSON
 	element *Element
 	typ     *Type
+}
+
+// members are a type's members by name. Every member of every message is looked up here, which a hash made for such
+// names does in a third of a map's time.
+type members struct {
+	list  []member
+	slots []uint16 // numbers in the list, from 1; a power of two, at most half full
+}
+
+func (m *members) hash(name string) int {
+	n := len(name)
+	return (int(name[0])*7 + int(name[n-1])*31 + int(name[n/2])*113 + n*17) & (len(m.slots) - 1)
+}
+
+// find gives the member of that name, nil for none.
+func (m *members) find(name string) *member {
+	if name == "" || len(m.slots) == 0 {
+		return nil
+	}
+	for at := m.hash(name); m.slots[at] != 0; at = (at + 1) & (len(m.slots) - 1) {
+		if found := &m.list[m.slots[at]-1]; found.name == name {
+			return found
+		}
+	}
+	return nil
+}
+
+// index makes the slots. Of two members of one name the later counts.
+func (m *members) index() {
+	m.slots = make([]uint16, 2<<bits.Len(uint(len(m.list))))
+	for i := range m.list {
+		at := m.hash(m.list[i].name)
+		for m.slots[at] != 0 && m.list[m.slots[at]-1].name != m.list[i].name {
+			at = (at + 1) & (len(m.slots) - 1)
+		}
+		m.slots[at] = uint16(i + 1)
+	}
 }
 
 // Element is one element of a type.
@@ -155,7 +194,7 @@ func (t *Type) Member(name string) (*Element, *Type) {
 	if t == nil {
 		return nil, nil
 	}
-	if m, ok := t.members[name]; ok {
+	if m := t.members.find(name); m != nil {
 		return m.element, m.typ
 	}
 	name = strings.TrimSuffix(name, "[x]")
@@ -169,12 +208,12 @@ func (t *Type) Member(name string) (*Element, *Type) {
 
 // Names are the element names in JSON, a choice once for each of its types, sorted.
 func (t *Type) Names() []string {
-	names := make([]string, 0, len(t.members))
-	for name := range t.members {
-		names = append(names, name)
+	names := make([]string, 0, len(t.members.list))
+	for i := range t.members.list {
+		names = append(names, t.members.list[i].name)
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // Suggest gives the element name most like name, or "".
@@ -382,7 +421,7 @@ func (v *valueSet) add(cells string) {
 }
 
 func (d *Defs) resolve(t *Type) {
-	t.members = make(map[string]member, len(t.Elements))
+	t.members.list = make([]member, 0, len(t.Elements))
 	for i := range t.Elements {
 		e := &t.Elements[i]
 		e.Order = i
@@ -393,9 +432,10 @@ func (d *Defs) resolve(t *Type) {
 			e.codes = d.set(e.Binding)
 		}
 		for _, typ := range e.Types {
-			t.members[e.JSON(typ)] = member{e, d.types[typ]}
+			t.members.list = append(t.members.list, member{e.JSON(typ), e, d.types[typ]})
 		}
 	}
+	t.members.index()
 }
 
 // nearest gives the name with the fewest edits from name, at most a third of its letters, or "".

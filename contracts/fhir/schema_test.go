@@ -61,9 +61,9 @@ func TestDefinitionsAreWhole(t *testing.T) {
 		if len(typ.Elements) > 128 || len(typ.Elements) == 0 && name != "Element" {
 			t.Errorf("%s has %d elements", name, len(typ.Elements))
 		}
-		for json, m := range typ.members {
+		for _, m := range typ.members.list {
 			if m.typ == nil || m.element.Min < 0 || m.element.Max < Unbounded || m.element.Max > 1 {
-				t.Errorf("%s.%s: %+v", name, json, m.element)
+				t.Errorf("%s.%s: %+v", name, m.name, m.element)
 			}
 		}
 		for _, e := range typ.Elements {

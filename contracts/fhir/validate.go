@@ -164,8 +164,8 @@ func (v *validator) object(n Node, typ *Type) (sound bool) {
 			continue
 		}
 		plain := elementName(name)
-		m, ok := typ.members[plain]
-		if !ok || m.typ == nil {
+		m := typ.members.find(plain)
+		if m == nil || m.typ == nil {
 			sound = false
 			v.unknown(c, typ, plain)
 			continue
@@ -226,7 +226,7 @@ func (v *validator) missing(n Node, e *Element) {
 }
 
 // member checks one element: value, sibling or both are there.
-func (v *validator) member(value, sibling Node, m member) {
+func (v *validator) member(value, sibling Node, m *member) {
 	e, there := m.element, value
 	if !there.Exists() {
 		there = sibling
@@ -248,7 +248,7 @@ func (v *validator) member(value, sibling Node, m member) {
 	}
 }
 
-func (v *validator) list(values, siblings Node, m member) {
+func (v *validator) list(values, siblings Node, m *member) {
 	a, b := values.First(), siblings.First()
 	if values.Exists() && !a.Exists() || siblings.Exists() && !b.Exists() {
 		v.fault(CodeEmpty, values, "An empty list says nothing; leave the element out.").Rule = ruleContent
@@ -276,7 +276,7 @@ func (v *validator) list(values, siblings Node, m member) {
 	}
 }
 
-func (v *validator) value(n, sibling Node, m member) {
+func (v *validator) value(n, sibling Node, m *member) {
 	switch {
 	case m.typ.Kind == Primitive:
 		if sibling.Exists() {
@@ -327,7 +327,7 @@ func (v *validator) sibling(n Node) {
 	v.object(n, v.defs.Type("Element"))
 }
 
-func (v *validator) primitive(n Node, m member) {
+func (v *validator) primitive(n Node, m *member) {
 	if got := n.Kind(); got != m.typ.json {
 		v.fault(CodeJSONType, n, "%s is %s in JSON, not %s.", m.typ.Name, m.typ.json, got)
 		return
@@ -354,7 +354,7 @@ func (v *validator) primitive(n Node, m member) {
 func isAddress(typ string) bool { return typ == "uri" || typ == "url" || typ == "canonical" }
 
 // coded checks what a complex value must be besides its own elements.
-func (v *validator) coded(n Node, m member) {
+func (v *validator) coded(n Node, m *member) {
 	switch m.typ.Name {
 	case "Reference":
 		v.reference(n, m.element)
