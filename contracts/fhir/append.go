@@ -7,7 +7,15 @@ import (
 )
 
 // Append appends the tree as compact JSON: members in their order, every literal as it came or was set.
-func (t *Tree) Append(dst []byte) []byte { return t.Root().Append(dst) }
+func (t *Tree) Append(dst []byte) []byte { return t.Root().Append(slices.Grow(dst, t.size())) }
+
+// size is how many bytes the tree takes as JSON, about. What was parsed holds its punctuation, what was made needs it.
+func (t *Tree) size() int {
+	if len(t.src) > 0 {
+		return len(t.src) + len(t.own)
+	}
+	return len(t.own) + 4*len(t.nodes)
+}
 
 // Append appends the value as compact JSON.
 func (n Node) Append(dst []byte) []byte {

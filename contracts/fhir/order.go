@@ -26,6 +26,35 @@ func (n Node) Order(typ *Type) {
 	}
 }
 
+// ObjectWriter adds the members of one object, in whatever order they come, and puts them into that of R4. It does for
+// what is being written what Order does for what is there.
+type ObjectWriter struct {
+	n     Node
+	typ   *Type
+	last  int
+	mixed bool
+}
+
+// Writer writes into an object of that type; without a type the members stay in their order.
+func (n Node) Writer(typ *Type) ObjectWriter { return ObjectWriter{n: n, typ: typ, last: -2} }
+
+// Add is Node.Add. It gives the type of the member too, nil where R4 has no such member.
+func (w *ObjectWriter) Add(name string, v Value) (Node, *Type) {
+	rank, typ := w.typ.place(name)
+	if rank < w.last {
+		w.mixed = true
+	}
+	w.last = rank
+	return w.n.Add(name, v), typ
+}
+
+// Close ends the writing of the object.
+func (w *ObjectWriter) Close() {
+	if w.mixed {
+		w.n.sortMembers(w.typ)
+	}
+}
+
 // elementName is the element that a member belongs to: birthDate for _birthDate.
 func elementName(name string) string {
 	if name != "" && name[0] == '_' {
@@ -34,20 +63,24 @@ func elementName(name string) string {
 	return name
 }
 
-func (typ *Type) rank(name string) int {
+// place is where a member stands among those of its object, and the member's type. Without a type all stand alike.
+func (typ *Type) place(name string) (rank int, of *Type) {
+	if typ == nil {
+		return 0, nil
+	}
 	if name == "resourceType" {
-		return -1
+		return -1, nil
 	}
 	plain := elementName(name)
 	m := typ.members.find(plain)
 	if m == nil {
-		return 2 * len(typ.Elements)
+		return 2 * len(typ.Elements), nil
 	}
-	rank := 2 * m.element.Order
+	rank = 2 * m.element.Order
 	if len(plain) != len(name) {
 		rank++
 	}
-	return rank
+	return rank, m.typ
 }
 
 // sortMembers is an insertion sort, since a map's program writes nearly in order.
@@ -58,7 +91,8 @@ func (n Node) sortMembers(typ *Type) {
 	ranks := rankBuf[:0]
 	for c := n.First(); c.Exists(); c = c.Next() {
 		members = append(members, c.i)
-		ranks = append(ranks, typ.rank(c.Name()))
+		rank, _ := typ.place(c.Name())
+		ranks = append(ranks, rank)
 	}
 	for i := 1; i < len(members); i++ {
 		m, r := members[i], ranks[i]

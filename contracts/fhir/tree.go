@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"iter"
+	"slices"
 	"unsafe"
 )
 
@@ -74,6 +75,12 @@ func (t *Tree) Reset(resourceType string) Node {
 		root.Add("resourceType", String(resourceType))
 	}
 	return root
+}
+
+// Grow makes room for so many more nodes, and bytes of names and texts, so that writing them takes no more memory.
+func (t *Tree) Grow(nodes, bytes int) {
+	t.nodes = slices.Grow(t.nodes, nodes)
+	t.own = slices.Grow(t.own, bytes)
 }
 
 // Root is the whole value.
