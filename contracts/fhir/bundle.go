@@ -276,6 +276,16 @@ func (b *Bundle) urls() iter.Seq[name] {
 	}
 }
 
+// distinctURLs says that all entries have resources and fullUrls, and no two the same.
+func (b *Bundle) distinctURLs() bool {
+	for i := 1; i < len(b.byURL); i++ {
+		if b.byURL[i].text == b.byURL[i-1].text {
+			return false
+		}
+	}
+	return len(b.byURL) == len(b.entries)
+}
+
 func (b *Bundle) ids() iter.Seq[name] {
 	return func(yield func(name) bool) {
 		for _, r := range b.each() {

@@ -45,6 +45,9 @@ func (w *ObjectWriter) Add(name string, v Value) (Node, *Type) {
 		w.mixed = true
 	}
 	w.last = rank
+	if typ != nil && w.n.Kind() == KindObject {
+		return w.n.addElement(name, v), typ
+	}
 	return w.n.Add(name, v), typ
 }
 

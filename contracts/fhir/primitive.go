@@ -46,7 +46,7 @@ func lexical(typ, text string) string {
 			return "A code has no white space in front, behind, or twice in a row."
 		}
 	case "uri", "url", "canonical":
-		if strings.ContainsAny(text, " \t\r\n\v\f") {
+		if hasSpace(text) {
 			return "An address holds no white space."
 		}
 	case "oid":
@@ -274,6 +274,16 @@ func checkString(s string) string {
 		}
 	}
 	return ""
+}
+
+// hasSpace says whether a text holds white space of ASCII anywhere.
+func hasSpace(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c == ' ' || c >= '\t' && c <= '\r' {
+			return true
+		}
+	}
+	return false
 }
 
 // isBlank says whether a text is white space only, which the specification says it should not be: trimmed, it is empty.

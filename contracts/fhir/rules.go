@@ -72,16 +72,24 @@ func (v *validator) isRelative(url string) bool {
 
 // isAbsolute says whether an address begins with a scheme: https:, urn:.
 func isAbsolute(url string) bool {
-	scheme, _, ok := strings.Cut(url, ":")
-	return ok && scheme != "" && isLetter(scheme[0]) && strings.Trim(scheme, schemeCharacters) == ""
+	for i := range len(url) {
+		switch c := url[i]; {
+		case c == ':':
+			return i > 0 && isLetter(url[0])
+		case !isLetter(c) && !isDigit(c) && c != '+' && c != '-' && c != '.':
+			return false
+		}
+	}
+	return false
 }
-
-const schemeCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-."
 
 // urn looks at urn:oid: and urn:uuid: addresses, behind which a version or a fragment may stand. A UUID should be
 // written in small letters; capitals mean the same (RFC 4122) and do no harm here.
 // Source: HL7 FHIR R4, datatypes.html#uri.
 func (v *validator) urn(n Node, text string) {
+	if isUUID(text) {
+		return
+	}
 	if end := strings.IndexAny(text, "|#"); end >= 0 {
 		text = text[:end]
 	}
@@ -159,9 +167,13 @@ func (v *validator) fullURLs(root Node) {
 
 // fullURLNames finds a fullUrl of the form of a server's, http://…/Type/id, that names another resource than the entry's.
 func (v *validator) fullURLNames(n, resource Node) {
+	id := resource.Get("id").Text()
+	if id == "" {
+		return
+	}
 	url, _, _ := strings.Cut(n.Text(), "/_history/")
-	id, named := resource.Get("id").Text(), v.namedType(url)
-	if id == "" || named == "" || !strings.HasPrefix(url, "http") || !isID(lastSegment(url)) {
+	named := v.namedType(url)
+	if named == "" || !strings.HasPrefix(url, "http") || !isID(lastSegment(url)) {
 		return
 	}
 	if named != resource.Type() || lastSegment(url) != id {
@@ -171,6 +183,9 @@ func (v *validator) fullURLNames(n, resource Node) {
 
 // fullURLsOnce finds entries with one fullUrl, which only different versions of one resource may share.
 func (v *validator) fullURLsOnce() {
+	if v.bundle.distinctURLs() {
+		return
+	}
 	urls := sorted(func(yield func(name) bool) {
 		for e, r := range v.bundle.each() {
 			url := e.Get("fullUrl").Text()

@@ -151,6 +151,9 @@ func plainPrefix(text string) int {
 			return i + bits.TrailingZeros64(found)/8
 		}
 	}
+	if len(b) >= 8 && special(binary.LittleEndian.Uint64(b[len(b)-8:])) == 0 {
+		return len(b) // the last eight bytes, some of them for the second time
+	}
 	for ; i < len(b); i++ {
 		if c := b[i]; c < 0x20 || c == '"' || c == '\\' {
 			return i

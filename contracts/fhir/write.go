@@ -53,6 +53,15 @@ func (n Node) Add(name string, v Value) Node {
 	return n.link(r)
 }
 
+// addElement is Add for an object and a name that is an element's, in which there is nothing to escape.
+func (n Node) addElement(name string, v Value) Node {
+	t := n.t
+	r := node{flags: nameOwn, nameOff: uint32(len(t.own)), nameLen: uint16(len(name))}
+	t.own = append(t.own, name...)
+	t.fill(&r, v)
+	return n.link(r)
+}
+
 // Set gives an object's member that value: in its place where the name is there, else as the last. It gives the member.
 func (n Node) Set(name string, v Value) Node {
 	c := n.Get(name)
