@@ -12,7 +12,6 @@ import (
 	_ "time/tzdata" // Europe/Helsinki must be known on every machine
 
 	"github.com/hoitosilta/silta/contracts"
-	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
@@ -356,12 +355,4 @@ func (m *Map) program(version string) *program {
 		}
 	}
 	return m.programs[best]
-}
-
-// origin is the lineage of one leaf: from a v2 place to a FHIR node, or from a node to a v2 place.
-type origin struct {
-	rule *op
-	cell place
-	node fhir.Node
-	back bool
 }

@@ -3,6 +3,7 @@ package mappings
 import (
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
@@ -17,18 +18,24 @@ type leaf struct {
 // segment is one segment of the message that is read.
 type segment struct {
 	id     string
-	nth    int // its number among the segments of that id, from 1
+	index  int32 // in the message, from 0
+	nth    int   // its number among the segments of that id, from 1
+	count  int   // of leaves
 	leaves []leaf
 	group  *group
 	known  bool // the structure has it; Z-segments and foreign ones aren't
 }
 
-// dialect is a v2 message laid out for reading: all populated leaves in one slice.
+// dialect is a v2 message laid out for reading: all populated leaves in one slice. Its memory serves many messages, one
+// after another.
 type dialect struct {
-	segments []segment
-	root     *group
-	last     place // the leaf that was read last, for lineage
-	delims   hl7v2.Delimiters
+	segments   []segment
+	leaves     []leaf
+	groups     []*group
+	usedGroups int
+	root       *group
+	last       place // the leaf that was read last, for lineage
+	delims     hl7v2.Delimiters
 }
 
 // place is where a leaf stands. The zero place is none.
@@ -62,54 +69,46 @@ func (p place) String() string {
 	return b.String()
 }
 
-// layout reads every populated leaf of m once.
-func layout(m *hl7v2.Message) *dialect {
-	d := &dialect{segments: make([]segment, m.NumSegments()), delims: m.Delimiters()}
-	leaves := make([]leaf, 0, 16*m.NumSegments())
-	starts := make([]int, 0, m.NumSegments()+1)
+// dialects are for reading back what was written.
+var dialects = sync.Pool{New: func() any { return &dialect{} }}
+
+// layout reads every populated leaf of m once. The texts share the message's bytes. What d held before is void.
+func (d *dialect) layout(m *hl7v2.Message) {
+	d.delims, d.leaves, d.segments, d.last = m.Delimiters(), d.leaves[:0], d.segments[:0], place{}
+	add := func(l hl7v2.Leaf) {
+		d.leaves = append(d.leaves, leaf{field: int16(l.Field), rep: int16(l.Repetition), comp: int16(l.Component), sub: int16(l.Subcomponent), null: l.Null, text: l.Text})
+	}
 	for i, s := range m.Segments() {
-		d.segments[i].id = segmentName(s)
-		starts = append(starts, len(leaves))
-		first := 1
+		first, start := 1, len(d.leaves)
 		if i == 0 {
 			first = 3 // MSH-1 and MSH-2 are delimiters, not content
 		}
-		for f := first; f <= s.NumFields(); f++ {
-			leaves = appendField(leaves, int16(f), s.Field(f))
-		}
+		s.EachLeaf(first, add)
+		d.segments = append(d.segments, segment{id: segmentName(s), index: int32(i), nth: 1, count: len(d.leaves) - start})
 	}
-	starts = append(starts, len(leaves))
+	at := 0
 	for i := range d.segments {
-		d.segments[i].leaves = leaves[starts[i]:starts[i+1]:starts[i+1]]
-		d.segments[i].nth = 1
+		s := &d.segments[i]
+		s.leaves = d.leaves[at : at+s.count : at+s.count]
+		at += s.count
 		for j := i - 1; j >= 0; j-- {
-			if d.segments[j].id == d.segments[i].id {
-				d.segments[i].nth = d.segments[j].nth + 1
+			if d.segments[j].id == s.id {
+				s.nth = d.segments[j].nth + 1
 				break
 			}
 		}
 	}
-	return d
 }
 
-func appendField(leaves []leaf, f int16, field hl7v2.Value) []leaf {
-	for r, rep := range field.All() {
-		if rep.IsNull() {
-			leaves = append(leaves, leaf{field: f, rep: int16(r), comp: 1, sub: 1, null: true})
-			continue
-		}
-		for c, comp := range rep.All() {
-			for s, sub := range comp.All() {
-				switch sub.State() {
-				case hl7v2.Filled:
-					leaves = append(leaves, leaf{field: f, rep: int16(r), comp: int16(c), sub: int16(s), text: sub.Text()})
-				case hl7v2.Null:
-					leaves = append(leaves, leaf{field: f, rep: int16(r), comp: int16(c), sub: int16(s), null: true})
-				}
-			}
-		}
+// release forgets the message, whose bytes the texts share.
+func (d *dialect) release() {
+	clear(d.leaves)
+	clear(d.segments)
+	for _, g := range d.groups[:d.usedGroups] {
+		clear(g.segments)
+		g.segments, g.groups = g.segments[:0], g.groups[:0]
 	}
-	return leaves
+	d.usedGroups, d.root, d.last = 0, nil, place{}
 }
 
 var segmentNames = func() map[string]string {

@@ -10,6 +10,7 @@ import (
 // finder reads a Bundle into nodes and finds the instances of every frame by the map's links.
 type finder struct {
 	p         *program
+	tree      *fhir.Tree
 	arena     *arena
 	root      *node
 	entries   []entry
@@ -26,7 +27,7 @@ type entry struct {
 
 // newFinder reads a Bundle. The fault says that it is no message.
 func newFinder(p *program, a *arena, tree *fhir.Tree, origin *finder) (*finder, *contracts.Fault) {
-	f := &finder{p: p, arena: a, origin: origin, root: a.new("", nil), instances: make([][]*instance, len(p.frames))}
+	f := &finder{p: p, tree: tree, arena: a, origin: origin, root: a.new("", nil), instances: make([][]*instance, len(p.frames))}
 	a.absorb(f.root, tree.Root())
 	f.root.read("resourceType")
 	f.root.read("type")

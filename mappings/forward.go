@@ -1,9 +1,11 @@
 package mappings
 
 import (
+	"crypto/sha1" // what a version 5 UUID is made of; it protects nothing
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,13 +15,16 @@ import (
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
-// forward is one translation from v2 to the canonical message.
+// forward is one translation from v2 to the canonical message. Its memory serves many, one after another, so nothing
+// that outlives a translation may point into it.
 type forward struct {
 	p         *program
 	d         *dialect
 	zone      *time.Location
 	arena     *arena
 	instances [][]*instance // by frame
+	slab      []*instance
+	used      int // of slab
 	bundle    *instance
 	pending   []pendingLink
 	findings  contracts.Faults
@@ -72,9 +77,10 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 	if fault != nil {
 		return nil, contracts.Faults{fault}
 	}
-	f := &forward{p: p, d: layout(msg), zone: m.zone(c), arena: arenas.Get().(*arena)}
-	defer f.arena.release()
-	f.getter.run = f
+	f := forwards.Get().(*forward)
+	defer f.release()
+	f.p, f.zone = p, m.zone(c)
+	f.d.layout(msg)
 	assemble(f.d, msg, p)
 	f.makeInstances()
 	for _, t := range p.tables {
@@ -102,6 +108,38 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 	return r, nil
 }
 
+var forwards = sync.Pool{New: func() any {
+	f := &forward{d: &dialect{}, arena: &arena{}}
+	f.getter.run = f
+	return f
+}}
+
+// release forgets the message and gives the memory back.
+func (f *forward) release() {
+	f.d.release()
+	f.arena.release()
+	for _, in := range f.slab[:f.used] {
+		*in = instance{}
+	}
+	for i := range f.instances {
+		f.instances[i] = f.instances[i][:0]
+	}
+	clear(f.pending)
+	f.getter.release()
+	f.p, f.zone, f.bundle, f.op, f.used = nil, nil, nil, nil, 0
+	f.pending, f.findings, f.faults = f.pending[:0], nil, nil
+	forwards.Put(f)
+}
+
+// instance gives an empty one.
+func (f *forward) instance() *instance {
+	if f.used == len(f.slab) {
+		f.slab = append(f.slab, &instance{})
+	}
+	f.used++
+	return f.slab[f.used-1]
+}
+
 // invalid parks what wouldn't be valid FHIR: such a Bundle must not leave. Each fault names the v2 place behind it
 // where one is.
 func invalid(r *Result) contracts.Faults {
@@ -112,8 +150,8 @@ func invalid(r *Result) contracts.Faults {
 		}
 		at := v.At
 		for i := range r.lineage {
-			if o := &r.lineage[i]; o.cell.seg != nil && strings.HasPrefix(o.node.Place(), v.At) {
-				at = o.cell.String()
+			if o := &r.lineage[i]; o.segment > 0 && strings.HasPrefix(r.node(o).Place(), v.At) {
+				at = r.place(o).String()
 				break
 			}
 		}
@@ -157,8 +195,9 @@ func (f *forward) stampSource(n *node, application string) {
 
 // makeInstances finds the anchors of every frame.
 func (f *forward) makeInstances() {
-	f.instances = make([][]*instance, len(f.p.frames))
-	f.bundle = &instance{frame: f.p.bundle, index: 1, group: f.d.root, res: f.arena.new("", nil), made: true}
+	f.instances = append(f.instances, make([][]*instance, max(0, len(f.p.frames)-len(f.instances)))...)
+	f.bundle = f.instance()
+	*f.bundle = instance{frame: f.p.bundle, index: 1, group: f.d.root, res: f.arena.new("", nil), made: true}
 	for _, fr := range f.p.frames {
 		switch {
 		case fr.message:
@@ -195,7 +234,8 @@ func (f *forward) add(fr *frame, g *group, seg *segment, rep int16) bool {
 	if !fr.each && len(f.instances[fr.index]) > 0 {
 		return false
 	}
-	in := &instance{frame: fr, index: len(f.instances[fr.index]) + 1, group: g, seg: seg, rep: rep, res: f.arena.new("", nil)}
+	in := f.instance()
+	*in = instance{frame: fr, index: len(f.instances[fr.index]) + 1, group: g, seg: seg, rep: rep, res: f.arena.new("", nil)}
 	in.res.resource = in
 	if fr.parent != nil {
 		in.parent = f.parentOf(in)
@@ -220,8 +260,8 @@ func (f *forward) anchors(fr *frame) {
 		if fr.scope == f.p.root && len(f.instances[fr.index]) > 0 && f.instances[fr.index][0].seg != s {
 			break // a second segment where the message has one place for it
 		}
-		reps := s.reps(int16(fr.field), nil)
-		for _, r := range reps {
+		var buf [8]int16
+		for _, r := range s.reps(int16(fr.field), buf[:0]) {
 			if fr.fieldPick.kind == pickIndex && int(r) != fr.fieldPick.index {
 				continue
 			}
@@ -395,20 +435,33 @@ func (f *forward) urls(m *Map, msg *hl7v2.Message, c Context) {
 		head := msg.Segment(0)
 		sender = head.Field(3).ER7() + "|" + head.Field(4).ER7()
 	}
-	base := strings.Join([]string{m.root, sender, msg.ControlID()}, "\x00")
+	var buf [256]byte
+	name := append(buf[:0], namespace[:]...)
+	for _, part := range [...]string{m.root, sender, msg.ControlID()} {
+		name = append(append(name, part...), 0)
+	}
+	base := len(name)
 	for _, list := range f.instances {
 		for _, in := range list {
 			if in.made {
-				in.url = "urn:uuid:" + uuid.NewSHA1(namespace, []byte(base+"\x00"+in.path())).String()
+				name = in.appendPath(name[:base])
+				in.url = urn(sha1.Sum(name))
 			}
 		}
 	}
 }
 
-func (in *instance) path() string {
-	own := in.frame.name + "/" + strconv.Itoa(in.index)
+// urn is the URN of the name-based UUID (RFC 9562, version 5) whose hash that is.
+func urn(hash [sha1.Size]byte) string {
+	var id uuid.UUID
+	copy(id[:], hash[:])
+	id[6], id[8] = id[6]&0x0f|0x50, id[8]&0x3f|0x80
+	return id.URN()
+}
+
+func (in *instance) appendPath(to []byte) []byte {
 	if in.parent != nil {
-		return in.parent.path() + "/" + own
+		to = append(in.parent.appendPath(to), '/')
 	}
-	return own
+	return strconv.AppendInt(append(append(to, in.frame.name...), '/'), int64(in.index), 10)
 }

@@ -10,16 +10,11 @@ func firstPlace(cells []cell) place {
 }
 
 // sourceOrder sorts list items of one field by segment and repetition.
-func sourceOrder(d *dialect, c cell) int64 {
+func sourceOrder(c cell) int64 {
 	if c.seg == nil {
 		return 0
 	}
-	for i := range d.segments {
-		if &d.segments[i] == c.seg {
-			return int64(i)<<20 | int64(c.rep)
-		}
-	}
-	return 0
+	return int64(c.seg.index)<<20 | int64(c.rep)
 }
 
 // one gives the first place that a path leads to; ok means that something stands there.

@@ -233,46 +233,54 @@ func (f *forward) refer(n *node, to *instance, rule *op) {
 
 // result builds the Bundle: entries in the order of the frames, children behind their parents.
 func (f *forward) result() *Result {
-	r := &Result{Findings: f.findings, lineage: make([]origin, 0, (blockSize*f.arena.used+f.arena.next)*2/3)}
-	tree := &fhir.Tree{}
-	root := tree.Reset("Bundle")
-	trace := func(n *node, at fhir.Node) {
-		r.lineage = append(r.lineage, origin{rule: n.rule, cell: n.from, node: at})
+	tree, count := &fhir.Tree{}, f.arena.count()
+	r := &Result{Bundle: tree, Findings: f.findings, lineage: make([]origin, 0, count*2/3), segments: make([]segmentLabel, len(f.d.segments)), read: [2]*fhir.Tree{tree}}
+	for i := range f.d.segments {
+		r.segments[i] = segmentLabel{f.d.segments[i].id, int32(f.d.segments[i].nth)}
 	}
-	f.bundle.res.emit(root, trace)
+	tree.Grow(count*5/4, 16*count)
+	trace := func(n *node, at fhir.Node) {
+		o := origin{rule: n.rule, node: at.ID(), field: n.from.field, rep: n.from.rep, comp: n.from.comp, sub: n.from.sub}
+		if n.from.seg != nil {
+			o.segment = uint32(n.from.seg.index) + 1
+		}
+		r.lineage = append(r.lineage, o)
+	}
+	root, typ := tree.Reset("Bundle"), f.p.bundle.defs
+	f.bundle.res.emit(root, typ, trace)
 	root.Set("type", fhir.String("message"))
 	entries := root.Add("entry", fhir.Array())
-	var emit func(in *instance)
-	emit = func(in *instance) {
-		if in.made {
-			entry := entries.Push(fhir.Object())
-			entry.Add("fullUrl", fhir.String(in.url))
-			res := entry.Add("resource", fhir.Object())
-			res.Add("resourceType", fhir.String(in.frame.typ))
-			in.res.emit(res, trace)
-		}
-		for _, fr := range f.p.frames {
-			if fr.parent != in.frame {
-				continue
-			}
-			for _, child := range f.instances[fr.index] {
-				if child.parent == in {
-					emit(child)
-				}
-			}
-		}
-	}
 	for _, fr := range f.p.frames {
 		for _, in := range f.instances[fr.index] {
 			if in.parent == nil {
-				emit(in)
+				f.entry(in, entries, trace)
 			}
 		}
 	}
-	root.Order(nil)
-	r.Bundle = tree
+	root.OrderMembers(typ)
 	f.coverage(r)
 	return r
+}
+
+// entry writes an instance's entry and those of its children.
+func (f *forward) entry(in *instance, entries fhir.Node, trace func(*node, fhir.Node)) {
+	if in.made {
+		entry := entries.Push(fhir.Object())
+		entry.Add("fullUrl", fhir.String(in.url))
+		res := entry.Add("resource", fhir.Object())
+		res.Add("resourceType", fhir.String(in.frame.typ))
+		in.res.emit(res, in.frame.defs, trace)
+	}
+	for _, fr := range f.p.frames {
+		if fr.parent != in.frame {
+			continue
+		}
+		for _, child := range f.instances[fr.index] {
+			if child.parent == in {
+				f.entry(child, entries, trace)
+			}
+		}
+	}
 }
 
 // coverage counts what was read, or is ignored for a reason, and names the rest: each component in Unread, each

@@ -100,7 +100,7 @@ func (f *forward) first(o *op, at spot) (bool, *contracts.Fault) {
 func (f *forward) nested(o *op, at spot) (bool, *contracts.Fault) {
 	any := false
 	for _, c := range f.sources(o.v2[0], at, nil) {
-		elem := f.target(o.fhir[0], at, sourceOrder(f.d, c))
+		elem := f.target(o.fhir[0], at, sourceOrder(c))
 		inner := spot{inst: at.inst, seg: c.seg, rep: c.rep, elem: elem}
 		wrote := false
 		for _, kid := range o.kids {
@@ -221,7 +221,7 @@ func (f *forward) join(o *op, at spot, cells []cell) (bool, *contracts.Fault) {
 	if strings.TrimSpace(text) == "" {
 		return false, nil
 	}
-	n := f.target(o.fhir[0], at, sourceOrder(f.d, cells[0]))
+	n := f.target(o.fhir[0], at, sourceOrder(cells[0]))
 	if n == nil {
 		return false, nil
 	}
@@ -255,7 +255,7 @@ func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *c
 	g := &f.getter
 	g.in, g.out, g.system = append(g.in[:0], cells...), g.out[:0], o.system
 	cells = g.in
-	order := sourceOrder(f.d, cells[0])
+	order := sourceOrder(cells[0])
 	for _, ref := range refs {
 		n := f.target(ref, at, order)
 		if n == nil {
@@ -325,7 +325,7 @@ func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault)
 	}
 	f.d.last = from
 	for _, ref := range append(o.fhir[:len(o.fhir):len(o.fhir)], o.alsoFHIR...) {
-		n := f.target(ref, at, sourceOrder(f.d, c))
+		n := f.target(ref, at, sourceOrder(c))
 		if n == nil {
 			return false, nil
 		}

@@ -119,9 +119,20 @@ func assemble(d *dialect, msg *hl7v2.Message, p *program) {
 	d.adopt(msg.Group(p.structure), p.root, nil)
 }
 
+// group gives an empty group.
+func (d *dialect) group(def *groupDef, parent *group) *group {
+	if d.usedGroups == len(d.groups) {
+		d.groups = append(d.groups, &group{})
+	}
+	g := d.groups[d.usedGroups]
+	d.usedGroups++
+	g.def, g.parent = def, parent
+	return g
+}
+
 // adopt takes over a group and what is in it. A segment without a place in the structure belongs to the message.
 func (d *dialect) adopt(read *hl7v2.Group, def *groupDef, parent *group) *group {
-	g := &group{def: def, parent: parent}
+	g := d.group(def, parent)
 	if parent == nil {
 		d.root = g
 	}

@@ -29,6 +29,13 @@ type getter struct {
 	system string
 }
 
+// release forgets the cells and nodes of the last rule.
+func (g *getter) release() {
+	clear(g.in)
+	clear(g.out)
+	g.in, g.out, g.system = g.in[:0], g.out[:0], ""
+}
+
 func (g *getter) put(n *node, name, text string) {
 	if text != "" {
 		g.run.set(g.run.child(n, name), fhir.KindString, text)

@@ -17,7 +17,8 @@ func cellsOf(t testing.TB, typ []string, fields ...string) (*dialect, []cell) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := layout(msg)
+	d := &dialect{}
+	d.layout(msg)
 	var cells []cell
 	for i := range fields {
 		cells = append(cells, cell{d: d, seg: &d.segments[1], field: int16(i + 1), rep: 1, typ: typ[min(i, len(typ)-1)]})
@@ -44,7 +45,7 @@ func through(t testing.TB, l *lens, system string, types []string, fields []stri
 		return "", nil, "get: " + why
 	}
 	tree := &fhir.Tree{}
-	root.emit(tree.Reset(""), func(*node, fhir.Node) {})
+	root.emit(tree.Reset(""), nil, func(*node, fhir.Node) {})
 	p := &putter{types: types, version: "2.5.1", system: system}
 	for len(p.types) < l.cells {
 		p.types = append(p.types, types[len(types)-1])

@@ -93,17 +93,24 @@ func (r *reverse) coverage(res *Result) {
 
 // lineage collects who wrote each leaf, in the order of the message.
 func (r *reverse) lineage(res *Result) {
-	nth := map[string]int{}
+	nth := map[string]int32{}
+	leaves := 0
+	r.out.visit(func(_ *outGroup, s *outSegment) { leaves += len(s.leaves) })
+	res.lineage = make([]origin, 0, leaves)
+	res.read[0] = r.f.tree
+	if r.f.origin != nil {
+		res.read[1] = r.f.origin.tree
+	}
 	r.out.visit(func(_ *outGroup, s *outSegment) {
 		nth[s.id]++
-		seg := &segment{id: s.id, nth: nth[s.id]}
 		for i := range s.leaves {
 			l := &s.leaves[i]
-			o := origin{rule: s.by[i].rule, cell: place{seg, l.field, l.rep, l.comp, l.sub}, back: true}
+			o := origin{rule: s.by[i].rule, segment: uint32(len(res.segments) + 1), field: l.field, rep: l.rep, comp: l.comp, sub: l.sub}
 			if n := s.by[i].node; n != nil {
-				o.node = n.source
+				o.node, o.request = n.source.ID(), n.source.Tree() != res.read[0]
 			}
 			res.lineage = append(res.lineage, o)
 		}
+		res.segments = append(res.segments, segmentLabel{s.id, nth[s.id]})
 	})
 }

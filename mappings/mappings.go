@@ -55,7 +55,10 @@ type Result struct {
 	Findings contracts.Faults // losses and warnings; none of them stops the message
 	Coverage float64          // populated leaves that a rule read, or that are ignored for a reason, over all populated leaves
 	Unread   []string         // v2 places (Forward) or FHIR paths (Reverse) that no rule read, in order
+
 	lineage  []origin
+	segments []segmentLabel // that lineage names by their index
+	read     [2]*fhir.Tree  // what its nodes stand in: the Bundle, and the request where a node of that was read
 }
 
 // Line is the lineage of one written leaf, as `silta map run --explain` prints it.

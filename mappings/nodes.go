@@ -47,7 +47,7 @@ func (a *arena) new(name string, parent *node) *node {
 	return n
 }
 
-// release clears what was used, so that no text of a message is kept, and gives the arena back.
+// release clears what was used, so that no text of a message is kept.
 func (a *arena) release() {
 	for i := range a.used {
 		clear(a.blocks[i])
@@ -59,8 +59,10 @@ func (a *arena) release() {
 	if len(a.blocks) > 64 {
 		a.blocks = a.blocks[:64]
 	}
-	arenas.Put(a)
 }
+
+// count is how many nodes are in use.
+func (a *arena) count() int { return blockSize*a.used + a.next }
 
 func (n *node) append(kid *node) {
 	if n.first == nil {
@@ -166,28 +168,33 @@ func (n *node) root() *node {
 	return n
 }
 
-// emit writes n's members into an object of the outgoing tree.
-func (n *node) emit(to fhir.Node, trace func(*node, fhir.Node)) {
+// emit writes n's members into an object of the outgoing tree, which is of that type, in R4's order. A resource inside
+// says its own type.
+func (n *node) emit(to fhir.Node, typ *fhir.Type, trace func(*node, fhir.Node)) {
+	if typ != nil && typ.Kind == fhir.Resource && typ.Abstract {
+		typ = fhir.Definitions().Type(n.peek("resourceType"))
+	}
+	w := to.Writer(typ)
 	for k := n.first; k != nil; k = k.next {
 		if !k.holds() {
 			continue
 		}
-		var at fhir.Node
-		if k.many {
-			if k.isLaterItem() {
-				continue // written with its first
-			}
-			list := to.Add(k.name, fhir.Array())
-			for item := k; item != nil; item = item.follow() {
-				if item.holds() {
-					item.write(list.Push(item.json()), trace)
-				}
-			}
+		if !k.many {
+			at, of := w.Add(k.name, k.json())
+			k.write(at, of, trace)
 			continue
 		}
-		at = to.Add(k.name, k.json())
-		k.write(at, trace)
+		if k.isLaterItem() {
+			continue // written with its first
+		}
+		list, of := w.Add(k.name, fhir.Array())
+		for item := k; item != nil; item = item.follow() {
+			if item.holds() {
+				item.write(list.Push(item.json()), of, trace)
+			}
+		}
 	}
+	w.Close()
 }
 
 // isLaterItem says whether an earlier filled item of the same list stands before n.
@@ -200,9 +207,9 @@ func (n *node) isLaterItem() bool {
 	return false
 }
 
-func (n *node) write(at fhir.Node, trace func(*node, fhir.Node)) {
+func (n *node) write(at fhir.Node, typ *fhir.Type, trace func(*node, fhir.Node)) {
 	if n.kind == fhir.KindObject {
-		n.emit(at, trace)
+		n.emit(at, typ, trace)
 		return
 	}
 	trace(n, at)

@@ -1,18 +1,51 @@
 package mappings
 
+import "github.com/hoitosilta/silta/contracts/fhir"
+
+// origin is the lineage of one leaf: from a v2 place to a FHIR node, or from a node to a v2 place. One is kept of each
+// leaf of each message, so it is small; Lines says it in words.
+type origin struct {
+	rule                  *op
+	node                  uint32 // ID in its tree; 0 where there is none
+	request               bool   // the node stands in the request
+	segment               uint32 // number in the message, from 1; 0: no place
+	field, rep, comp, sub int16
+}
+
+// segmentLabel tells a segment apart in a message.
+type segmentLabel struct {
+	id  string
+	nth int32
+}
+
+func (r *Result) node(o *origin) fhir.Node {
+	if o.request {
+		return r.read[1].Node(o.node)
+	}
+	return r.read[0].Node(o.node)
+}
+
+func (r *Result) place(o *origin) place {
+	if o.segment == 0 {
+		return place{}
+	}
+	s := r.segments[o.segment-1]
+	return place{&segment{id: s.id, nth: int(s.nth)}, o.field, o.rep, o.comp, o.sub}
+}
+
 // Lines gives the lineage of every written leaf, in the order in which they were written.
 func (r *Result) Lines() []Line {
 	lines := make([]Line, 0, len(r.lineage))
-	for _, o := range r.lineage {
-		lines = append(lines, o.line())
+	for i := range r.lineage {
+		lines = append(lines, r.line(&r.lineage[i]))
 	}
 	return lines
 }
 
-func (o *origin) line() Line {
-	l := Line{Rule: "selector", From: o.cell.String(), To: o.node.Place()}
-	if o.back {
-		l.From, l.To = o.node.Place(), o.cell.String()
+func (r *Result) line(o *origin) Line {
+	l := Line{Rule: "selector", From: r.place(o).String(), To: r.node(o).Place()}
+	if r.Message != nil {
+		l.From, l.To = l.To, l.From
 	}
 	if o.rule != nil {
 		l.Rule, l.Lens = o.rule.id, o.rule.lensName

@@ -46,7 +46,10 @@ func (m *Map) Reverse(bundle *fhir.Tree, c Context) (*Result, error) {
 		version = "2.5.1"
 	}
 	r := &reverse{p: m.program(version), orphans: map[*groupDef]*outGroup{}, arena: arenas.Get().(*arena)}
-	defer r.arena.release()
+	defer func() {
+		r.arena.release()
+		arenas.Put(r.arena)
+	}()
 	var origin *finder
 	if c.Origin != nil && c.Origin.Bundle != nil && r.p.usesOrigin {
 		var fault *contracts.Fault
@@ -383,7 +386,12 @@ func (r *reverse) result(c Context) (*Result, error) {
 
 // regrouped reports a segment that a reader would put into another group than it was written for.
 func (r *reverse) regrouped(msg *hl7v2.Message) {
-	d := layout(msg)
+	d := dialects.Get().(*dialect)
+	defer func() {
+		d.release()
+		dialects.Put(d)
+	}()
+	d.layout(msg)
 	assemble(d, msg, r.p)
 	i, same := 0, map[*outGroup]*group{r.out: d.root}
 	r.out.visit(func(g *outGroup, s *outSegment) {

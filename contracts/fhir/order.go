@@ -86,6 +86,13 @@ func (typ *Type) place(name string) (rank int, of *Type) {
 	return rank, m.typ
 }
 
+// OrderMembers is Order for the members of the object alone.
+func (n Node) OrderMembers(typ *Type) {
+	if n.Kind() == KindObject && typ != nil {
+		n.sortMembers(typ)
+	}
+}
+
 // sortMembers is an insertion sort, since a map's program writes nearly in order.
 func (n Node) sortMembers(typ *Type) {
 	var buf [64]uint32
