@@ -33,7 +33,7 @@ func (f *forward) item(n *node, name string) *node {
 // element gives the element of a list that a path's step names, making it where needed. order sorts it among the
 // others; fresh makes a new one.
 func (f *forward) element(parent *node, step *fhirPlace, order int64, fresh bool) *node {
-	key := "#" + itoa(max(step.pick.index, 1))
+	key := indexKey(max(step.pick.index, 1))
 	if step.sel != nil {
 		key = step.sel.source
 	}

@@ -12,8 +12,10 @@ func (f *forward) constants() {
 			f.seeConstant(k)
 			continue
 		}
-		for _, in := range f.madeOf(k.fhir.frame) {
-			f.constant(in.res, k.fhir.steps, k)
+		for _, in := range f.of(k.fhir.frame) {
+			if in.made {
+				f.constant(in.res, k.fhir.steps, k)
+			}
 		}
 	}
 	for _, o := range f.p.ops {
@@ -31,22 +33,19 @@ func (f *forward) absentees(o *op) {
 	if o.absent == "" {
 		return
 	}
-	for _, in := range f.madeOf(o.frame) {
-		f.absent(o, spot{inst: in, seg: in.seg, rep: in.rep})
+	for _, in := range f.of(o.frame) {
+		if in.made {
+			f.absent(o, spot{inst: in, seg: in.seg, rep: in.rep})
+		}
 	}
 }
 
-func (f *forward) madeOf(fr *frame) []*instance {
+// of gives a frame's instances, made or not.
+func (f *forward) of(fr *frame) []*instance {
 	if fr == f.p.bundle {
-		return []*instance{f.bundle}
+		return f.slab[:1] // the Bundle's is the first that is handed out
 	}
-	var made []*instance
-	for _, in := range f.instances[fr.index] {
-		if in.made {
-			made = append(made, in)
-		}
-	}
-	return made
+	return f.instances[fr.index]
 }
 
 // constant writes a constant; (*) means every element that is there.
@@ -123,7 +122,10 @@ func (f *forward) links() {
 		if !l.forward {
 			continue
 		}
-		for _, from := range f.madeOf(l.frame) {
+		for _, from := range f.of(l.frame) {
+			if !from.made {
+				continue
+			}
 			for _, to := range l.to {
 				f.link(l, from, to)
 			}
@@ -136,15 +138,18 @@ var byRule = &op{id: "link"}
 
 // nesting writes the reference between parent and child, and that of children without a parent.
 func (f *forward) nesting(fr *frame) {
-	for _, in := range f.madeOf(fr) {
+	for _, in := range f.of(fr) {
 		switch {
+		case !in.made:
 		case in.parent != nil && in.parent.made && fr.byChild:
 			f.reference(in.res, fr.by, in.parent, byRule)
 		case in.parent != nil && in.parent.made:
 			f.reference(in.parent.res, fr.by, in, byRule)
 		case fr.orphans != nil:
-			for _, holder := range f.madeOf(fr.orphans.frame) {
-				f.reference(holder.res, fr.orphans, in, byRule)
+			for _, holder := range f.of(fr.orphans.frame) {
+				if holder.made {
+					f.reference(holder.res, fr.orphans, in, byRule)
+				}
 			}
 		}
 	}
@@ -153,13 +158,17 @@ func (f *forward) nesting(fr *frame) {
 // link writes references to the instances of the nearest common scope: of the same segment, else inside, else around,
 // else all.
 func (f *forward) link(l *link, from *instance, to *frame) {
-	all := f.madeOf(to)
-	chosen := nearest(from, all)
-	for i, in := range chosen {
-		if i > 0 && !l.ref.steps[len(l.ref.steps)-1].list && !anyList(l.ref) {
+	all := f.of(to)
+	scope, wrote := nearest(from, all), false
+	for _, in := range all {
+		if !in.made || !within(scope, from, in) {
+			continue
+		}
+		if wrote && !l.ref.steps[len(l.ref.steps)-1].list && !anyList(l.ref) {
 			break
 		}
 		f.reference(from.res, l.ref, in, l.rule)
+		wrote = true
 	}
 }
 
@@ -172,31 +181,37 @@ func anyList(ref *fhirRef) bool {
 	return false
 }
 
-func nearest(from *instance, all []*instance) []*instance {
-	if from.seg == nil {
-		return all
-	}
-	tests := []func(*instance) bool{
-		func(in *instance) bool { return in.seg == from.seg },
-		func(in *instance) bool {
-			return in.parent == from || from.frame.scope != nil && in.group.within(from.group)
-		},
-		func(in *instance) bool {
-			return from.parent == in || in.frame.scope != nil && from.group.within(in.group)
-		},
-	}
-	for _, fits := range tests {
-		var chosen []*instance
+// The scopes of a link, nearest first.
+const (
+	sameSegment = iota
+	inside
+	around
+	anywhere
+)
+
+// nearest is the nearest scope that has one of the instances.
+func nearest(from *instance, all []*instance) int {
+	for scope := sameSegment; scope < anywhere && from.seg != nil; scope++ {
 		for _, in := range all {
-			if fits(in) {
-				chosen = append(chosen, in)
+			if in.made && within(scope, from, in) {
+				return scope
 			}
 		}
-		if len(chosen) > 0 {
-			return chosen
-		}
 	}
-	return all
+	return anywhere
+}
+
+// within says whether an instance stands in that scope of another.
+func within(scope int, from, in *instance) bool {
+	switch scope {
+	case sameSegment:
+		return in.seg == from.seg
+	case inside:
+		return in.parent == from || from.frame.scope != nil && in.group.within(from.group)
+	case around:
+		return from.parent == in || in.frame.scope != nil && from.group.within(in.group)
+	}
+	return true
 }
 
 // reference writes one reference at a path, unless it stands there already.
@@ -234,11 +249,11 @@ func (f *forward) refer(n *node, to *instance, rule *op) {
 // result builds the Bundle: entries in the order of the frames, children behind their parents.
 func (f *forward) result() *Result {
 	tree, count := &fhir.Tree{}, f.arena.count()
-	r := &Result{Bundle: tree, Findings: f.findings, lineage: make([]origin, 0, count*2/3), segments: make([]segmentLabel, len(f.d.segments)), read: [2]*fhir.Tree{tree}}
+	r := &Result{Bundle: tree, Findings: f.findings, lineage: make([]origin, 0, count*3/5), segments: make([]segmentLabel, len(f.d.segments)), read: [2]*fhir.Tree{tree}}
 	for i := range f.d.segments {
 		r.segments[i] = segmentLabel{f.d.segments[i].id, int32(f.d.segments[i].nth)}
 	}
-	tree.Grow(count*5/4, 16*count)
+	tree.Grow(count*3/2, 24*count)
 	trace := func(n *node, at fhir.Node) {
 		o := origin{rule: n.rule, node: at.ID(), field: n.from.field, rep: n.from.rep, comp: n.from.comp, sub: n.from.sub}
 		if n.from.seg != nil {

@@ -3,6 +3,7 @@ package mappings
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hoitosilta/silta/contracts/profiles"
 )
@@ -95,6 +96,16 @@ func isOID(s string) bool {
 
 var conceptTypes = []string{"CWE", "CE", "CNE", "CF", "IS", "ID", "ST", "CE_0048", "varies"}
 
+// singleSpaced is a text without white space around it or twice in a row.
+func singleSpaced(s string) string {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= utf8.RuneSelf {
+			return strings.Join(strings.Fields(s), " ")
+		}
+	}
+	return s
+}
+
 // coding writes three components, from the given one on, as a Coding; it says whether there was anything.
 func (g *getter) coding(n *node, c cell, from, version int16) bool {
 	code, display := strings.TrimSpace(c.part(from)), c.part(from+1)
@@ -104,7 +115,7 @@ func (g *getter) coding(n *node, c cell, from, version int16) bool {
 	g.put(n, "system", systemURL(c.part(from+2)))
 	g.put(n, "version", c.part(version))
 	c.part(from)
-	g.put(n, "code", strings.Join(strings.Fields(code), " "))
+	g.put(n, "code", singleSpaced(code))
 	c.part(from + 1)
 	g.put(n, "display", strings.TrimSpace(display))
 	return true
@@ -128,7 +139,7 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 	get: func(g *getter) string {
 		c, n := g.in[0], g.out[0]
 		if !isWide(c.typ) {
-			code := strings.Join(strings.Fields(c.part(1)), " ")
+			code := singleSpaced(c.part(1))
 			if code == "" {
 				return "No code stands here."
 			}

@@ -96,7 +96,7 @@ func (s *outSegment) slotFor(field int16, p pick, sel *v2Selector, order int64) 
 	case sel != nil:
 		key = sel.source
 	case p.kind == pickIndex:
-		key = "#" + itoa(p.index)
+		key = indexKey(p.index)
 	}
 	first := int16(0)
 	for i := range s.slots {
@@ -225,6 +225,16 @@ func (s *outSegment) number() {
 		s.leaves[i].rep = rep[s.leaves[i].rep-1]
 	}
 }
+
+// indexKey is the key of what is made for a number.
+func indexKey(n int) string {
+	if n < len(firstKeys) {
+		return firstKeys[n]
+	}
+	return "#" + itoa(n)
+}
+
+var firstKeys = [...]string{"#0", "#1", "#2", "#3", "#4", "#5", "#6", "#7", "#8", "#9"}
 
 func itoa(n int) string {
 	if n < 10 {
