@@ -144,8 +144,12 @@ func (f *finder) follow(fr *frame, w *way, start *finder) {
 	}
 }
 
-// isMarked says whether a resource has the frame's constants: they tell apart what points back alike.
+// isMarked says whether a resource has the frame's constants: they tell apart what points back alike. A frame without a
+// rival of its type takes it whatever it says; what it says otherwise is told as a loss.
 func (f *finder) isMarked(fr *frame, n *node) bool {
+	if !fr.contested {
+		return true
+	}
 	for _, k := range f.p.consts {
 		if k.fhir == nil || k.fhir.frame != fr {
 			continue
@@ -298,7 +302,7 @@ func (f *finder) agree() {
 		}
 		for _, in := range f.of(l.frame) {
 			for _, n := range nodesAt(in.res, l.ref.steps, nil, f) {
-				f.seeReference(n, l.to)
+				f.seeReference(l.ref, n, l.to)
 			}
 		}
 	}
@@ -309,15 +313,16 @@ func (f *finder) agree() {
 			}
 			for _, in := range f.of(ref.frame) {
 				for _, n := range nodesAt(in.res, ref.steps, nil, f) {
-					f.seeReference(n, []*frame{fr, fr.parent})
+					f.seeReference(ref, n, []*frame{fr, fr.parent})
 				}
 			}
 		}
 	}
 }
 
-// seeReference counts a reference as carried where it leads to an instance of one of the frames.
-func (f *finder) seeReference(n *node, to []*frame) {
+// seeReference counts a reference, and what its path selects by, as carried where it leads to an instance of one of the
+// frames.
+func (f *finder) seeReference(ref *fhirRef, n *node, to []*frame) {
 	e := f.resolve(n)
 	if e == nil || e.node.resource == nil {
 		return
@@ -328,6 +333,7 @@ func (f *finder) seeReference(n *node, to []*frame) {
 				n.read("reference")
 				n.read("type")
 				n.read("display")
+				seeSelectors(ref, n)
 				return
 			}
 		}

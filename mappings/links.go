@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -247,6 +248,11 @@ func (c *compiler) plan() {
 			f.ways = append(f.ways, way{from: f.orphans.frame, ref: f.orphans})
 		}
 	}
+	for _, f := range c.p.frames {
+		f.contested = f.pointsBack() && slices.ContainsFunc(c.p.frames, func(other *frame) bool {
+			return other != f && other.typ == f.typ && other.pointsBack()
+		})
+	}
 	// What points back is looked for last: it takes only resources that no other frame has.
 	found := map[*frame]bool{c.p.bundle: true}
 	for more, backward := true, false; more || !backward; {
@@ -270,6 +276,11 @@ func (c *compiler) plan() {
 		}
 	}
 	c.distinct()
+}
+
+// pointsBack says whether the way back finds the frame's resources by what they point at.
+func (f *frame) pointsBack() bool {
+	return slices.ContainsFunc(f.ways, func(w way) bool { return w.backward })
 }
 
 // marked says whether the map writes constants into the frame's resources.

@@ -44,6 +44,7 @@ type frame struct {
 	holder       *groupDef // the group that has the anchor
 	rivals       []*v2Selector
 	ways         []way // how the way back finds it, first to last
+	contested    bool  // another frame of its type is found by what points back, too
 	needs        []need
 	at           pos
 }

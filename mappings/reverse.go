@@ -139,7 +139,7 @@ func (r *reverse) try(o *op, at back) (bool, *refusal) {
 		return r.nested(o, at), nil
 	case opLink:
 		for _, n := range nodesAt(r.base(o.fhir[0], at), o.fhir[0].steps, nil, r.f) {
-			r.f.seeReference(n, []*frame{o.link})
+			r.f.seeReference(o.fhir[0], n, []*frame{o.link})
 		}
 		return false, nil
 	case opValue:

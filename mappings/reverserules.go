@@ -31,7 +31,7 @@ func (r *reverse) lens(o *op, at back) (bool, *refusal) {
 	var refused *refusal
 	for i, n := range nodes {
 		if o.absent != "" && n.text == o.absent {
-			n.seen = true
+			n.seen, wrote = true, true // nothing to write, and nothing for another alternative
 			continue
 		}
 		one := [1]*node{n}
