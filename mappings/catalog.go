@@ -31,15 +31,17 @@ type Catalog struct {
 
 // Map is one version of a map, compiled for every HL7 version that it is for. It is immutable; many goroutines may use it.
 type Map struct {
-	doc      *document
-	extends  string // the map that it is an overlay of, ID@VERSION
-	root     string // the id of the map at the bottom of its overlays; its own without
-	digest   string
-	versions []string
-	programs map[string]*program
-	layer    fs.FS
-	dir      string
-	local    *time.Location
+	doc       *document
+	extends   string // the map that it is an overlay of, ID@VERSION
+	root      string // the id of the map at the bottom of its overlays; its own without
+	digest    string
+	pins      []pin // what the digest covers beside the file
+	published bool
+	versions  []string
+	programs  map[string]*program
+	layer     fs.FS
+	dir       string
+	local     *time.Location
 }
 
 // Load reads and compiles a catalog from layers, each laid out as Embedded is. A later layer adds maps, blocks and code
@@ -79,6 +81,9 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 			m.layer = layerOf[src]
 			c.maps = append(c.maps, m)
 		}
+	}
+	for _, layer := range layers {
+		c.checkLock(set, layer)
 	}
 	faults := set.faults()
 	if len(sources) == 0 {
@@ -181,7 +186,8 @@ func compile(src *source, blocks map[string]*source, concepts map[string]*codeMa
 			m.local = zone
 		}
 	}
-	m.digest = digest(src, blocks, concepts)
+	m.pins = pins(src, blocks, concepts)
+	m.digest = digest(src, m.pins)
 	if src.base != nil {
 		m.extends = src.base.doc.id.s + "@" + src.base.doc.version.s
 	}
@@ -232,28 +238,13 @@ func versionRange(src *source) []string {
 	return list
 }
 
-// digest covers the file, the maps that it stands on, the blocks and code maps that it uses, and the number of the lens
-// library.
-func digest(src *source, blocks map[string]*source, concepts map[string]*codeMap) string {
+// digest covers the file, all that it stands on, and the number of the lens library.
+func digest(src *source, pins []pin) string {
 	h := sha256.New()
 	h.Write([]byte("lenses " + lensSet + "\n"))
 	h.Write(src.data)
-	for base := src.base; base != nil; base = base.base {
-		h.Write([]byte("\n" + base.doc.id.s + "@" + base.doc.version.s + " " + base.digest))
-	}
-	codes := func(doc *document) {
-		for _, def := range doc.codes {
-			if m := concepts[def.use.s]; m != nil {
-				h.Write([]byte("\n" + def.use.s + " " + m.digest))
-			}
-		}
-	}
-	codes(src.doc)
-	for _, use := range src.doc.uses {
-		if b := blocks[use.block.s]; b != nil {
-			h.Write([]byte("\n" + use.block.s + " " + b.digest))
-			codes(b.doc)
-		}
+	for _, p := range pins {
+		h.Write([]byte("\n" + p.String()))
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }

@@ -97,6 +97,70 @@ func TestEmptyAndMisplaced(t *testing.T) {
 	}
 }
 
+// TestLock: a published version is held to its bytes, and to those of all that it stands on.
+func TestLock(t *testing.T) {
+	read := func(name string) []byte {
+		data, err := Embedded.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	files := fstest.MapFS{}
+	for _, name := range []string{"catalog/ref-i12/0.1.0/map.yaml", "catalog/patient/0.1.0/block.yaml",
+		"codes/administrative-sex@0.1.0.json", "codes/observation-status@0.1.0.json", "codes/diagnostic-report-status@0.1.0.json"} {
+		files[name] = &fstest.MapFile{Data: read(name)}
+	}
+	files["catalog/mine/1.0.0/map.yaml"] = &fstest.MapFile{Data: []byte("silta: map/v1\nid: mine\nversion: 1.0.0\nextends: ref-i12@0.1.0\n")}
+	open := func() (*Map, error) {
+		c, err := Load(files)
+		if err != nil {
+			return nil, err
+		}
+		return c.Map("mine")
+	}
+	m, err := open()
+	if err != nil || m.Published() {
+		t.Fatal("published without being so", err)
+	}
+	lock := m.Publish(nil)
+	if again := m.Publish(lock); !bytes.Equal(again, lock) {
+		t.Error("publishing the same twice changes the lock file")
+	}
+	files[LockFile] = &fstest.MapFile{Data: lock}
+	if m, err = open(); err != nil || !m.Published() {
+		t.Fatal("it isn't published", err)
+	}
+	for name := range files {
+		if name == LockFile {
+			continue
+		}
+		was := files[name]
+		for _, now := range []*fstest.MapFile{{Data: append(bytes.Clone(was.Data), '\n')}, nil} {
+			if files[name] = now; now == nil {
+				delete(files, name)
+			}
+			_, err := open()
+			want := name
+			if now == nil {
+				want = LockFile
+			}
+			found := false
+			for _, f := range contracts.FaultsOf(err) {
+				found = found || f.Code == CodeLocked && f.File == want
+			}
+			if !found {
+				t.Errorf("%s was touched or is gone, and nothing says so: %v", name, err)
+			}
+		}
+		files[name] = was
+	}
+	files[LockFile] = &fstest.MapFile{Data: append(bytes.Clone(lock), "what is this\nmap\n"...)}
+	if _, err := open(); err == nil {
+		t.Error("a lock file of another form loads")
+	}
+}
+
 // TestDigestCoversWhatIsUsed: another byte in a block or a code map is another digest of the map.
 func TestDigestCoversWhatIsUsed(t *testing.T) {
 	changed := func(name, old, new string) string {

@@ -67,6 +67,7 @@ const (
 	CodeNoCases       = "MAP-302"
 	CodeUnknownMap    = "MAP-303"
 	CodeCatalogLayout = "MAP-304"
+	CodeLocked        = "MAP-305"
 )
 
 // Codes lists every fault code of this package with its meaning and what to do, in order.
@@ -134,4 +135,5 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeNoCases, "The map has no cases beside it."},
 	{CodeUnknownMap, "No map of that name and version."},
 	{CodeCatalogLayout, "A catalog folder isn't laid out as catalog/ID/VERSION/map.yaml, or says another id or version than its file."},
+	{CodeLocked, "A published version, or something that it stands on, was changed or is gone. Put the file back, and give the change a new version."},
 }

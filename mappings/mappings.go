@@ -21,9 +21,9 @@ import (
 )
 
 // Embedded is the catalog that is built into the binary: catalog/ID/VERSION/map.yaml with its cases, block.yaml for
-// shared blocks, and codes/NAME@VERSION.json for code maps.
+// shared blocks, codes/NAME@VERSION.json for code maps, and catalog.lock with the digests of published versions.
 //
-//go:embed catalog codes
+//go:embed catalog codes catalog.lock
 var Embedded embed.FS
 
 // Context is all that a map may know beside the message.

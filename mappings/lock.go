@@ -1,0 +1,124 @@
+package mappings
+
+import (
+	"bytes"
+	"io/fs"
+	"strings"
+)
+
+// LockFile is the file of a layer that holds the digests of its published versions, beside catalog and codes.
+const LockFile = "catalog.lock"
+
+const lockHead = "# Written by `silta map publish`. What stands here never changes: a change is a new version.\n"
+
+// pin is the digest of a file that a map stands on: a base, a block, a code map; or of the map as a whole.
+type pin struct{ kind, name, digest string }
+
+func (p pin) String() string { return p.kind + " " + p.name + " sha256:" + p.digest }
+
+// pins are the files that a map uses, each once: its bases, blocks and code maps.
+func pins(src *source, blocks map[string]*source, concepts map[string]*codeMap) []pin {
+	var list []pin
+	seen := map[pin]bool{}
+	add := func(p pin) {
+		if !seen[p] {
+			seen[p] = true
+			list = append(list, p)
+		}
+	}
+	codes := func(doc *document) {
+		for _, def := range doc.codes {
+			if m := concepts[def.use.s]; m != nil {
+				add(pin{"codes", m.name, m.digest})
+			}
+		}
+	}
+	for base := src.base; base != nil; base = base.base {
+		add(pin{"base", base.doc.id.s + "@" + base.doc.version.s, base.digest})
+	}
+	codes(src.doc)
+	for _, use := range src.doc.uses {
+		if b := blocks[use.block.s]; b != nil {
+			add(pin{"block", use.block.s, b.digest})
+			codes(b.doc)
+		}
+	}
+	return list
+}
+
+// Publish gives a lock file's text with a version in it, and what it stands on. The same version again changes nothing.
+func (m *Map) Publish(lock []byte) []byte {
+	if len(bytes.TrimSpace(lock)) == 0 {
+		lock = []byte(lockHead)
+	}
+	if !bytes.HasSuffix(lock, []byte("\n")) {
+		lock = append(bytes.Clone(lock), '\n')
+	}
+	whole := pin{"map", m.Name(), strings.TrimPrefix(m.digest, "sha256:")}
+	for _, p := range append(m.pins, whole) {
+		if !bytes.Contains(lock, []byte("\n"+p.String()+"\n")) {
+			lock = append(bytes.Clone(lock), p.String()+"\n"...)
+		}
+	}
+	return lock
+}
+
+// Published says whether a lock file has this version.
+func (m *Map) Published() bool { return m.published }
+
+// checkLock compares a layer's lock file with what there is. What was published and is changed or gone is a fault.
+func (c *Catalog) checkLock(set *reporterSet, layer fs.FS) {
+	data, err := fs.ReadFile(layer, LockFile)
+	if err != nil {
+		return // nothing is published
+	}
+	r := set.file(LockFile)
+	line := 0
+	for text := range strings.Lines(string(data)) {
+		line++
+		at := pos{line: line, col: 1}
+		fields := strings.Fields(text)
+		if len(fields) == 0 || strings.HasPrefix(text, "#") {
+			continue
+		}
+		if len(fields) != 3 {
+			r.add(CodeLocked, at, "A line of the lock file is a kind, a name and a digest; only `silta map publish` writes it.")
+			continue
+		}
+		p := pin{fields[0], fields[1], strings.TrimPrefix(fields[2], "sha256:")}
+		is, file := c.current(p)
+		switch {
+		case is == "":
+			r.add(CodeLocked, at, "The %s %s is published or part of what is, and isn't in the catalog. Put it back.", p.kind, p.name)
+		case is != p.digest:
+			changed := pos{line: 1, col: 1, file: file}
+			r.add(CodeLocked, changed, "%s is published or part of what is, and isn't what it was then. Put the file back, and give the change a new version.", p.name)
+		}
+	}
+}
+
+// current is the digest that something pinned has now, and its file; empty where it isn't there.
+func (c *Catalog) current(p pin) (digest, file string) {
+	switch p.kind {
+	case "map":
+		for _, m := range c.maps {
+			if m.Name() == p.name {
+				m.published = true
+				return strings.TrimPrefix(m.digest, "sha256:"), m.dir + "/map.yaml"
+			}
+		}
+	case "base":
+		if src := c.bases[p.name]; src != nil {
+			return src.digest, src.r.file
+		}
+	case "block":
+		if src := c.blocks[p.name]; src != nil {
+			return src.digest, src.r.file
+		}
+	case "codes":
+		if m := c.concepts[p.name]; m != nil {
+			return m.digest, "codes/" + p.name + ".json"
+		}
+	}
+	return "", ""
+}
