@@ -19,7 +19,8 @@ const (
 	partReceiver = "receiver"
 )
 
-// stackParts name the part of a sample by the functions on its stack: the first of these that stands there.
+// stackParts name the part of a sample by the functions on its stack: the innermost that one of these names decides, since
+// the bus calls the hub, and the hub the ledger.
 var stackParts = []struct{ function, part string }{
 	{"adapters/ledger.", "ledger"},
 	{"adapters/embedded.", "bus"}, {"adapters/kafka.", "bus"}, {"franz-go", "bus"},
@@ -77,9 +78,9 @@ func partOf(s *profile.Sample) string {
 	if labels := s.Label["part"]; len(labels) > 0 {
 		return labels[0]
 	}
-	for _, known := range stackParts {
-		for _, at := range s.Location {
-			for _, line := range at.Line {
+	for _, at := range s.Location {
+		for _, line := range at.Line {
+			for _, known := range stackParts {
 				if line.Function != nil && strings.Contains(line.Function.Name, known.function) {
 					return known.part
 				}
