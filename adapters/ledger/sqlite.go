@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -96,8 +98,14 @@ func migrateFile(source string) error {
 type writer struct {
 	*queue
 	conn  driver.Conn
-	stmts map[string]driver.Stmt
+	stmts map[string]*prepared
 	args  []driver.NamedValue // of the statement that runs
+}
+
+// prepared is a statement whose parameters have no names, since SQLite would look each name up in a list.
+type prepared struct {
+	driver.Stmt
+	order []int // which argument each place takes
 }
 
 func newWriter(source string) (*writer, error) {
@@ -105,7 +113,7 @@ func newWriter(source string) (*writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	w := &writer{conn: conn, stmts: map[string]driver.Stmt{}}
+	w := &writer{conn: conn, stmts: map[string]*prepared{}}
 	w.queue = newQueue(w.attempt)
 	return w, nil
 }
@@ -183,7 +191,7 @@ func (w *writer) exec(text string, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	result, err := s.(driver.StmtExecContext).ExecContext(context.Background(), w.named(args))
+	result, err := s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), w.placed(s.order, args))
 	if err != nil {
 		return 0, err
 	}
@@ -195,7 +203,7 @@ func (w *writer) query(text string, args ...any) (out [][]any, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), w.named(args))
+	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), w.placed(s.order, args))
 	if err != nil {
 		return nil, err
 	}
@@ -215,23 +223,37 @@ func (w *writer) query(text string, args ...any) (out [][]any, err error) {
 	}
 }
 
-// named gives arguments as the driver takes them, until the next call.
-func (w *writer) named(args []any) []driver.NamedValue {
+// placed gives arguments as the driver takes them, until the next call.
+func (w *writer) placed(order []int, args []any) []driver.NamedValue {
 	w.args = w.args[:0]
-	for i, arg := range args {
-		w.args = append(w.args, driver.NamedValue{Ordinal: i + 1, Value: arg})
+	for i, n := range order {
+		w.args = append(w.args, driver.NamedValue{Ordinal: i + 1, Value: args[n]})
 	}
 	return w.args
 }
 
-func (w *writer) prepared(text string) (driver.Stmt, error) {
+func (w *writer) prepared(text string) (*prepared, error) {
 	if s := w.stmts[text]; s != nil {
 		return s, nil
 	}
-	s, err := w.conn.Prepare(text)
+	nameless, order := positional(text)
+	s, err := w.conn.Prepare(nameless)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	w.stmts[text] = s
-	return s, nil
+	w.stmts[text] = &prepared{s, order}
+	return w.stmts[text], nil
+}
+
+// parameter is one of PostgreSQL's, which the texts have.
+var parameter = regexp.MustCompile(`\$[0-9]+`)
+
+// positional gives a text with parameters that have no names, and which argument each takes.
+func positional(text string) (nameless string, order []int) {
+	nameless = parameter.ReplaceAllStringFunc(text, func(name string) string {
+		n, _ := strconv.Atoi(name[1:]) // digits are all that there is
+		order = append(order, n-1)
+		return "?"
+	})
+	return nameless, order
 }
