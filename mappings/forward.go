@@ -172,8 +172,10 @@ func (f *forward) stamp(c Context) {
 		if fr.typ != "MessageHeader" {
 			continue
 		}
-		for _, in := range f.madeOf(fr) {
-			f.stampSource(f.child(in.res, "source"), c.Application)
+		for _, in := range f.of(fr) {
+			if in.made {
+				f.stampSource(f.child(in.res, "source"), c.Application)
+			}
 		}
 	}
 }
