@@ -126,9 +126,8 @@ func decode(r *reporter, root *value) *document {
 		return &document{}
 	}
 	doc := d.head(root)
-	if p := d.text(root.get("preserve")); p.set() && p.s != "none" {
-		d.add(CodeLater, p.at, "Only `preserve: none` runs in this version; what no rule reads is reported, not carried.")
-	}
+	doc.preserve = d.text(root.get("preserve"))
+	d.choice(doc.preserve, preserveRest, preserveNone)
 	for _, name := range overlayKeys {
 		if m := root.member(name); m != nil {
 			d.add(CodeOverlay, m.at, "%q belongs to a map that says `extends`.", name)

@@ -61,6 +61,8 @@ const (
 	CodeRegrouped     = "MAP-217"
 	CodeUnmappedBack  = "MAP-218"
 	CodeUnread        = "MAP-219"
+	CodeDeclared      = "MAP-220"
+	CodeResidue       = "MAP-221"
 	CodeOverlapHour   = "MAP-230"
 	CodeCaseFailed    = "MAP-300"
 	CodeLawFailed     = "MAP-301"
@@ -129,6 +131,8 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeRegrouped, "A written segment would be read into another group."},
 	{CodeUnmappedBack, "A code that the code map doesn't know on the way back."},
 	{CodeUnread, "A field of the v2 message that no rule of the map reads, or of which it reads a part. The canonical message goes on without it; add a rule, or ignore it for a reason."},
+	{CodeDeclared, "What the way back won't bring, as its map says (`drop`) or because it is too large to be kept beside the canonical message."},
+	{CodeResidue, "Something that no rule carries, kept from the message that came in, wasn't put back: what it belongs to has been changed or taken away in FHIR since, or the version that is written has no place for it. The change wins."},
 	{CodeOverlapHour, "A local time in the hour that comes twice in autumn; the first one was taken."},
 	{CodeCaseFailed, "A case's result differs from what it says."},
 	{CodeLawFailed, "A law of the language doesn't hold for this input."},

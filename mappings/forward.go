@@ -102,6 +102,9 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 		return nil, f.faults
 	}
 	r := f.result()
+	if m.keeps(c) {
+		m.keep(f, r, msg, c)
+	}
 	if faults := invalid(r); len(faults) > 0 {
 		return nil, faults
 	}

@@ -25,6 +25,11 @@ func (r *reverse) loss() contracts.Faults {
 				n.seeAll()
 			}
 		}
+		for x := e.node.get("extension"); x != nil; x = x.follow() {
+			if x.peek("url") == residueURL {
+				x.seeAll()
+			}
+		}
 		if e.node.resource == nil {
 			r.lose(CodeResourceLost, e.node.source.Place(), "No path of the map leads to this %s.", e.typ)
 			e.node.seeAll()
@@ -91,9 +96,14 @@ func (r *reverse) coverage(res *Result) {
 	}
 }
 
-// lineage collects who wrote each leaf, in the order of the message.
-func (r *reverse) lineage(res *Result) {
-	nth := map[string]int32{}
+// lineage collects who wrote each leaf, in the order in which the rules write the segments. where says which segment of
+// the message each of them is, nil that they are all of them.
+func (r *reverse) lineage(res *Result, where []int) {
+	next, nth, numbers := 0, map[string]int32{}, make([]int32, res.Message.NumSegments())
+	for i, s := range res.Message.Segments() {
+		nth[segmentName(s)]++
+		numbers[i] = nth[segmentName(s)]
+	}
 	leaves := 0
 	r.out.visit(func(_ *outGroup, s *outSegment) { leaves += len(s.leaves) })
 	res.lineage = make([]origin, 0, leaves)
@@ -102,7 +112,13 @@ func (r *reverse) lineage(res *Result) {
 		res.read[1] = r.f.origin.tree
 	}
 	r.out.visit(func(_ *outGroup, s *outSegment) {
-		nth[s.id]++
+		i := next
+		if next++; where != nil {
+			i = where[i]
+		}
+		if i < 0 {
+			return
+		}
 		for i := range s.leaves {
 			l := &s.leaves[i]
 			o := origin{rule: s.by[i].rule, segment: uint32(len(res.segments) + 1), field: l.field, rep: l.rep, comp: l.comp, sub: l.sub}
@@ -111,6 +127,6 @@ func (r *reverse) lineage(res *Result) {
 			}
 			res.lineage = append(res.lineage, o)
 		}
-		res.segments = append(res.segments, segmentLabel{s.id, nth[s.id]})
+		res.segments = append(res.segments, segmentLabel{s.id, numbers[i]})
 	})
 }

@@ -35,6 +35,7 @@ type Context struct {
 	Charset string         // the table 0211 name that Reverse writes; empty means UNICODE UTF-8
 	Escape  bool           // Reverse writes characters that Charset lacks as \X..\ instead of giving a fault
 	Mark    bool           // Reverse writes the truncation character to MSH-2, from version 2.7 on
+	Residue bool           // Forward keeps in the Bundle, for Reverse, what the rules don't carry, unless the map says `preserve: none`
 	Sender  string         // who sent the message, part of the entries' fullUrls; empty means MSH-3 and MSH-4
 
 	Application string // what the sender's contract calls its application, for messages without MSH-3

@@ -10,23 +10,30 @@ func (t text) set() bool { return t.at.line > 0 }
 
 // document is a map or block file as it stands, not yet checked against any schema.
 type document struct {
-	block   bool
-	id      text
-	version text
-	title   map[string]string
-	v2      v2Head
-	fhir    fhirHead
-	names   []nameDef
-	slices  []sliceDef
-	frames  []frameDef
-	links   []linkDef
-	consts  []constDef
-	tables  []tableDef
-	uses    []useDef
-	rules   []ruleDef
-	ignored []ignoreDef
-	codes   []codesDef
+	block    bool
+	id       text
+	version  text
+	title    map[string]string
+	v2       v2Head
+	fhir     fhirHead
+	names    []nameDef
+	slices   []sliceDef
+	frames   []frameDef
+	links    []linkDef
+	consts   []constDef
+	tables   []tableDef
+	uses     []useDef
+	rules    []ruleDef
+	ignored  []ignoreDef
+	codes    []codesDef
+	preserve text
 }
+
+// What `preserve` may say of that which no rule carries.
+const (
+	preserveRest = "rest" // it is kept beside the canonical message
+	preserveNone = "none" // it is only reported
+)
 
 type v2Head struct {
 	at         pos

@@ -15,7 +15,9 @@ type reverse struct {
 	arena    *arena
 	out      *outGroup
 	orphans  map[*groupDef]*outGroup
-	rule     int64 // the number of the rule that runs, for the order of what it writes
+	rule     int64    // the number of the rule that runs, for the order of what it writes
+	kept     *residue // what the rules don't bring back, nil where there is none
+	version  string   // MSH-12.1
 	findings contracts.Faults
 	faults   contracts.Faults
 }
@@ -37,15 +39,32 @@ type pendingSegment struct {
 	slot  int16
 }
 
-// Reverse translates a canonical Bundle to v2. bundle isn't changed, but must not be written to meanwhile.
+// Reverse translates a canonical Bundle to v2. bundle isn't changed, but must not be written to meanwhile. Where it holds
+// the residue of this map, what the rules don't carry comes back by it, as far as nobody has changed in FHIR what it
+// belongs to; the version is then the one that came in, unless c says one.
 // The error is contracts.Faults: all that would park the message; then there is no Result. What v2 can't carry is in
 // Findings, of kind loss.
 func (m *Map) Reverse(bundle *fhir.Tree, c Context) (*Result, error) {
+	kept := m.residueIn(bundle)
+	if kept != nil && c.Version == "" {
+		c.Version = kept.Version
+	}
+	return m.reverse(bundle, c, kept)
+}
+
+// usualVersion is the one that is written where nobody says another.
+const usualVersion = "2.5.1"
+
+// defaultVersion is what MSH-12 says where nobody says another version.
+func (m *Map) defaultVersion() string { return m.program(usualVersion).version }
+
+// reverse is Reverse with a residue, or without any.
+func (m *Map) reverse(bundle *fhir.Tree, c Context, kept *residue) (*Result, error) {
 	version := c.Version
 	if version == "" {
-		version = "2.5.1"
+		version = usualVersion
 	}
-	r := &reverse{p: m.program(version), orphans: map[*groupDef]*outGroup{}, arena: arenas.Get().(*arena)}
+	r := &reverse{p: m.program(version), orphans: map[*groupDef]*outGroup{}, arena: arenas.Get().(*arena), kept: kept}
 	defer func() {
 		r.arena.release()
 		arenas.Put(r.arena)
@@ -351,6 +370,7 @@ func (r *reverse) result(c Context) (*Result, error) {
 	if version == "" {
 		version = r.p.version
 	}
+	r.version = version
 	head := r.out.segments("MSH")[0]
 	head.set(12, head.slotFor(12, pick{}, nil, 0), 1, 1, version)
 	r.out.visit(func(_ *outGroup, s *outSegment) { s.settle() })
@@ -365,7 +385,15 @@ func (r *reverse) result(c Context) (*Result, error) {
 		b.EscapeUnknown()
 		opts = append(opts, hl7v2.WithEscapeUnknown())
 	}
-	r.out.write(b, r.p.dict, map[counter]int{})
+	var where []int // of each segment that the rules wrote: its number in the message, -1 where the residue says that it isn't in it
+	if r.kept == nil {
+		r.out.write(b, r.p.dict, map[counter]int{})
+	} else {
+		var err error
+		if where, err = r.merge(b, charset); err != nil {
+			return nil, contracts.FaultsOf(err)
+		}
+	}
 	data, err := b.Bytes()
 	if err != nil {
 		return nil, contracts.FaultsOf(err)
@@ -377,15 +405,15 @@ func (r *reverse) result(c Context) (*Result, error) {
 	if err != nil {
 		return nil, contracts.FaultsOf(err)
 	}
-	r.regrouped(msg)
+	r.regrouped(msg, where)
 	res := &Result{Message: msg, Findings: r.findings}
 	r.coverage(res)
-	r.lineage(res)
+	r.lineage(res, where)
 	return res, nil
 }
 
 // regrouped reports a segment that a reader would put into another group than it was written for.
-func (r *reverse) regrouped(msg *hl7v2.Message) {
+func (r *reverse) regrouped(msg *hl7v2.Message, where []int) {
 	d := dialects.Get().(*dialect)
 	defer func() {
 		d.release()
@@ -393,10 +421,16 @@ func (r *reverse) regrouped(msg *hl7v2.Message) {
 	}()
 	d.layout(msg)
 	assemble(d, msg, r.p)
-	i, same := 0, map[*outGroup]*group{r.out: d.root}
+	next, same := 0, map[*outGroup]*group{r.out: d.root}
 	r.out.visit(func(g *outGroup, s *outSegment) {
+		i := next
+		if next++; where != nil {
+			i = where[i]
+		}
+		if i < 0 {
+			return
+		}
 		read := &d.segments[i]
-		i++
 		known, ok := same[g]
 		if !ok {
 			same[g], known = read.group, read.group

@@ -163,3 +163,14 @@ func (c *Charset) appendRune(dst []byte, r rune) (_ []byte, ok bool) {
 	}
 	return append(dst, x), true
 }
+
+// Encode gives text in c, its escapes and delimiters untouched; ok is false if c lacks a character of it.
+func (c *Charset) Encode(text string) (_ []byte, ok bool) {
+	b := make([]byte, 0, len(text))
+	for _, r := range text {
+		if b, ok = c.appendRune(b, r); !ok {
+			return nil, false
+		}
+	}
+	return b, true
+}

@@ -245,3 +245,9 @@ func (e *encoder) appendHexEscape(dst []byte, s string) []byte {
 	}
 	return append(dst, e.delims.Escape)
 }
+
+// DecodeText gives the text of a leaf's ER7 in Unicode, with these delimiters: the inverse of EncodeText.
+func (d Delimiters) DecodeText(er7 string) string {
+	m := Message{delims: d, charset: UTF8}
+	return string(m.appendUnescaped(nil, []byte(er7)))
+}
