@@ -48,9 +48,9 @@ type testCase struct {
 	ctx   Context
 }
 
-// Test runs the cases beside the map, and the laws of the language on each of their inputs: the way back and forth
-// again gives the same (L3), the same input the same bytes (L5), and results validate with every reference resolved
-// (L6). A map without cases is a fault, MAP-302.
+// Test runs the cases beside the map, and the laws of the language on each of their inputs: the way back gives the message
+// that came in (L1), back and forth again gives the same (L3), a change of one FHIR element changes what its rules write and
+// nothing else (L4), the same input gives the same bytes (L5), and results validate with every reference resolved (L6). A map without cases is a fault, MAP-302.
 func (m *Map) Test() ([]CaseReport, error) {
 	files, err := fs.Glob(m.layer, path.Join(m.dir, "cases", "*.txtar"))
 	if err != nil || len(files) == 0 {
@@ -175,6 +175,9 @@ func (t *caseRun) forward(data []byte) {
 	}
 	if !regrouped(back.Findings) {
 		t.thereAndBack(res, back)
+	}
+	for _, text := range t.m.breaches(msg, t.c.ctx, 1) {
+		t.fail("in.hl7", CodeLawFailed, "%s", text)
 	}
 }
 

@@ -1,0 +1,193 @@
+package mappings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// breaches tells which laws don't hold of a message that the map takes, a text each without values: the way back with the
+// residue gives the message as it was (L1), without it the same Bundle again (L3), and a change of one FHIR element changes
+// what its own rules write and nothing else (L4). Of the elements every nth is changed; 0: none.
+func (m *Map) breaches(msg *hl7v2.Message, c Context, nth int) []string {
+	c.Residue, c.Version = true, ""
+	res, err := m.Forward(msg, c)
+	if err != nil {
+		return nil // it parks
+	}
+	c.Origin = &Origin{Bundle: res.Bundle} // an answer that names nobody gets nobody from itself
+	var told []string
+	if text := m.exact(msg, res, c); text != "" {
+		told = append(told, "L1: "+text)
+	}
+	c.Version = msg.Version()
+	plain, err := m.reverse(res.Bundle, c, nil)
+	if err != nil {
+		return append(told, fmt.Sprintf("L3: the way back parks: %v.", err))
+	}
+	if text := m.again(msg, res, plain, c); text != "" {
+		told = append(told, "L3: "+text)
+	}
+	for i := 0; nth > 0 && i < len(res.lineage); i += nth {
+		if o := &res.lineage[i]; o.segment > 0 && o.rule != nil && o.rule.backward {
+			if text, _ := m.change(msg, res, plain, o, c); text != "" {
+				told = append(told, "L4: "+text)
+			}
+		}
+	}
+	return told
+}
+
+// exact is L1.
+func (m *Map) exact(msg *hl7v2.Message, res *Result, c Context) string {
+	back, err := m.Reverse(res.Bundle, c)
+	if err != nil {
+		return fmt.Sprintf("the way back parks: %v.", err)
+	}
+	if at := sameMessage(msg, back.Message); at != "" && !declared(res.Findings) {
+		return "with the residue the way back gives another message, first at " + at + "."
+	}
+	for _, f := range back.Findings {
+		if f.Code == CodeResidue {
+			return "nothing was changed, and what was kept isn't put back at " + f.Place() + "."
+		}
+	}
+	return ""
+}
+
+// declared says whether the way forward told that it doesn't keep something.
+func declared(findings contracts.Faults) bool {
+	return slices.ContainsFunc(findings, func(f *contracts.Fault) bool { return f.Code == CodeDeclared })
+}
+
+// again is L3.
+func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
+	if regrouped(plain.Findings) {
+		return "" // a loss that was told
+	}
+	c.Residue, c.Origin, c.Version = false, nil, ""
+	first, err := m.Forward(msg, c)
+	if err != nil {
+		return fmt.Sprintf("without the residue the message parks: %v.", err)
+	}
+	second, err := m.Forward(plain.Message, c)
+	if err != nil {
+		return fmt.Sprintf("what the way back wrote parks: %v.", err)
+	}
+	if line := firstDifference(withoutIDs(first.Bundle.Indent(nil)), withoutIDs(second.Bundle.Indent(nil))); line != "" {
+		return "back and forth again gives another Bundle, first at " + line + "."
+	}
+	return ""
+}
+
+// change is L4 for one leaf: the fields in which the way back differs from the message are those in which the plain way
+// back of the changed Bundle differs from that of the unchanged one. came says that the rules write something else now.
+func (m *Map) change(msg *hl7v2.Message, res, plain *Result, o *origin, c Context) (breach string, came bool) {
+	bundle, err := fhir.Parse(res.Bundle.Append(nil))
+	if err != nil {
+		return fmt.Sprintf("the Bundle can't be read: %v.", err), false
+	}
+	place := res.node(o).Place()
+	path, err := fhir.CompilePath(strings.TrimPrefix(place, "Bundle."))
+	if err != nil {
+		return "", false
+	}
+	leaf := path.Get(bundle.Root())
+	if leaf.Kind() != fhir.KindString {
+		return "", false
+	}
+	leaf.Put(fhir.String(otherText(leaf.Text())))
+	after, err := m.reverse(bundle, c, nil)
+	if err != nil {
+		return "", false // a change that means nothing
+	}
+	back, err := m.Reverse(bundle, c)
+	if err != nil {
+		return fmt.Sprintf("a changed %s parks with the residue alone: %v.", place, err), false
+	}
+	rules, own := differences(plain.Message, after.Message), differences(msg, back.Message)
+	for _, at := range keys(own) {
+		if !rules[at] && !tookAlong(res, back, o, at) {
+			return fmt.Sprintf("changing %s also changes %s.", place, at), true
+		}
+	}
+	if len(own) == 0 && len(rules) > 0 {
+		return fmt.Sprintf("changing %s changes nothing, where the rules write %s.", place, strings.Join(keys(rules), ", ")), true
+	}
+	return "", len(rules) > 0
+}
+
+// sameMessage gives the first field in which two messages differ, but for delimiters and the character set. Empty parts
+// at the end say nothing.
+func sameMessage(a, b *hl7v2.Message) string {
+	x, y := linesOf(a), linesOf(b)
+	for i := range max(len(x), len(y)) {
+		if i >= len(x) || i >= len(y) || x[i].id() != y[i].id() {
+			return "segment " + itoa(i+1)
+		}
+		for n := 1; n < max(len(x[i]), len(y[i])); n++ {
+			if x[i].field(n) != y[i].field(n) {
+				return x[i].id() + "-" + itoa(n) + " of segment " + itoa(i+1)
+			}
+		}
+	}
+	return ""
+}
+
+// tookAlong says whether a field that isn't put back was read into the element that was changed, and that it was told: an id
+// that a sender also gives in ORC-2, the text of a diagnosis in DG1-4. It would contradict the change.
+func tookAlong(res, back *Result, o *origin, at string) bool {
+	told := slices.ContainsFunc(back.Findings, func(f *contracts.Fault) bool { return f.Code == CodeResidue && f.At == at })
+	return told && slices.ContainsFunc(res.lineage, func(other origin) bool {
+		return other.segment > 0 && res.segments[other.segment-1].id+"-"+itoa(int(other.field)) == at && element(res.node(&other)) == element(res.node(o))
+	})
+}
+
+// element is the member of a resource that a leaf stands in: Bundle.entry[3].resource.code.
+func element(n fhir.Node) string {
+	for n.Parent().Exists() && n.Parent().Name() != "resource" {
+		n = n.Parent()
+	}
+	return n.Place()
+}
+
+// otherText is another text of the same kind.
+func otherText(text string) string {
+	if len(text) > 4 && text[4] == '-' && strings.HasPrefix(text, "20") {
+		return "19" + text[2:]
+	}
+	return text + "x"
+}
+
+// differences are the fields, by segment name and number, that differ between two messages; a segment that only one of
+// them has counts by its name alone.
+func differences(a, b *hl7v2.Message) map[string]bool {
+	at := map[string]bool{}
+	x, y := byName(a), byName(b)
+	for id := range x {
+		if len(x[id]) != len(y[id]) {
+			at[id] = true
+			continue
+		}
+		for i := range x[id] {
+			for n := 1; n < max(len(x[id][i]), len(y[id][i])); n++ {
+				if x[id][i].field(n) != y[id][i].field(n) {
+					at[id+"-"+itoa(n)] = true
+				}
+			}
+		}
+	}
+	return at
+}
+
+func byName(m *hl7v2.Message) map[string][]line {
+	list := map[string][]line{}
+	for _, l := range linesOf(m) {
+		list[l.id()] = append(list[l.id()], l)
+	}
+	return list
+}
