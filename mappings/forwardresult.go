@@ -301,16 +301,20 @@ func (f *forward) entry(in *instance, entries fhir.Node, trace func(*node, fhir.
 // coverage counts what was read, or is ignored for a reason, and names the rest: each component in Unread, each
 // repetition of a field in a finding.
 func (f *forward) coverage(r *Result) {
-	total, read, found := 0, 0, 0
+	found := 0
 	for i := range f.d.segments {
 		s := &f.d.segments[i]
 		var last place
 		var told place
 		for j := range s.leaves {
 			l := &s.leaves[j]
-			total++
-			if l.read || f.counts(s, l) {
-				read++
+			r.Leaves.All++
+			if l.read {
+				r.Leaves.Rules++
+				continue
+			}
+			if f.counts(s, l) {
+				r.Leaves.Ignored++
 				continue
 			}
 			if here := (place{s, l.field, l.rep, l.comp, 0}); here != last {
@@ -329,8 +333,8 @@ func (f *forward) coverage(r *Result) {
 		r.Findings[len(r.Findings)-1].Public = "Nothing carries this, and what is unread behind it, into the canonical message."
 	}
 	r.Coverage = 1
-	if total > 0 {
-		r.Coverage = float64(read) / float64(total)
+	if r.Leaves.All > 0 {
+		r.Coverage = float64(r.Leaves.Rules+r.Leaves.Ignored) / float64(r.Leaves.All)
 	}
 }
 

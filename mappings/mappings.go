@@ -55,6 +55,7 @@ type Result struct {
 	Message  *hl7v2.Message   // what Reverse made
 	Findings contracts.Faults // losses and warnings; none of them stops the message
 	Coverage float64          // populated leaves that a rule read, or that are ignored for a reason, over all populated leaves
+	Leaves   Leaves           // what Coverage is made of; of Forward only
 	Unread   []string         // v2 places (Forward) or FHIR paths (Reverse) that no rule read, in order
 
 	lineage  []origin

@@ -43,9 +43,23 @@ func (m *Map) keep(f *forward, r *Result, msg *hl7v2.Message, c Context) {
 	for _, at := range k.lost {
 		r.Findings = append(r.Findings, notKept(at.String(), "This is too large to be kept beside the canonical message; the way back doesn't bring it."))
 	}
+	r.Leaves.Residue = r.Leaves.All - r.Leaves.Rules - r.Leaves.Ignored - k.lostLeaves()
 	if k.residue.says(m.defaultVersion()) {
 		k.residue.attach(r.Bundle)
 	}
+}
+
+// lostLeaves counts the leaves that nobody read and that aren't kept.
+func (k *residueMaker) lostLeaves() int {
+	lost := 0
+	for _, at := range k.lost {
+		for _, l := range at.seg.leaves {
+			if !l.read && (at.field == 0 || l.field == at.field && l.rep == at.rep) {
+				lost++
+			}
+		}
+	}
+	return lost
 }
 
 func notKept(at, text string) *contracts.Fault {

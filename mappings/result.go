@@ -33,6 +33,20 @@ func (r *Result) place(o *origin) place {
 	return place{&segment{id: s.id, nth: int(s.nth)}, o.field, o.rep, o.comp, o.sub}
 }
 
+// Leaves counts the populated leaves of a message that was read: those of its segments that hold something, MSH-1 and MSH-2
+// apart.
+type Leaves struct {
+	All     int `json:"leaves"`
+	Rules   int `json:"rules"`   // read by a rule, a selector or a table
+	Ignored int `json:"ignored"` // not read, for a reason that the map gives, or because the engine writes them: counters, version, character set
+	Residue int `json:"residue"` // neither, and kept for the way back
+}
+
+// Add sums up, for a figure of several messages.
+func (l *Leaves) Add(other Leaves) {
+	l.All, l.Rules, l.Ignored, l.Residue = l.All+other.All, l.Rules+other.Rules, l.Ignored+other.Ignored, l.Residue+other.Residue
+}
+
 // Lines gives the lineage of every written leaf, in the order in which they were written.
 func (r *Result) Lines() []Line {
 	lines := make([]Line, 0, len(r.lineage))

@@ -166,7 +166,7 @@ func forward(m *mappings.Map, b []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	result, err := m.Forward(message, mappings.Context{Now: benchTime})
+	result, err := m.Forward(message, mappings.Context{Now: benchTime, Residue: true})
 	if err != nil {
 		return nil
 	}

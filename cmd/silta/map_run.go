@@ -39,7 +39,8 @@ func newMapRun(t *terminal, flag *catalogFlag) *cobra.Command {
 		Use:   "run MAP FILE…",
 		Short: "Translate messages with a map",
 		Long: "Translates HL7 v2 messages to canonical FHIR Bundles, a line each; with --reverse, Bundles to HL7 v2. What a direction\n" +
-			"can't carry is a finding on stderr. A fault that would park the message makes the exit code 1.",
+			"can't carry is a finding on stderr. A fault that would park the message makes the exit code 1. What no rule of the map\n" +
+			"carries is kept in the Bundle, unless the map says `preserve: none`, and comes back with --reverse.",
 		Example: "  silta map run ref-i12 referral.hl7 | silta fhir validate -\n" +
 			"  silta map run ref-i12 referral.hl7 --explain | grep PID-3",
 		Args: cobra.MinimumNArgs(2),
@@ -77,6 +78,7 @@ func newMapRun(t *terminal, flag *catalogFlag) *cobra.Command {
 }
 
 func (r *mapRun) prepare() (err error) {
+	r.context.Residue = true
 	if r.context.Now, err = moment(r.now); err != nil {
 		return err
 	}
@@ -212,10 +214,15 @@ func (t *terminal) explain(result *mappings.Result) error {
 	if unread == nil {
 		unread = []string{}
 	}
-	return t.print(struct {
+	last := struct {
 		Unread   []string `json:"unread"`
 		Coverage float64  `json:"coverage"`
-	}{unread, result.Coverage})
+		*mappings.Leaves
+	}{Unread: unread, Coverage: result.Coverage}
+	if result.Leaves.All > 0 {
+		last.Leaves = &result.Leaves
+	}
+	return t.print(last)
 }
 
 // knownContracts gives the contracts of a folder, or the built-in ones if it isn't there.
