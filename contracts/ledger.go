@@ -164,6 +164,7 @@ type Change struct {
 	Revive      []KeyRef // live again, if nothing waits behind the key any more
 	Pauses      []Pause  // of partners; the first one of a partner holds
 	Resumes     []string // partners that are paused no more
+	Activations []Activation
 }
 
 // Filter chooses entries; empty fields choose all.

@@ -33,9 +33,10 @@ const (
 	StepStopped     = "stopped"
 	StepReleased    = "released"
 	StepReprocessed = "reprocessed"
-	StepShown       = "shown"   // an operator looked at a body
-	StepPaused      = "paused"  // an operator's word about a partner, not about a message
-	StepResumed     = "resumed" // likewise
+	StepShown       = "shown"     // an operator looked at a body
+	StepPaused      = "paused"    // an operator's word about a partner, not about a message
+	StepResumed     = "resumed"   // likewise
+	StepActivated   = "activated" // an operator's word about a map
 )
 
 // Step records one thing that was done to a message. Its id is derived, so writing it twice leaves one.

@@ -66,11 +66,12 @@ type Hub struct {
 	linger      time.Duration
 	development bool
 
-	partners map[string]*partner
-	queues   map[string]*queue // what waits behind keys, by topic
-	busy     map[string]*lanes // by topic
-	memory   *memory
-	pausing  chan struct{} // holds one while the ledger's pauses are looked at
+	partners    map[string]*partner
+	queues      map[string]*queue // what waits behind keys, by topic
+	busy        map[string]*lanes // by topic
+	memory      *memory
+	activations activations
+	pausing     chan struct{} // holds one while the ledger's pauses are looked at
 }
 
 // memory is what a hub knows that stands nowhere else. One that comes in its place takes it over.
@@ -132,7 +133,10 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	return h, h.checkSecret(ctx)
+	if err := h.checkSecret(ctx); err != nil {
+		return h, err
+	}
+	return h, h.checkMaps(ctx)
 }
 
 // translator gives the part of a hub that reads and translates: contracts, maps, profiles, the secret and the time. The

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"slices"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -30,7 +31,7 @@ func (o *Offline) Canonical(a contracts.Arrival) (contracts.Body, contracts.Faul
 	if err != nil {
 		return contracts.Body{}, nil, err
 	}
-	c, err := o.h.toCanonical(sender, entry(r), r, "")
+	c, err := o.h.toCanonical(context.Background(), sender, entry(r), r, "")
 	return c.body, c.findings, err
 }
 
@@ -51,7 +52,7 @@ func (o *Offline) Outgoing(a contracts.Arrival, to string, request *contracts.Ar
 	if slices.Contains(passes, to) {
 		return o.passed(sender, receiver, e, r, request)
 	}
-	c, err := o.h.toCanonical(sender, e, r, "")
+	c, err := o.h.toCanonical(context.Background(), sender, e, r, "")
 	if err != nil {
 		return contracts.Body{}, nil, err
 	}
@@ -71,7 +72,7 @@ func (o *Offline) Outgoing(a contracts.Arrival, to string, request *contracts.Ar
 			Public: "No route of the sender's contract takes this message to that partner: a hub would not deliver it."})
 	}
 	e.Journey = t.journey
-	out, err := o.h.toDialect(receiver, e, r, c, t, origin, past{}.leaving(r, receiver, e.Event))
+	out, err := o.h.toDialect(context.Background(), receiver, e, r, c, t, origin, past{}.leaving(r, receiver, e.Event))
 	if err != nil {
 		return contracts.Body{}, findings, err
 	}
@@ -117,7 +118,7 @@ func (o *Offline) origin(request *contracts.Arrival) (*contracts.Entry, *mapping
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := o.h.toCanonical(p, e, r, "")
+	c, err := o.h.toCanonical(context.Background(), p, e, r, "")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -90,6 +90,9 @@ type Ledger interface {
 	// Pauses gives the partners that an operator paused.
 	Pauses(ctx context.Context) ([]contracts.Pause, error)
 
+	// Activations gives all activations of maps, in the order in which they were made.
+	Activations(ctx context.Context) ([]contracts.Activation, error)
+
 	// Expire forgets messages that were received before a time, with all that belongs to them, and counts them. One
 	// that isn't settled (delivered, refused or stopped, for each receiver) stays, and so does what its journey needs.
 	// It works in portions that don't hold up Apply for long, and may keep more than it must.

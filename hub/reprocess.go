@@ -23,7 +23,7 @@ const mostAtOnce = 100_000
 //   - a delivery that is held is released if its bytes are still the same, else the new ones take its place;
 //   - any other goes the whole way again, as its next generation; its edited copy as a message of its own.
 func (h *Hub) Reprocess(ctx context.Context, r contracts.ReprocessRequest, each func(contracts.Reprocessed) error) error {
-	if err := h.checkRequest(&r); err != nil {
+	if err := h.checkRequest(ctx, &r); err != nil {
 		return err
 	}
 	ids, err := h.chosen(ctx, r)
@@ -42,7 +42,7 @@ func (h *Hub) Reprocess(ctx context.Context, r contracts.ReprocessRequest, each 
 }
 
 // checkRequest refuses what makes no sense, and names the map's version, so that a newer one changes nothing halfway.
-func (h *Hub) checkRequest(r *contracts.ReprocessRequest) error {
+func (h *Hub) checkRequest(ctx context.Context, r *contracts.ReprocessRequest) error {
 	r.Filter.Limit = 0
 	switch chosen := r.Filter != (contracts.Filter{}); {
 	case len(r.IDs) == 0 && !chosen:
@@ -55,7 +55,11 @@ func (h *Hub) checkRequest(r *contracts.ReprocessRequest) error {
 	if r.Map == "" {
 		return nil
 	}
-	m, err := h.maps.Map(r.Map)
+	name, err := h.version(ctx, r.Map, "", "", h.now())
+	if err != nil {
+		return err
+	}
+	m, err := h.maps.Map(name)
 	if err != nil {
 		return err
 	}

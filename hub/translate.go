@@ -192,7 +192,7 @@ func (h *Hub) translation(ctx context.Context, r contracts.Record, e *contracts.
 	if receivers := h.passTo(sender, *e, before); len(receivers) > 0 {
 		return h.passOn(ctx, sender, receivers, r, e, before)
 	}
-	c, err := h.toCanonical(sender, *e, r, before.reading(r))
+	c, err := h.toCanonical(ctx, sender, *e, r, before.reading(r))
 	if err != nil {
 		return translation{}, err
 	}
@@ -217,7 +217,7 @@ func (h *Hub) translation(ctx context.Context, r contracts.Record, e *contracts.
 		}
 	}
 	for _, p := range receivers {
-		o, err := h.toDialect(p, *e, r, c, t, origin, before.leaving(r, p, e.Event))
+		o, err := h.toDialect(ctx, p, *e, r, c, t, origin, before.leaving(r, p, e.Event))
 		if err != nil {
 			return w, err
 		}
@@ -238,7 +238,7 @@ type canonical struct {
 
 // toCanonical translates a message to the canonical form, by the map of that name or, where there is none yet, by the
 // one that the contract chooses.
-func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record, name string) (canonical, error) {
+func (h *Hub) toCanonical(ctx context.Context, sender *partner, e contracts.Entry, r contracts.Record, name string) (canonical, error) {
 	if e.Format == contracts.FormatFHIR {
 		c, err := h.readCanonical(r.Body.Bytes(), "", nil)
 		if err != nil {
@@ -256,7 +256,9 @@ func (h *Hub) toCanonical(sender *partner, e contracts.Entry, r contracts.Record
 		return canonical{}, err
 	}
 	if name == "" {
-		name = sender.MapIn(e.Type)
+		if name, err = h.version(ctx, sender.MapIn(e.Type), sender.ID, e.Type, e.Received); err != nil {
+			return canonical{}, err
+		}
 	}
 	if name == "" {
 		return canonical{}, contracts.Faultf(contracts.Unmapped, "HUB-032", "MSH-9", "The contract names no map for this message type.")
@@ -357,7 +359,7 @@ type outgoing struct {
 
 // toDialect writes the canonical message for one receiver. The control ids are the hub's business (readdress): the
 // message leaves under an id of its own, and an answer names the id that its receiver once gave.
-func (h *Hub) toDialect(p *partner, e contracts.Entry, r contracts.Record, c canonical, t thread, origin *mappings.Origin, l leaving) (outgoing, error) {
+func (h *Hub) toDialect(ctx context.Context, p *partner, e contracts.Entry, r contracts.Record, c canonical, t thread, origin *mappings.Origin, l leaving) (outgoing, error) {
 	id := l.id
 	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
 		Generation: l.generation, Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Event, Map: l.by}
@@ -373,7 +375,7 @@ func (h *Hub) toDialect(p *partner, e contracts.Entry, r contracts.Record, c can
 			return outgoing{}, err
 		}
 		body, resources = bundle.Append(nil), resourceNames(bundle)
-	} else if body, findings, err = h.toV2(p, e, bundle, origin, &d); err != nil {
+	} else if body, findings, err = h.toV2(ctx, p, e, bundle, origin, &d); err != nil {
 		return outgoing{}, err
 	}
 	o := h.outgoing(d, e, body, r.Header[contracts.HeaderTrace])
@@ -467,10 +469,13 @@ func resourceNames(bundle *fhir.Tree) []string {
 }
 
 // toV2 writes a Bundle in a v2 partner's dialect and puts our addresses on it (MSH-3 to MSH-7, MSH-10).
-func (h *Hub) toV2(p *partner, e contracts.Entry, bundle *fhir.Tree, origin *mappings.Origin, d *contracts.Delivery) ([]byte, contracts.Faults, error) {
+func (h *Hub) toV2(ctx context.Context, p *partner, e contracts.Entry, bundle *fhir.Tree, origin *mappings.Origin, d *contracts.Delivery) ([]byte, contracts.Faults, error) {
 	name := d.Map
 	if name == "" {
-		name = p.MapOut(e.Event)
+		var err error
+		if name, err = h.version(ctx, p.MapOut(e.Event), p.ID, e.Event, e.Received); err != nil {
+			return nil, nil, err
+		}
 	}
 	if name == "" {
 		return nil, nil, contracts.Faultf(contracts.Unmapped, "HUB-033", "MessageHeader.eventCoding", "The receiver's contract names no map for this event.")

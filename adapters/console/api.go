@@ -232,6 +232,40 @@ func (a *api) resume(w http.ResponseWriter, r *http.Request) error {
 	return onPartner(w, r, a.operator.Resume)
 }
 
+// activate makes an activation of a map; without a version it is a rollback.
+func (a *api) activate(w http.ResponseWriter, r *http.Request) error {
+	var ask struct {
+		Map     string    `json:"map"`
+		Version string    `json:"version"`
+		Partner string    `json:"partner"`
+		Type    string    `json:"type"`
+		At      time.Time `json:"at"`
+		Reason  string    `json:"reason"`
+	}
+	if err := decode(w, r, &ask); err != nil {
+		return err
+	}
+	if ask.Map == "" {
+		return contracts.Faultf(contracts.Invalid, "API-003", "map", "Say which map.")
+	}
+	made, err := a.operator.Activate(r.Context(), contracts.ActivationRequest{Map: ask.Map, Version: ask.Version, Partner: ask.Partner, Type: ask.Type,
+		At: ask.At, Reason: ask.Reason, Operator: operatorName})
+	if err != nil {
+		return err
+	}
+	a.write(w, http.StatusOK, made)
+	return nil
+}
+
+func (a *api) activations(w http.ResponseWriter, r *http.Request) error {
+	all, err := a.operator.Activations(r.Context())
+	if err != nil {
+		return err
+	}
+	a.write(w, http.StatusOK, map[string][]contracts.Activation{"activations": append([]contracts.Activation{}, all...)})
+	return nil
+}
+
 // onPartner does what an operator asks about a partner. The request's body may be left out.
 func onPartner(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, partner, reason, operator string) error) error {
 	var ask struct {

@@ -38,6 +38,9 @@ type Operator interface {
 	// Pause lets a partner get nothing until Resume. The reasons may be empty.
 	Pause(ctx context.Context, partner, reason, operator string) error
 	Resume(ctx context.Context, partner, reason, operator string) error
+	// Activate lets a version of a map translate what is received from a time on; without a version it goes back to the one before.
+	Activate(ctx context.Context, r contracts.ActivationRequest) (contracts.Activation, error)
+	Activations(ctx context.Context) ([]contracts.Activation, error)
 	// Partners tells of the way to each partner.
 	Partners(ctx context.Context) ([]contracts.PartnerRow, error)
 	Ready(ctx context.Context) contracts.Readiness
@@ -90,6 +93,8 @@ func (a *api) routes(m *Metrics) []route {
 		{"GET", "/api/v1/partners", a.operators(a.partners)},
 		{"POST", "/api/v1/partners/{id}/pause", a.operators(a.pause)},
 		{"POST", "/api/v1/partners/{id}/resume", a.operators(a.resume)},
+		{"GET", "/api/v1/activations", a.operators(a.activations)},
+		{"POST", "/api/v1/activations", a.operators(a.activate)},
 		{"GET", "/api/v1/trace", a.operators(a.trace)},
 		{"GET", "/api/v1/journeys/{id}", a.operators(a.journey)},
 		{"POST", "/api/v1/reload", a.operators(a.reload)},

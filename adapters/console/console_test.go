@@ -82,6 +82,15 @@ func (d *desk) Reprocess(_ context.Context, r contracts.ReprocessRequest, each f
 	return nil
 }
 
+func (d *desk) Activate(_ context.Context, r contracts.ActivationRequest) (contracts.Activation, error) {
+	return contracts.Activation{ID: "a1", Map: r.Map, Version: r.Version, Before: "1.0.0", Partner: r.Partner, At: at, Made: at, Operator: r.Operator},
+		d.note("activate " + r.Map + " " + r.Version + " " + r.Partner)
+}
+
+func (d *desk) Activations(context.Context) ([]contracts.Activation, error) {
+	return nil, d.note("activations")
+}
+
 func (d *desk) Pause(_ context.Context, partner, reason, operator string) error {
 	return d.note("pause " + partner + " " + reason + " " + operator)
 }
@@ -168,6 +177,9 @@ func TestTheAPIAsksTheOperator(t *testing.T) {
 		{"reprocess answers a line a message", "POST", "/api/v1/reprocess", `{"ids":["m1","m2"]}`, "reprocess", 200,
 			`{"id":"m1","controlId":"MSG/1","outcome":"sent","to":[]}` + "\n" + `{"id":"m2","controlId":"MSG/1","outcome":"sent","to":[]}`},
 		{"reprocess nothing", "POST", "/api/v1/reprocess", `{"state":"parked"}`, "reprocess", 200, ""},
+		{"activate a map", "POST", "/api/v1/activations", `{"map":"ref-i12","version":"1.1.0","partner":"hus"}`, "activate ref-i12 1.1.0 hus", 200,
+			`{"id":"a1","map":"ref-i12","version":"1.1.0","before":"1.0.0","partner":"hus","at":"2026-03-01T07:30:00Z","made":"2026-03-01T07:30:00Z","operator":"operator"}`},
+		{"activations are a list, never null", "GET", "/api/v1/activations", "", "activations", 200, `{"activations":[]}`},
 		{"pause", "POST", "/api/v1/partners/hus/pause", `{"reason":"a new version"}`, "pause hus a new version operator", 204, ""},
 		{"resume needs no body", "POST", "/api/v1/partners/hus/resume", "", "resume hus  operator", 204, ""},
 		{"partners", "GET", "/api/v1/partners", "", "partners", 200,
@@ -205,6 +217,7 @@ func TestWhatIsAskedWronglyIsAProblem(t *testing.T) {
 		{"stop with an unknown member", "POST", "/api/v1/messages/m1/stop", `{"raeson":"x"}`, 400},
 		{"reprocess an unknown state", "POST", "/api/v1/reprocess", `{"state":"lost"}`, 422},
 		{"reprocess with an edit that isn't base64", "POST", "/api/v1/reprocess", `{"ids":["m1"],"edit":"MSH|"}`, 400},
+		{"activate nothing", "POST", "/api/v1/activations", `{"version":"1.1.0"}`, 422},
 		{"pause with an unknown member", "POST", "/api/v1/partners/hus/pause", `{"until":"noon"}`, 400},
 		{"stop without JSON", "POST", "/api/v1/messages/m1/stop", "reason=x", 400},
 		{"a body without end", "POST", "/api/v1/release", `{"key":"` + strings.Repeat("x", 1<<20) + `"}`, 400},

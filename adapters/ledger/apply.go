@@ -49,6 +49,7 @@ const (
 	replaceTurn
 	reviveTurn
 	pauseTurn
+	activationTurn
 )
 
 func refusal(code, at, public string) func(tx) error {
@@ -89,7 +90,7 @@ func (l *Ledger) prepare(c contracts.Change) ([]statement, error) {
 	if l.shared {
 		parts = append(parts, p.locks)
 	}
-	for _, part := range append(parts, p.waits, p.replacements, p.revivals, p.pauses) {
+	for _, part := range append(parts, p.waits, p.replacements, p.revivals, p.pauses, p.activations) {
 		if err := part(c); err != nil {
 			return nil, err
 		}
@@ -368,6 +369,18 @@ func (p *preparation) pauses(c contracts.Change) error {
 	}
 	for _, partner := range c.Resumes {
 		p.add(pauseTurn, partner, `DELETE FROM pauses WHERE partner = $1`, partner)
+	}
+	return nil
+}
+
+func (p *preparation) activations(c contracts.Change) error {
+	for _, a := range c.Activations {
+		if a.ID == "" {
+			return incomplete("activation")
+		}
+		p.add(activationTurn, string(a.ID), `INSERT INTO activations (id, map, version, before, partner, type, at, made, operator, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING`,
+			string(a.ID), a.Map, a.Version, a.Before, a.Partner, a.Type, micros(a.At), micros(a.Made), a.Operator, a.Reason)
 	}
 	return nil
 }

@@ -30,6 +30,18 @@ func (l *Ledger) Pauses(ctx context.Context) ([]contracts.Pause, error) {
 	return ps, fault("pauses", err)
 }
 
+// Activations gives all activations of maps, in the order in which they were made.
+func (l *Ledger) Activations(ctx context.Context) ([]contracts.Activation, error) {
+	scan := func(r rowScanner) (a contracts.Activation, err error) {
+		var at, made int64
+		err = r.Scan(&a.ID, &a.Map, &a.Version, &a.Before, &a.Partner, &a.Type, &at, &made, &a.Operator, &a.Reason)
+		a.At, a.Made = instant(at), instant(made)
+		return a, err
+	}
+	list, err := all(ctx, l.reads, scan, `SELECT id, map, version, before, partner, type, at, made, operator, reason FROM activations ORDER BY made, id`)
+	return list, fault("activations", err)
+}
+
 // portion is how many messages are forgotten in one transaction.
 const portion = 200
 

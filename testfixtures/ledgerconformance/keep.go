@@ -10,6 +10,7 @@ import (
 
 var keepTests = []test{
 	{"a partner's first pause holds until it is resumed", pausesHold},
+	{"an activation holds as it was first written", activationsHold},
 	{"the places of parked bytes are those of waiting messages", parkedPlaces},
 	{"an old message that is settled is forgotten with all that belongs to it", settledForgotten},
 	{"a message that isn't settled stays, and its journey's messages do", unsettledStay},
@@ -32,6 +33,18 @@ func pausesHold(t *testing.T, l hub.Ledger) {
 	}
 	apply(t, l, contracts.Change{Pauses: []contracts.Pause{again}})
 	equal(t, "pauses after it was paused again", must(l.Pauses(t.Context()))(t), []contracts.Pause{apotti, again})
+}
+
+func activationsHold(t *testing.T, l hub.Ledger) {
+	later := contracts.Activation{ID: "a2", Map: "ref-i12", Version: "1.1.0", Before: "1.0.0", Partner: "hus", Type: "REF^I13", At: after(time.Hour),
+		Made: after(time.Minute), Operator: "anna", Reason: "their new codes"}
+	first := contracts.Activation{ID: "a1", Map: "ref-i12", Version: "1.0.0", Before: "0.9.0", At: start, Made: start, Operator: "onni"}
+	apply(t, l, contracts.Change{Activations: []contracts.Activation{later}})
+	apply(t, l, contracts.Change{Activations: []contracts.Activation{first}})
+	again := later
+	again.Version = "9.9.9"
+	apply(t, l, contracts.Change{Activations: []contracts.Activation{again}})
+	equal(t, "activations", must(l.Activations(t.Context()))(t), []contracts.Activation{first, later})
 }
 
 func parkedPlaces(t *testing.T, l hub.Ledger) {

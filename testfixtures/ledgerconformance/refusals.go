@@ -150,6 +150,9 @@ func idlessRefused(t *testing.T, l hub.Ledger) {
 			c.Replace = append(c.Replace, contracts.Replacement{Old: incoming(1), By: contracts.Waiting{KeyRef: ref(control(1))}})
 		},
 		"pause": func(c *contracts.Change) { c.Pauses = append(c.Pauses, contracts.Pause{Operator: "anna"}) },
+		"activation": func(c *contracts.Change) {
+			c.Activations = append(c.Activations, contracts.Activation{Map: "ref-i12"})
+		},
 		"key": func(c *contracts.Change) {
 			c.Keys = append(c.Keys, contracts.KeyState{KeyRef: contracts.KeyRef{Topic: "t", Key: "k"}, Condition: contracts.KeyLive})
 		},

@@ -36,6 +36,15 @@ func (l *Ledger) Pauses(ctx context.Context) ([]contracts.Pause, error) {
 	})
 }
 
+// Activations gives all activations of maps, in the order in which they were made.
+func (l *Ledger) Activations(ctx context.Context) ([]contracts.Activation, error) {
+	return asked(ctx, l, "activations", "", func() ([]contracts.Activation, error) {
+		return slices.SortedStableFunc(slices.Values(l.active), func(a, b contracts.Activation) int {
+			return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.ID, b.ID))
+		}), nil
+	})
+}
+
 // Expire forgets messages that were received before a time and whose journeys have nothing unsettled.
 func (l *Ledger) Expire(ctx context.Context, before time.Time) (forgotten int64, err error) {
 	err = l.p.change(ctx, l.call("expire", before.String()), func(*rand.Rand) error {

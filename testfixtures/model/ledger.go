@@ -35,6 +35,7 @@ type store struct {
 	keys       map[contracts.KeyRef]contracts.KeyState
 	behind     map[contracts.KeyRef][]contracts.Waiting
 	pauses     map[string]contracts.Pause
+	active     []contracts.Activation
 	seq        int64
 	fixed      map[string]string
 }
@@ -207,7 +208,8 @@ func complete(c contracts.Change) bool {
 		}) ||
 		slices.ContainsFunc(c.Wait, unnamed) ||
 		slices.ContainsFunc(c.Replace, func(r contracts.Replacement) bool { return r.Old == "" || unnamed(r.By) }) ||
-		slices.ContainsFunc(c.Pauses, func(p contracts.Pause) bool { return p.Partner == "" }))
+		slices.ContainsFunc(c.Pauses, func(p contracts.Pause) bool { return p.Partner == "" }) ||
+		slices.ContainsFunc(c.Activations, func(a contracts.Activation) bool { return a.ID == "" }))
 }
 
 func unnamed(w contracts.Waiting) bool { return w.Topic == "" || w.Key == "" || w.Message == "" }
@@ -256,6 +258,12 @@ func (l *Ledger) write(c contracts.Change) {
 	}
 	for _, partner := range c.Resumes {
 		delete(l.pauses, partner)
+	}
+	for _, a := range c.Activations {
+		if !slices.ContainsFunc(l.active, func(b contracts.Activation) bool { return b.ID == a.ID }) {
+			a.At, a.Made = instant(a.At), instant(a.Made)
+			l.active = append(l.active, a)
+		}
 	}
 }
 
