@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +70,32 @@ func TestAMessageWithoutASenderIsTaken(t *testing.T) {
 		}
 		if got := back.Message.Segment(0).Field(3).ER7(); got != row.back {
 			t.Errorf("%q: the way back writes MSH-3 %q", row.application, got)
+		}
+	}
+}
+
+// A person of whom only the register and the type of a name are there is nobody: nothing is made, and what stands there is
+// told as unread.
+func TestAPersonWithoutNameAndNumberIsNobody(t *testing.T) {
+	m, err := catalog(t).Map("mdm-t02")
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|A|B|C|D|20260302||MDM^T02^MDM_T02|1|P|2.5.1\rPID|1||1||^^^^^^L\rPV1||N\r" +
+		"TXA|1|PN||20260302||20260302|||^^^^^^^^&1.2.246.537.26&ISO^L|||D1|||||AU||AV\rOBX|1|TX|A^B^L||x||||||F\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if json := string(res.Bundle.Append(nil)); strings.Contains(json, "Practitioner") || strings.Contains(json, `"name"`) && strings.Contains(json, `"official"`) {
+		t.Errorf("somebody was made of nothing: %s", json)
+	}
+	for _, want := range []string{"PID-5(1).7", "TXA-9(1).9", "TXA-9(1).10"} {
+		if !slices.Contains(res.Unread, want) {
+			t.Errorf("%s isn't told as unread: %v", want, res.Unread)
 		}
 	}
 }

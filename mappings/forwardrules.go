@@ -270,7 +270,9 @@ func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *c
 	f.d.last = firstPlace(cells)
 	if o.prefix != "" {
 		f.set(g.out[0], fhir.KindString, o.prefix+cells[0].text())
-	} else if why := o.lens.get(g); why != "" {
+	} else if why := o.lens.get(g); why == nothing {
+		return false, nil
+	} else if why != "" {
 		return false, contracts.Faultf(contracts.Invalid, CodeValue, firstPlace(cells).String(), "%s", why)
 	}
 	f.finish(o, refs, g.out, at)

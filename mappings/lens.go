@@ -21,6 +21,10 @@ type lens struct {
 	put      func(p *putter) string
 }
 
+// nothing is the reason of a lens whose cells hold only what says nothing without the rest, such as the type of a name that
+// isn't there: it writes nothing, and the cells stay unread.
+const nothing = "-"
+
 // getter is what a lens reads from and writes to going forward.
 type getter struct {
 	run    *forward

@@ -152,6 +152,8 @@ var lensValues = []struct {
 		`{"one":{"use":"official","text":"von Strömberg, Åsa Päivi Helena","family":"von Strömberg","given":["Åsa","Päivi","Helena"],"prefix":["tri"],"suffix":["nuorempi","LL"]}}`, nil},
 	{"xpn", "", []string{"XPN"}, []string{"Strömberg&von&&&^Åsa"}, `{"one":{"text":"Strömberg, Åsa","family":"Strömberg","given":["Åsa"]}}`, []string{"Strömberg^Åsa"}},
 	{"xpn", "", []string{"XPN"}, []string{"^^^^tri"}, "", nil},
+	{"cx-parts", "", []string{"ST", "HD", "ID"}, []string{"", "EYE", "LN"}, "", nil},
+	{"xpn-parts", "", []string{"ST"}, []string{"", "", "", "", "", "L"}, "", nil},
 	{"xpn-parts", "", []string{"ST"}, []string{"Hägg", "Aino", "", "", "", "L"}, `{"one":{"use":"official","text":"Hägg, Aino","family":"Hägg","given":["Aino"]}}`, nil},
 	{"xcn", "", []string{"XCN"}, []string{"77^Hägg^Aino^^^^^^EYE"}, `{"one":{"identifier":{"assigner":{"display":"EYE"},"value":"77"},"display":"Hägg, Aino"}}`, nil},
 	{"xad", "", []string{"XAD"}, []string{"Mäntypolku 3^B 7^Helsinki^^00100^FIN^H^^Töölö"},

@@ -163,9 +163,9 @@ func identifierType(n *node) string {
 var cxPartsLens = &lens{name: "cx-parts", cells: 3, elements: 1, fhir: []string{"Identifier"},
 	get: func(g *getter) string {
 		n := g.out[0]
-		value := strings.TrimSpace(g.in[0].text())
+		value := strings.TrimSpace(peek(g.in[0]))
 		if value == "" {
-			return "The identifier has no value."
+			return nothing
 		}
 		if kind := g.in[2].text(); kind != "" {
 			coding := g.run.item(g.run.child(n, "type"), "coding")

@@ -25,8 +25,11 @@ func pairFrom(pairs [][2]string, to string) string {
 	return ""
 }
 
-// name writes a HumanName from six cells: family, given, further given names, suffix, prefix, type.
-func (g *getter) name(n *node, family, given, further, suffix, prefix, degree, use cell) bool {
+// name writes a HumanName from its cells. A title or a type without any name is nothing.
+func (g *getter) name(n *node, family, given, further, suffix, prefix, degree, use cell) string {
+	if strings.TrimSpace(peek(family)+peek(given)+peek(further)) == "" {
+		return nothing
+	}
 	if code := pairTo(nameUses, peek(use)); code != "" {
 		use.text()
 		g.put(n, "use", code)
@@ -50,7 +53,7 @@ func (g *getter) name(n *node, family, given, further, suffix, prefix, degree, u
 	g.add(n, "prefix", strings.TrimSpace(prefix.text()))
 	g.add(n, "suffix", strings.TrimSpace(suffix.text()))
 	g.add(n, "suffix", strings.TrimSpace(degree.text()))
-	return last != "" || first != "" || len(more) > 0
+	return ""
 }
 
 // peek is a cell's text without counting it as read.
@@ -148,10 +151,7 @@ var xpnLens = &lens{name: "xpn", cells: 1, elements: 1, v2: []string{"XPN", "PN"
 		if c.comp == 0 {
 			family.sub = 1
 		}
-		if !g.name(g.out[0], family, c.down(2), c.down(3), c.down(4), c.down(5), c.down(6), c.down(7)) {
-			return noName
-		}
-		return ""
+		return g.name(g.out[0], family, c.down(2), c.down(3), c.down(4), c.down(5), c.down(6), c.down(7))
 	},
 	put: func(p *putter) string {
 		name := readName(p.in[0], true)
@@ -167,10 +167,7 @@ var xpnLens = &lens{name: "xpn", cells: 1, elements: 1, v2: []string{"XPN", "PN"
 // xpnPartsLens is xpn over six cells of a person field: family, given, further, suffix, prefix, type.
 var xpnPartsLens = &lens{name: "xpn-parts", cells: 6, elements: 1, fhir: []string{"HumanName"},
 	get: func(g *getter) string {
-		if !g.name(g.out[0], g.in[0], g.in[1], g.in[2], g.in[3], g.in[4], cell{d: g.in[0].d}, g.in[5]) {
-			return noName
-		}
-		return ""
+		return g.name(g.out[0], g.in[0], g.in[1], g.in[2], g.in[3], g.in[4], cell{d: g.in[0].d}, g.in[5])
 	},
 	put: func(p *putter) string {
 		name := readName(p.in[0], false)
