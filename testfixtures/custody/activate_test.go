@@ -55,8 +55,8 @@ func TestTheActiveVersionIsThatOfTheTimeOfReceipt(t *testing.T) {
 	translated("A-4", "ref-i12@0.9.0")
 
 	var again []contracts.Reprocessed
-	h.await(contracts.StepDelivered, "")
 	for _, id := range []string{"A-2", "A-4"} {
+		h.until(id+" is delivered", func() bool { return h.state(id) == contracts.StateDelivered })
 		err := h.hub.Reprocess(t.Context(), contracts.ReprocessRequest{IDs: []string{id}, DryRun: true, Operator: "op"}, func(r contracts.Reprocessed) error {
 			again = append(again, r)
 			return nil
