@@ -21,6 +21,7 @@ type forward struct {
 	p         *program
 	d         *dialect
 	zone      *time.Location
+	untraced  bool
 	arena     *arena
 	instances [][]*instance // by frame
 	slab      []*instance
@@ -79,7 +80,7 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 	}
 	f := forwards.Get().(*forward)
 	defer f.release()
-	f.p, f.zone = p, m.zone(c)
+	f.p, f.zone, f.untraced = p, m.zone(c), c.Untraced
 	f.d.layout(msg)
 	assemble(f.d, msg, p)
 	f.makeInstances()

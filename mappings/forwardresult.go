@@ -249,12 +249,18 @@ func (f *forward) refer(n *node, to *instance, rule *op) {
 // result builds the Bundle: entries in the order of the frames, children behind their parents.
 func (f *forward) result() *Result {
 	tree, count := &fhir.Tree{}, f.arena.count()
-	r := &Result{Bundle: tree, Findings: f.findings, lineage: make([]origin, 0, count*3/5), segments: make([]segmentLabel, len(f.d.segments)), read: [2]*fhir.Tree{tree}}
-	for i := range f.d.segments {
-		r.segments[i] = segmentLabel{f.d.segments[i].id, int32(f.d.segments[i].nth)}
+	r := &Result{Bundle: tree, Findings: f.findings, read: [2]*fhir.Tree{tree}}
+	if !f.untraced {
+		r.lineage, r.segments = make([]origin, 0, count*3/5), make([]segmentLabel, len(f.d.segments))
+		for i := range f.d.segments {
+			r.segments[i] = segmentLabel{f.d.segments[i].id, int32(f.d.segments[i].nth)}
+		}
 	}
 	tree.Grow(count*3/2, 24*count)
 	trace := func(n *node, at fhir.Node) {
+		if f.untraced {
+			return
+		}
 		o := origin{rule: n.rule, node: at.ID(), field: n.from.field, rep: n.from.rep, comp: n.from.comp, sub: n.from.sub}
 		if n.from.seg != nil {
 			o.segment = uint32(n.from.seg.index) + 1

@@ -39,6 +39,7 @@ type Context struct {
 	Sender  string         // who sent the message, part of the entries' fullUrls; empty means MSH-3 and MSH-4
 
 	Application string // what the sender's contract calls its application, for messages without MSH-3
+	Untraced    bool   // no lineage: to measure what it costs
 }
 
 // Origin is a request, as the hub remembers it for its answer.

@@ -408,7 +408,9 @@ func (r *reverse) result(c Context) (*Result, error) {
 	r.regrouped(msg, where)
 	res := &Result{Message: msg, Findings: r.findings}
 	r.coverage(res)
-	r.lineage(res, where)
+	if !c.Untraced {
+		r.lineage(res, where)
+	}
 	return res, nil
 }
 

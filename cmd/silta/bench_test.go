@@ -54,7 +54,9 @@ func TestBenchParseMeasuresAFolder(t *testing.T) {
 func TestBenchMapMeasuresBothWays(t *testing.T) {
 	for _, way := range [][]string{{"map", "--time", "20ms"}, {"map", "--time", "20ms", "--reverse"}} {
 		figures := benched(t, way...)
-		positive(t, figures, "messages", "bytes", "mbPerSecond", "messagesPerSecond", "allocsPerMessage", "scanMbPerSecond", "parseMessagesPerSecond")
+		positive(t, figures, "messages", "bytes", "mbPerSecond", "messagesPerSecond", "allocsPerMessage", "scanMbPerSecond", "parseMessagesPerSecond", "outBytes")
+		parts, _ := figures["microseconds"].(map[string]any)
+		positive(t, parts, "parse", "translate", "write", "readBack")
 		if figures["taken"] != figures["messages"] {
 			t.Errorf("%v: the map takes %v of %v made-up referrals", way, figures["taken"], figures["messages"])
 		}

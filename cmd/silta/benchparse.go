@@ -37,7 +37,7 @@ func newBenchParse(t *terminal) *cobra.Command {
 		Example: "  silta bench parse --dir messages/",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			set, err := parseSet(t, dir)
+			set, err := benchMessages(t, dir)
 			if err != nil {
 				return err
 			}
@@ -55,13 +55,6 @@ func newBenchParse(t *terminal) *cobra.Command {
 	c.Flags().StringVar(&dir, "dir", "", "a folder with .hl7 files, folders in it included; made-up messages if empty")
 	c.Flags().DurationVar(&span, "time", 2*time.Second, "how long each side works")
 	return c
-}
-
-func parseSet(t *terminal, dir string) ([][]byte, error) {
-	if dir != "" {
-		return benchMessages(t, dir)
-	}
-	return denseReferrals(120)
 }
 
 // denseReferrals gives referrals of 1 to 3 KB whose bulk is results and notes, not an attachment.
