@@ -52,7 +52,7 @@ func (b *Builder) Segment(i int) *NewSegment { return b.segs[i] }
 func (b *Builder) Bytes() ([]byte, error) {
 	var faults contracts.Faults
 	b.escaped = nil
-	out := make([]byte, 0, 1024)
+	out := make([]byte, 0, b.size())
 	counts := map[string]int{}
 	for _, s := range b.segs {
 		counts[s.id]++
@@ -75,6 +75,18 @@ func (b *Builder) Bytes() ([]byte, error) {
 		return nil, faults
 	}
 	return out, nil
+}
+
+// size is how many bytes the message takes, about.
+func (b *Builder) size() int {
+	n := 0
+	for _, s := range b.segs {
+		n += 16
+		for i := range s.leaves {
+			n += len(s.leaves[i].text) + len(s.leaves[i].raw) + 2
+		}
+	}
+	return n + n/8
 }
 
 // Escaped gives the places at which Bytes wrote characters that the character set lacks as escapes.
@@ -138,6 +150,9 @@ func (p place) end() place {
 	}
 	return placeOf(n[0], n[1], n[2], n[3])
 }
+
+// Grow makes room for so many more leaves.
+func (s *NewSegment) Grow(n int) { s.leaves = slices.Grow(s.leaves, n) }
 
 // ID is the segment's name.
 func (s *NewSegment) ID() string { return s.id }

@@ -160,6 +160,11 @@ func (e *encoder) appendText(dst []byte, text string) (_ []byte, ok bool) {
 		return e.appendHexEscape(dst, text), true
 	}
 	for i := 0; i < len(text); {
+		if n := e.plainPrefix(text[i:]); n > 0 {
+			dst = append(dst, text[i:i+n]...)
+			i += n
+			continue
+		}
 		c := text[i]
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRuneInString(text[i:])
@@ -192,6 +197,18 @@ func (e *encoder) appendText(dst []byte, text string) (_ []byte, ok bool) {
 		i++
 	}
 	return dst, true
+}
+
+// plainPrefix is how much of text is ASCII that needs no escape.
+func (e *encoder) plainPrefix(text string) int {
+	d := &e.delims
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ', c >= utf8.RuneSelf, c == d.Field, c == d.Component, c == d.Subcomponent, c == d.Repetition, c == d.Escape, c == d.Truncation:
+			return i
+		}
+	}
+	return len(text)
 }
 
 // formatting gives the length of the escape that text starts with if reading it back leaves it as it stands.
