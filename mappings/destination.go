@@ -92,7 +92,8 @@ func (s *v2Selector) key() string {
 
 // named gives a group's segment of that name: the first, the one with the path's selector, or for (*) the index-th.
 func (g *outGroup) named(ref *v2Ref, ord, index int64) *outSegment {
-	list := g.segments(ref.segment)
+	var buf [8]*outSegment
+	list := g.segments(ref.segment, buf[:0])
 	p := ref.path.segPick
 	if p.many() && !g.def.members[max(g.def.direct(ref.segment), 0)].repeats {
 		p.kind = pickFirst // the group repeats, not the segment in it
@@ -107,7 +108,7 @@ func (g *outGroup) named(ref *v2Ref, ord, index int64) *outSegment {
 	case p.kind == pickIndex:
 		for len(list) < p.index {
 			g.segment(ref.segment, ord)
-			list = g.segments(ref.segment)
+			list = g.segments(ref.segment, buf[:0])
 		}
 		return list[p.index-1]
 	case len(list) > 0:
@@ -131,7 +132,8 @@ func (r *reverse) anchor(in *instance) *outSegment {
 		return in.outSeg
 	}
 	g := r.group(in)
-	list := g.segments(fr.anchor)
+	var buf [8]*outSegment
+	list := g.segments(fr.anchor, buf[:0])
 	if m := g.def.members[g.def.direct(fr.anchor)]; (!m.repeats || fr.field > 0) && len(list) > 0 {
 		in.outSeg = list[0]
 	} else {

@@ -134,7 +134,8 @@ func (f *finder) follow(fr *frame, w *way, start *finder) {
 			}
 			continue
 		}
-		for _, n := range nodesAt(from.res, w.ref.steps, nil, in) {
+		var buf [4]*node
+		for _, n := range nodesAt(from.res, w.ref.steps, buf[:0], in) {
 			if e := in.resolve(n); e != nil && e.typ == fr.typ {
 				f.addFound(fr, e.node, from, w, in)
 			} else if e == nil && w.stub && n.peek("reference") == "" {
@@ -154,7 +155,8 @@ func (f *finder) isMarked(fr *frame, n *node) bool {
 		if k.fhir == nil || k.fhir.frame != fr {
 			continue
 		}
-		at := nodesAt(n, k.fhir.steps, nil, f)
+		var buf [4]*node
+		at := nodesAt(n, k.fhir.steps, buf[:0], f)
 		if len(at) == 0 || at[0].text != k.value {
 			return false
 		}
@@ -246,7 +248,8 @@ func (f *finder) of(fr *frame) []*instance {
 
 // pointsAt says whether a reference at the path leads to a resource.
 func (f *finder) pointsAt(from *node, ref *fhirRef, to *node) bool {
-	for _, n := range nodesAt(from, ref.steps, nil, f) {
+	var buf [4]*node
+	for _, n := range nodesAt(from, ref.steps, buf[:0], f) {
 		if e := f.resolve(n); e != nil && e.node == to {
 			return true
 		}
@@ -301,18 +304,20 @@ func (f *finder) agree() {
 			continue
 		}
 		for _, in := range f.of(l.frame) {
-			for _, n := range nodesAt(in.res, l.ref.steps, nil, f) {
+			var buf [4]*node
+			for _, n := range nodesAt(in.res, l.ref.steps, buf[:0], f) {
 				f.seeReference(l.ref, n, l.to)
 			}
 		}
 	}
 	for _, fr := range f.p.frames {
-		for _, ref := range []*fhirRef{fr.by, fr.orphans} {
+		for _, ref := range [...]*fhirRef{fr.by, fr.orphans} {
 			if ref == nil {
 				continue
 			}
 			for _, in := range f.of(ref.frame) {
-				for _, n := range nodesAt(in.res, ref.steps, nil, f) {
+				var buf [4]*node
+				for _, n := range nodesAt(in.res, ref.steps, buf[:0], f) {
 					f.seeReference(ref, n, []*frame{fr, fr.parent})
 				}
 			}

@@ -71,6 +71,12 @@ type putter struct {
 	writes  []written
 }
 
+// release forgets the nodes and texts of the last rule.
+func (p *putter) release() {
+	clear(p.writes[:cap(p.writes)])
+	p.in, p.types, p.writes = nil, p.types[:0], p.writes[:0]
+}
+
 type written struct {
 	cell      int8
 	comp, sub int16

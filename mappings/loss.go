@@ -40,7 +40,8 @@ func (r *reverse) loss() contracts.Faults {
 			continue
 		}
 		for _, in := range r.f.of(x.fhir.frame) {
-			for _, n := range nodesAt(in.res, x.fhir.steps, nil, r.f) {
+			var buf [4]*node
+			for _, n := range nodesAt(in.res, x.fhir.steps, buf[:0], r.f) {
 				n.seeAll()
 			}
 		}

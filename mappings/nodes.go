@@ -1,8 +1,6 @@
 package mappings
 
 import (
-	"sync"
-
 	"github.com/hoitosilta/silta/contracts/fhir"
 )
 
@@ -30,8 +28,6 @@ type arena struct {
 	used   int // blocks that are full
 	next   int // in the block after those
 }
-
-var arenas = sync.Pool{New: func() any { return &arena{} }}
 
 const blockSize = 128
 
@@ -232,10 +228,10 @@ func (a *arena) absorb(n *node, from fhir.Node) {
 	n.source, n.kind = from, from.Kind()
 	switch n.kind {
 	case fhir.KindObject:
-		for m := range from.Children() {
+		for m := from.First(); m.Exists(); m = m.Next() {
 			name := m.Name()
 			if m.Kind() == fhir.KindArray {
-				for item := range m.Children() {
+				for item := m.First(); item.Exists(); item = item.Next() {
 					kid := a.new(name, n)
 					kid.many = true
 					n.append(kid)

@@ -1,7 +1,8 @@
 package mappings
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
@@ -14,6 +15,51 @@ type outGroup struct {
 	ord    int64  // among its siblings: the frame and the instance that it was made for
 	key    string // the selector of the path that opened it
 	items  []outItem
+	memory *outMemory
+}
+
+// outMemory hands out groups and segments. It serves the next message again, so nothing that outlives a translation may
+// point to them.
+type outMemory struct {
+	groups                   []*outGroup
+	segments                 []*outSegment
+	usedGroups, usedSegments int
+}
+
+func (m *outMemory) group(def *groupDef, parent *outGroup, ord int64) *outGroup {
+	if m.usedGroups == len(m.groups) {
+		m.groups = append(m.groups, &outGroup{memory: m})
+	}
+	g := m.groups[m.usedGroups]
+	m.usedGroups++
+	g.def, g.parent, g.ord = def, parent, ord
+	return g
+}
+
+func (m *outMemory) segment(id string, ord int64) *outSegment {
+	if m.usedSegments == len(m.segments) {
+		m.segments = append(m.segments, &outSegment{})
+	}
+	s := m.segments[m.usedSegments]
+	m.usedSegments++
+	s.id, s.ord = id, ord
+	return s
+}
+
+// release forgets the message.
+func (m *outMemory) release() {
+	for _, g := range m.groups[:m.usedGroups] {
+		clear(g.items)
+		*g = outGroup{items: g.items[:0], memory: m}
+	}
+	for _, s := range m.segments[:m.usedSegments] {
+		clear(s.leaves)
+		clear(s.by)
+		clear(s.slots)
+		clear(s.wants)
+		*s = outSegment{leaves: s.leaves[:0], by: s.by[:0], slots: s.slots[:0], wants: s.wants[:0]}
+	}
+	m.usedGroups, m.usedSegments = 0, 0
 }
 
 type outItem struct {
@@ -47,14 +93,13 @@ type slot struct {
 }
 
 func (g *outGroup) segment(id string, ord int64) *outSegment {
-	s := &outSegment{id: id, ord: ord}
+	s := g.memory.segment(id, ord)
 	g.items = append(g.items, outItem{member: g.def.direct(id), segment: s})
 	return s
 }
 
-// segments gives those of a name directly in the group, in the order in which they were made.
-func (g *outGroup) segments(id string) []*outSegment {
-	var list []*outSegment
+// segments appends those of a name directly in the group, in the order in which they were made.
+func (g *outGroup) segments(id string, list []*outSegment) []*outSegment {
 	for _, it := range g.items {
 		if it.segment != nil && it.segment.id == id {
 			list = append(list, it.segment)
@@ -73,7 +118,7 @@ func (g *outGroup) child(def *groupDef, ord int64, reuse bool) *outGroup {
 			}
 		}
 	}
-	child := &outGroup{def: def, parent: g, ord: ord}
+	child := g.memory.group(def, g, ord)
 	g.items = append(g.items, outItem{member: def.index, group: child})
 	return child
 }
@@ -200,18 +245,17 @@ func (s *outSegment) settle() {
 
 // number turns slots into repetitions, in their order.
 func (s *outSegment) number() {
-	order := make([]int, len(s.slots))
-	for i := range order {
-		order[i] = i
+	var orderBuf [64]int
+	order := orderBuf[:0]
+	for i := range s.slots {
+		order = append(order, i)
 	}
-	sort.SliceStable(order, func(a, b int) bool {
-		x, y := &s.slots[order[a]], &s.slots[order[b]]
-		if x.field != y.field {
-			return x.field < y.field
-		}
-		return x.order < y.order
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := &s.slots[a], &s.slots[b]
+		return cmp.Or(cmp.Compare(x.field, y.field), cmp.Compare(x.order, y.order))
 	})
-	rep := make([]int16, len(s.slots))
+	var repBuf [64]int16
+	rep := append(repBuf[:0], make([]int16, len(s.slots))...)
 	for i, at := range order {
 		rep[at] = 1
 		if i > 0 && s.slots[order[i-1]].field == s.slots[at].field {
@@ -253,12 +297,8 @@ func atoi(s string) int {
 
 // sorted orders a group's contents as the structure has them.
 func (g *outGroup) sorted() {
-	sort.SliceStable(g.items, func(a, b int) bool {
-		x, y := &g.items[a], &g.items[b]
-		if x.member != y.member {
-			return x.member < y.member
-		}
-		return x.ord() < y.ord()
+	slices.SortStableFunc(g.items, func(x, y outItem) int {
+		return cmp.Or(cmp.Compare(x.member, y.member), cmp.Compare(x.ord(), y.ord()))
 	})
 	for _, it := range g.items {
 		if it.group != nil {
@@ -294,11 +334,12 @@ func (g *outGroup) complete(dict *hl7v2.Dict) {
 		return
 	}
 	for i, m := range g.def.members {
-		if m.segment == "" || !m.required || len(g.segments(m.segment)) > 0 {
+		var buf [4]*outSegment
+		if m.segment == "" || !m.required || len(g.segments(m.segment, buf[:0])) > 0 {
 			continue
 		}
 		if def := dict.Segment(m.segment); def != nil && def.Field(1) != nil && def.Field(1).Type == "SI" {
-			g.items = append(g.items, outItem{member: i, segment: &outSegment{id: m.segment}})
+			g.items = append(g.items, outItem{member: i, segment: g.memory.segment(m.segment, 0)})
 		}
 	}
 }
@@ -312,6 +353,7 @@ func (g *outGroup) write(b *hl7v2.Builder, dict *hl7v2.Dict, counts map[counter]
 			continue
 		}
 		s := b.Append(it.segment.id)
+		s.Grow(len(it.segment.leaves) + 1)
 		if def := dict.Segment(it.segment.id); def != nil && def.Field(1) != nil && def.Field(1).Type == "SI" {
 			home := g
 			if m := it.member; m >= 0 && !g.def.members[m].repeats && g.def.repeats && g.parent != nil {

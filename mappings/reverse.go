@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
@@ -13,6 +14,9 @@ type reverse struct {
 	p        *program
 	f        *finder
 	arena    *arena
+	memory   outMemory
+	stack    []*node // what the rule that runs has found; its memory serves the next
+	putter   putter
 	out      *outGroup
 	orphans  map[*groupDef]*outGroup
 	rule     int64    // the number of the rule that runs, for the order of what it writes
@@ -64,11 +68,10 @@ func (m *Map) reverse(bundle *fhir.Tree, c Context, kept *residue) (*Result, err
 	if version == "" {
 		version = usualVersion
 	}
-	r := &reverse{p: m.program(version), orphans: map[*groupDef]*outGroup{}, arena: arenas.Get().(*arena), kept: kept}
-	defer func() {
-		r.arena.release()
-		arenas.Put(r.arena)
-	}()
+	r := reverses.Get().(*reverse)
+	defer r.release()
+	r.p = m.program(version)
+	r.kept = kept
 	var origin *finder
 	if c.Origin != nil && c.Origin.Bundle != nil && r.p.usesOrigin {
 		var fault *contracts.Fault
@@ -88,8 +91,22 @@ func (m *Map) reverse(bundle *fhir.Tree, c Context, kept *residue) (*Result, err
 	return r.translate(c)
 }
 
+var reverses = sync.Pool{New: func() any { return &reverse{arena: &arena{}, orphans: map[*groupDef]*outGroup{}} }}
+
+// release forgets the message and gives the memory back.
+func (r *reverse) release() {
+	r.arena.release()
+	r.memory.release()
+	clear(r.stack[:cap(r.stack)])
+	clear(r.orphans)
+	r.putter.release()
+	r.p, r.f, r.out, r.kept, r.findings, r.faults = nil, nil, nil, nil, nil, nil
+	r.stack, r.rule = r.stack[:0], 0
+	reverses.Put(r)
+}
+
 func (r *reverse) translate(c Context) (*Result, error) {
-	r.out = &outGroup{def: r.p.root}
+	r.out = r.memory.group(r.p.root, nil, 0)
 	r.out.segment("MSH", 0)
 	for _, t := range r.p.tables {
 		r.table(t)
@@ -124,6 +141,7 @@ func (r *reverse) run(o *op) {
 	}
 	for _, in := range r.f.of(o.frame) {
 		r.report(r.try(o, back{inst: in}))
+		r.stack = r.stack[:0]
 	}
 }
 
@@ -157,12 +175,14 @@ func (r *reverse) try(o *op, at back) (bool, *refusal) {
 	case opNested:
 		return r.nested(o, at), nil
 	case opLink:
-		for _, n := range nodesAt(r.base(o.fhir[0], at), o.fhir[0].steps, nil, r.f) {
+		var buf [4]*node
+		for _, n := range nodesAt(r.base(o.fhir[0], at), o.fhir[0].steps, buf[:0], r.f) {
 			r.f.seeReference(o.fhir[0], n, []*frame{o.link})
 		}
 		return false, nil
 	case opValue:
-		for _, n := range nodesAt(r.base(o.fhir[0], at), o.fhir[0].steps, nil, r.f) {
+		var buf [4]*node
+		for _, n := range nodesAt(r.base(o.fhir[0], at), o.fhir[0].steps, buf[:0], r.f) {
 			if n.text == o.value {
 				n.seen = true
 			}
@@ -177,7 +197,8 @@ func (r *reverse) allow(o *op, at back) bool {
 	for _, alt := range o.ifFHIR {
 		all := true
 		for _, cond := range alt {
-			nodes := nodesAt(r.base(cond.ref, at), cond.ref.steps, nil, r.f)
+			var buf [4]*node
+			nodes := nodesAt(r.base(cond.ref, at), cond.ref.steps, buf[:0], r.f)
 			all = all && len(nodes) > 0 && nodes[0].text == cond.value
 		}
 		if all {
@@ -270,7 +291,8 @@ func (r *reverse) nested(o *op, at back) bool {
 
 // linked gives the instance that a nested link leads to.
 func (r *reverse) linked(o *op, at back) *instance {
-	for _, n := range nodesAt(at.elem, o.fhir[0].steps, nil, r.f) {
+	var buf [4]*node
+	for _, n := range nodesAt(at.elem, o.fhir[0].steps, buf[:0], r.f) {
 		e := r.f.resolve(n)
 		if e == nil {
 			continue
@@ -318,7 +340,8 @@ func (r *reverse) constants() {
 	for _, k := range r.p.consts {
 		if k.fhir != nil {
 			for _, in := range r.f.of(k.fhir.frame) {
-				for _, n := range nodesAt(in.res, k.fhir.steps, nil, r.f) {
+				var buf [4]*node
+				for _, n := range nodesAt(in.res, k.fhir.steps, buf[:0], r.f) {
 					if n.text == k.value {
 						n.seen = true
 						seeSelectors(k.fhir, n)
@@ -371,7 +394,7 @@ func (r *reverse) result(c Context) (*Result, error) {
 		version = r.p.version
 	}
 	r.version = version
-	head := r.out.segments("MSH")[0]
+	head := r.out.segments("MSH", nil)[0]
 	head.set(12, head.slotFor(12, pick{}, nil, 0), 1, 1, version)
 	r.out.visit(func(_ *outGroup, s *outSegment) { s.settle() })
 	r.out.complete(r.p.dict)

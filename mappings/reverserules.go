@@ -21,7 +21,7 @@ func (r *reverse) lens(o *op, at back) (bool, *refusal) {
 	case "join":
 		return r.split(o, at, nodes[0])
 	case "same":
-		return r.spread(o, at, nodes[0])
+		return r.spread(o, at, nodes[:1])
 	case "first":
 		nodes = nodes[:1]
 	case "last":
@@ -34,8 +34,7 @@ func (r *reverse) lens(o *op, at back) (bool, *refusal) {
 			n.seen, wrote = true, true // nothing to write, and nothing for another alternative
 			continue
 		}
-		one := [1]*node{n}
-		ok, no := r.put(o, at, one[:], i)
+		ok, no := r.put(o, at, nodes[i:i+1], i)
 		if no != nil && refused == nil {
 			refused = no
 		} else if no != nil {
@@ -49,7 +48,7 @@ func (r *reverse) lens(o *op, at back) (bool, *refusal) {
 // spread writes one element into every segment that other rules have made for the path, or into the one repetition.
 // Where there is none, it makes one for what it also reads forward, so that it comes back; what stands in for that, or is
 // only written back, is nothing without the segments.
-func (r *reverse) spread(o *op, at back, n *node) (bool, *refusal) {
+func (r *reverse) spread(o *op, at back, one []*node) (bool, *refusal) {
 	count := 1
 	if ref := o.v2[0]; ref.path.segPick.many() {
 		count = 0
@@ -62,9 +61,8 @@ func (r *reverse) spread(o *op, at back, n *node) (bool, *refusal) {
 			count = 1
 		}
 	}
-	one := [1]*node{n}
 	for i := range count {
-		if _, no := r.put(o, at, one[:], i); no != nil {
+		if _, no := r.put(o, at, one, i); no != nil {
 			return false, no
 		}
 	}
@@ -74,16 +72,19 @@ func (r *reverse) spread(o *op, at back, n *node) (bool, *refusal) {
 // elements gives what the rule reads: its own path, else `also`, else `or`. Several paths give one node each, or nil.
 func (r *reverse) elements(o *op, at back) []*node {
 	if len(o.fhir) > 1 {
-		nodes, any := make([]*node, len(o.fhir)), false
-		for i, ref := range o.fhir {
-			if list := nodesAt(r.base(ref, at), ref.steps, nil, r.f); len(list) > 0 {
-				nodes[i], any = list[0], true
+		from, any := len(r.stack), false
+		for _, ref := range o.fhir {
+			var buf [4]*node
+			var first *node
+			if list := nodesAt(r.base(ref, at), ref.steps, buf[:0], r.f); len(list) > 0 {
+				first, any = list[0], true
 			}
+			r.stack = append(r.stack, first)
 		}
 		if !any {
 			return nil
 		}
-		return nodes
+		return r.stack[from:]
 	}
 	nodes := r.at(o.fhir[0], at)
 	for _, ref := range o.alsoFHIR {
@@ -111,13 +112,18 @@ func (r *reverse) elements(o *op, at back) []*node {
 	return nodes
 }
 
-// at gives the elements of one path; a path without a star means the first.
+// at gives the elements of one path; a path without a star means the first. They are good until the rule ends.
 func (r *reverse) at(ref *fhirRef, at back) []*node {
 	f := r.f
 	if ref.origin && f.origin != nil {
 		f = f.origin
 	}
-	nodes := nodesAt(r.base(ref, at), ref.steps, nil, f)
+	from := len(r.stack)
+	r.stack = nodesAt(r.base(ref, at), ref.steps, r.stack, f)
+	nodes := r.stack[from:len(r.stack):len(r.stack)]
+	if len(nodes) == 0 {
+		return nil
+	}
 	if !ref.many() && len(nodes) > 1 {
 		nodes = nodes[:1]
 	}
@@ -140,7 +146,8 @@ func equal(a, b *node) bool {
 
 // put runs the lens or code map on one element and writes what it says.
 func (r *reverse) put(o *op, at back, nodes []*node, index int) (bool, *refusal) {
-	p := &putter{in: nodes, version: r.p.version, system: o.system}
+	p := &r.putter
+	p.in, p.version, p.system, p.types, p.writes = nodes, r.p.version, o.system, p.types[:0], p.writes[:0]
 	for _, ref := range o.v2 {
 		p.types = append(p.types, r.writtenType(o, ref))
 	}
@@ -182,12 +189,16 @@ func (r *reverse) put(o *op, at back, nodes []*node, index int) (bool, *refusal)
 
 // seeSet marks what the rule's `set` and `if` would write again.
 func (r *reverse) seeSet(o *op, at back) {
-	sets := o.setFHIR
+	r.seeConds(o.setFHIR, at)
 	for _, alt := range o.ifFHIR {
-		sets = append(sets[:len(sets):len(sets)], alt...)
+		r.seeConds(alt, at)
 	}
-	for _, cond := range sets {
-		for _, n := range nodesAt(r.base(cond.ref, at), cond.ref.steps, nil, r.f) {
+}
+
+func (r *reverse) seeConds(conds []fhirRefCond, at back) {
+	for _, cond := range conds {
+		var buf [4]*node
+		for _, n := range nodesAt(r.base(cond.ref, at), cond.ref.steps, buf[:0], r.f) {
 			if n.text == cond.value {
 				n.seen = true
 				seeSelectors(cond.ref, n)
@@ -235,7 +246,7 @@ func (r *reverse) write(o *op, at back, p *putter, from *node, index int) {
 	for _, ref := range o.alsoV2 {
 		r.writeCell(o, at, ref, p.writes, 0, from, index)
 	}
-	for _, conds := range [][]refCond{r.chosen(o), o.setV2} {
+	for _, conds := range [...][]refCond{r.chosen(o), o.setV2} {
 		for _, cond := range conds {
 			s, slot := r.dest(cond.ref, at, 0)
 			s.write(cond.ref.field, slot, max(cond.ref.comp, 1), max(cond.ref.sub, 1), cond.value, o, nil)
