@@ -152,6 +152,9 @@ func (b *Bundle) resolve(from Node, url string) Node {
 	if strings.HasPrefix(url, "#") {
 		return b.contained(from, url[1:])
 	}
+	if isUUID(url) {
+		return b.byFullURL(url)
+	}
 	if typ, query, ok := strings.Cut(url, "?identifier="); ok {
 		system, value, both := strings.Cut(query, "|")
 		if !both {

@@ -23,59 +23,56 @@ func isID(s string) bool {
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
-// lexical says what is wrong with a primitive's text, "" for nothing. text is decoded, of the JSON kind that the type has.
+// lexicalRules say what is wrong with a primitive's text, "" for nothing. The text is decoded, of the JSON kind that the
+// type has. A type that isn't here takes what its JSON kind takes.
 // Source: HL7 FHIR R4, datatypes.html, the regular expression of each type.
-func lexical(typ, text string) string {
-	switch typ {
-	case "date":
-		return checkDate(text)
-	case "dateTime":
-		return checkDateTime(text)
-	case "instant":
-		return checkInstant(text)
-	case "time":
-		if !isTime(text) {
-			return "A time is hh:mm:ss, with a fraction if need be, and no zone."
+var lexicalRules = map[string]func(text string) string{
+	"date":         checkDate,
+	"dateTime":     checkDateTime,
+	"instant":      checkInstant,
+	"time":         unless(isTime, "A time is hh:mm:ss, with a fraction if need be, and no zone."),
+	"id":           unless(isID, "An id is 1 to 64 of A-Z, a-z, 0-9, - and . only."),
+	"code":         unless(isCode, "A code has no white space in front, behind, or twice in a row."),
+	"uri":          checkAddress,
+	"url":          checkAddress,
+	"canonical":    checkAddress,
+	"oid":          unless(isOID, "An OID is urn:oid: and numbers with dots between them, the first of which is 0, 1 or 2."),
+	"uuid":         unless(isUUID, "A UUID is urn:uuid: and 36 characters in small letters."),
+	"integer":      func(text string) string { return checkInteger(text, -1<<31) },
+	"unsignedInt":  func(text string) string { return checkInteger(text, 0) },
+	"positiveInt":  func(text string) string { return checkInteger(text, 1) },
+	"base64Binary": unless(isBase64, "This isn't base64: groups of four from A-Z, a-z, 0-9, + and /, the last filled with =."),
+	"string":       checkString,
+	"markdown":     checkString,
+	"xhtml":        unless(isDiv, "A narrative is one XHTML div."),
+}
+
+// unless gives a rule that is broken where the text isn't as it should be.
+func unless(is func(string) bool, wrong string) func(string) string {
+	return func(text string) string {
+		if is(text) {
+			return ""
 		}
-	case "id":
-		if !isID(text) {
-			return "An id is 1 to 64 of A-Z, a-z, 0-9, - and . only."
-		}
-	case "code":
-		if !isCode(text) {
-			return "A code has no white space in front, behind, or twice in a row."
-		}
-	case "uri", "url", "canonical":
-		if hasSpace(text) {
-			return "An address holds no white space."
-		}
-	case "oid":
-		if !isOID(text) {
-			return "An OID is urn:oid: and numbers with dots between them, the first of which is 0, 1 or 2."
-		}
-	case "uuid":
-		if !isUUID(text) {
-			return "A UUID is urn:uuid: and 36 characters in small letters."
-		}
-	case "integer":
-		return checkInteger(text, -1<<31)
-	case "unsignedInt":
-		return checkInteger(text, 0)
-	case "positiveInt":
-		return checkInteger(text, 1)
-	case "base64Binary":
-		if !isBase64(text) {
-			return "This isn't base64: groups of four from A-Z, a-z, 0-9, + and /, the last filled with =."
-		}
-	case "string", "markdown":
-		return checkString(text)
-	case "xhtml":
-		if !strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "<div") {
-			return "A narrative is one XHTML div."
-		}
+		return wrong
+	}
+}
+
+// lexical is what the type's rule says.
+func (t *Type) lexical(text string) string {
+	if t.rule == nil {
+		return ""
+	}
+	return t.rule(text)
+}
+
+func checkAddress(s string) string {
+	if hasSpace(s) {
+		return "An address holds no white space."
 	}
 	return ""
 }
+
+func isDiv(s string) bool { return strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "<div") }
 
 // checkDate takes YYYY, YYYY-MM and YYYY-MM-DD of days that exist.
 func checkDate(s string) string {

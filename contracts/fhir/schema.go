@@ -58,11 +58,33 @@ type Type struct {
 	members  members    // by the name in JSON; a choice element once for each type
 	required []*Element // those with a Min
 
-	invariants []invariant // inherited ones first
-	json       Kind        // what a primitive is in JSON
+	invariants []invariant              // inherited ones first
+	json       Kind                     // what a primitive is in JSON
+	rule       func(text string) string // what is wrong with a primitive's text; nil: nothing can be
+	also       also
 
 	part  *part
 	lines string // its elements and rules in the form of gen; read with its part
+}
+
+// also says what is checked of a type beside its elements.
+type also uint8
+
+const (
+	nothing also = iota
+	isReference
+	isIdentifier
+	isQuantity
+	isCoding
+	isConcept
+	isExtension
+	isAddress
+)
+
+var alsoOf = map[string]also{
+	"Reference": isReference, "Identifier": isIdentifier, "Coding": isCoding, "CodeableConcept": isConcept, "Extension": isExtension,
+	"Quantity": isQuantity, "Age": isQuantity, "Count": isQuantity, "Distance": isQuantity, "Duration": isQuantity,
+	"uri": isAddress, "url": isAddress, "canonical": isAddress,
 }
 
 type member struct {
@@ -369,12 +391,12 @@ func (d *Defs) set(url string) *valueSet {
 func newType(cells string) *Type {
 	name, rest, _ := strings.Cut(cells, "\t")
 	base, kind, _ := strings.Cut(rest, "\t")
-	t := &Type{Name: name, Base: base, Abstract: strings.HasSuffix(kind, "a")}
+	t := &Type{Name: name, Base: base, Abstract: strings.HasSuffix(kind, "a"), also: alsoOf[name]}
 	switch kind[0] {
 	case 'r':
 		t.Kind = Resource
 	case 'p':
-		t.Kind, t.json = Primitive, jsonKind(name)
+		t.Kind, t.json, t.rule = Primitive, jsonKind(name), lexicalRules[name]
 	case 'b':
 		t.Kind = Backbone
 	}

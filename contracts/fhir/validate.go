@@ -201,8 +201,10 @@ func (v *validator) object(n Node, typ *Type) (sound bool) {
 }
 
 func (n Node) hasSiblings() bool {
-	for c := n.First(); c.Exists(); c = c.Next() {
-		if strings.HasPrefix(c.Name(), "_") {
+	nodes := n.t.nodes
+	for i := nodes[n.i].a; i != 0; i = nodes[i].next {
+		c := &nodes[i]
+		if name := n.t.name(c); name != "" && (name[0] == '_' || c.flags&nameEscaped != 0) {
 			return true
 		}
 	}
@@ -271,7 +273,7 @@ func (v *validator) list(values, siblings Node, m *member) {
 		v.value(x, y, m)
 		a, b = a.Next(), b.Next()
 	}
-	if n := values.Len(); m.element.Max != Unbounded && n > m.element.Max {
+	if m.element.Max != Unbounded && values.Len() > m.element.Max {
 		v.fault(CodeTooMany, values, "%s has at most %d values.", m.element.Name, m.element.Max)
 	}
 }
@@ -306,7 +308,7 @@ func (v *validator) value(n, sibling Node, m *member) {
 		if sound {
 			v.baseInvariants(n, m.element.invariants)
 		}
-		if m.typ.Name == "Extension" {
+		if m.typ.also == isExtension {
 			v.extension(n)
 		}
 	}
@@ -337,7 +339,7 @@ func (v *validator) primitive(n Node, m *member) {
 		v.fault(CodeEmpty, n, "An empty text says nothing; leave the element out.").Rule = ruleContent
 		return
 	}
-	switch wrong := lexical(m.typ.Name, text); {
+	switch wrong := m.typ.lexical(text); {
 	case wrong != "":
 		v.fault(CodePrimitive, n, "%s", wrong)
 		return
@@ -345,29 +347,27 @@ func (v *validator) primitive(n Node, m *member) {
 		v.fault(CodePrimitive, n, "The text has nothing but white space; leave the element out.").Grade = contracts.GradeWarning
 	case !m.element.HasCode("", text):
 		v.fault(CodeBinding, n, "The code isn't in the required value set %s.", m.element.Binding)
-	case strings.HasPrefix(text, "urn:") && isAddress(m.typ.Name):
+	case m.typ.also == isAddress && strings.HasPrefix(text, "urn:"):
 		v.urn(n, text)
 	}
 	v.baseInvariants(n, m.element.invariants)
 }
 
-func isAddress(typ string) bool { return typ == "uri" || typ == "url" || typ == "canonical" }
-
 // coded checks what a complex value must be besides its own elements.
 func (v *validator) coded(n Node, m *member) {
-	switch m.typ.Name {
-	case "Reference":
+	switch m.typ.also {
+	case isReference:
 		v.reference(n, m.element)
-	case "Identifier":
+	case isIdentifier:
 		v.identifier(n)
-	case "Quantity", "Age", "Count", "Distance", "Duration":
+	case isQuantity:
 		v.system(n)
-	case "Coding":
+	case isCoding:
 		v.system(n)
 		if !hasCoding(m.element, n) {
 			v.fault(CodeBinding, n, "The coding isn't in the required value set %s.", m.element.Binding)
 		}
-	case "CodeableConcept":
+	case isConcept:
 		if m.element.codes == nil {
 			return
 		}
@@ -381,6 +381,9 @@ func (v *validator) coded(n Node, m *member) {
 }
 
 func hasCoding(e *Element, coding Node) bool {
+	if e.codes == nil {
+		return true
+	}
 	system := coding.Get("system").Text()
-	return e.codes == nil || system != "" && e.HasCode(system, coding.Get("code").Text())
+	return system != "" && e.HasCode(system, coding.Get("code").Text())
 }
