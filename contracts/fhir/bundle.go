@@ -14,12 +14,15 @@ import (
 // Source: HL7 FHIR R4, bundle.html (resolving references in Bundles), references.html.
 type Bundle struct {
 	root    Node
-	entries []uint32          // the entries' nodes
+	entries []bundled
 	byURL   []name            // resources by fullUrl
 	byID    []name            // resources by id and type
 	byValue []name            // resources by the value and system of an identifier
 	inside  map[uint32][]name // what resources contain that contain much, by id
 }
+
+// bundled is an entry and its resource, which may be absent.
+type bundled struct{ entry, resource uint32 }
 
 // name is a text, and another that belongs to it, by which a resource is found.
 type name struct {
@@ -77,11 +80,12 @@ func NewBundle(root Node) *Bundle {
 	b.look(root)
 	list := root.Get("entry")
 	if n := list.Len(); list.Kind() == KindArray && n > 0 {
-		b.entries = make([]uint32, 0, n)
+		b.entries = make([]bundled, 0, n)
 	}
 	for e := range list.Each() {
-		b.entries = append(b.entries, e.i)
-		b.look(e.Get("resource"))
+		r := e.Get("resource")
+		b.entries = append(b.entries, bundled{e.i, r.i})
+		b.look(r)
 	}
 	b.byURL = sorted(b.urls())
 	b.byID = sorted(b.ids())
@@ -92,9 +96,8 @@ func NewBundle(root Node) *Bundle {
 // each gives the entries with their resources.
 func (b *Bundle) each() iter.Seq2[Node, Node] {
 	return func(yield func(entry, resource Node) bool) {
-		for _, i := range b.entries {
-			e := Node{b.root.t, i}
-			if !yield(e, e.Get("resource")) {
+		for _, x := range b.entries {
+			if !yield(b.root.t.Node(x.entry), b.root.t.Node(x.resource)) {
 				return
 			}
 		}
