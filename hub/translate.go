@@ -240,7 +240,11 @@ type canonical struct {
 // one that the contract chooses.
 func (h *Hub) toCanonical(ctx context.Context, sender *partner, e contracts.Entry, r contracts.Record, name string) (canonical, error) {
 	if e.Format == contracts.FormatFHIR {
-		c, err := h.readCanonical(r.Body.Bytes(), "", nil)
+		tree, err := fhir.Parse(r.Body.Bytes())
+		if err != nil {
+			return canonical{}, err
+		}
+		c, err := h.canonical(tree, r.Body.Bytes(), "", nil)
 		if err != nil {
 			return canonical{}, err
 		}
@@ -271,7 +275,7 @@ func (h *Hub) toCanonical(ctx context.Context, sender *partner, e contracts.Entr
 	if err != nil {
 		return canonical{}, err
 	}
-	return h.readCanonical(result.Bundle.Append(nil), mapping.Name(), slices.Concat(m.Warnings(), agreed, result.Findings))
+	return h.canonical(result.Bundle, result.Bundle.Append(nil), mapping.Name(), slices.Concat(m.Warnings(), agreed, result.Findings))
 }
 
 // conforms checks a FHIR message against the profile that the partner's contract asks of its event. Warnings come as
@@ -298,12 +302,8 @@ func (h *Hub) mapping(name string) (*mappings.Map, error) {
 	return m, nil
 }
 
-// readCanonical reads the canonical form back from its bytes: what is stored and what is routed are the same.
-func (h *Hub) readCanonical(b []byte, by string, findings contracts.Faults) (canonical, error) {
-	tree, err := fhir.Parse(b)
-	if err != nil {
-		return canonical{}, err
-	}
+// canonical is what is routed, the tree, and what is stored, its bytes.
+func (h *Hub) canonical(tree *fhir.Tree, b []byte, by string, findings contracts.Faults) (canonical, error) {
 	head, err := fhir.ScanTree(tree)
 	if err != nil {
 		return canonical{}, err
@@ -363,13 +363,11 @@ func (h *Hub) toDialect(ctx context.Context, p *partner, e contracts.Entry, r co
 	id := l.id
 	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
 		Generation: l.generation, Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Event, Map: l.by}
-	bundle, err := readdress(c, id, t)
-	if err != nil {
-		return outgoing{}, err
-	}
+	bundle := readdress(c, id, t)
 	var body []byte
 	var resources []string
 	var findings contracts.Faults
+	var err error
 	if p.Dialect.Format == contracts.FormatFHIR {
 		if findings, err = h.conforms(p, e.Event, bundle); err != nil {
 			return outgoing{}, err
@@ -416,11 +414,8 @@ func (h *Hub) outgoing(d contracts.Delivery, e contracts.Entry, body []byte, tra
 // readdress gives a copy of a canonical Bundle under our own ids: Bundle.id and Bundle.identifier name the message
 // that leaves, and an answer names what its receiver sent. It is the last gate before every courier, so the residue stays
 // here, whoever wrote it: it holds what no rule lets out.
-func readdress(c canonical, id contracts.ID, t thread) (*fhir.Tree, error) {
-	out, err := fhir.Parse(c.body.Bytes())
-	if err != nil {
-		return nil, err
-	}
+func readdress(c canonical, id contracts.ID, t thread) *fhir.Tree {
+	out := c.bundle.Clone()
 	root := out.Root()
 	root.Set("id", fhir.String(string(id)))
 	identifier := root.Object("identifier")
@@ -430,7 +425,7 @@ func readdress(c canonical, id contracts.ID, t thread) (*fhir.Tree, error) {
 	withoutExtensions(header, profiles.URL(profiles.Residue))
 	response := header.Get("response")
 	if t.origin == nil || !response.Exists() {
-		return out, nil
+		return out
 	}
 	short, whole := fhir.ResponseIdentifier(t.origin.Control)
 	response.Set("identifier", fhir.String(short))
@@ -442,7 +437,7 @@ func readdress(c canonical, id contracts.ID, t thread) (*fhir.Tree, error) {
 		x.Add("url", fhir.String(profiles.URL(profiles.ControlID)))
 		x.Add("valueString", fhir.String(t.origin.Control))
 	}
-	return out, nil
+	return out
 }
 
 // withoutExtensions takes every extension of that URL off an element.

@@ -77,6 +77,11 @@ func (t *Tree) Reset(resourceType string) Node {
 	return root
 }
 
+// Clone gives a tree that can be written to without changing this one. They share the bytes that were parsed.
+func (t *Tree) Clone() *Tree {
+	return &Tree{src: t.src, own: slices.Clone(t.own), nodes: slices.Clone(t.nodes)}
+}
+
 // Grow makes room for so many more nodes, and bytes of names and texts, so that writing them takes no more memory.
 func (t *Tree) Grow(nodes, bytes int) {
 	t.nodes = slices.Grow(t.nodes, nodes)

@@ -247,3 +247,23 @@ func TestPathsThatReadAll(t *testing.T) {
 		}
 	}
 }
+
+// A clone is written to without changing what it was made of, which may hold parsed and written parts.
+func TestCloneIsAlone(t *testing.T) {
+	tree, err := Parse([]byte(`{"resourceType":"Patient","gender":"female"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree.Root().Set("id", String("a"))
+	before := string(tree.Append(nil))
+	clone := tree.Clone()
+	clone.Root().Set("id", String("b"))
+	clone.Root().Get("gender").Put(String("male"))
+	clone.Root().Set("birthDate", String("1980"))
+	if got := string(tree.Append(nil)); got != before {
+		t.Errorf("the tree became %s", got)
+	}
+	if got, want := string(clone.Append(nil)), `{"resourceType":"Patient","gender":"male","id":"b","birthDate":"1980"}`; got != want {
+		t.Errorf("the clone is %s, want %s", got, want)
+	}
+}
