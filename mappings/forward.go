@@ -291,7 +291,7 @@ func (f *forward) claimed(rest *frame, s *segment) bool {
 }
 
 // firstOf is the segment that a frame without `each` stands for: the first that its selector matches and that says
-// more than the selector, else the first.
+// something which the way back writes, else the first: only the former would be there again.
 func (f *forward) firstOf(fr *frame) *segment {
 	var bare *segment
 	for i := range f.d.segments {
@@ -299,7 +299,7 @@ func (f *forward) firstOf(fr *frame) *segment {
 		if s.id != fr.anchor || !s.matches(fr.selector, 0) {
 			continue
 		}
-		if s.says(fr.selector) {
+		if s.says(fr) {
 			return s
 		}
 		if bare == nil {
@@ -309,16 +309,16 @@ func (f *forward) firstOf(fr *frame) *segment {
 	return bare
 }
 
-// says whether something stands in the segment beside the fields that the selector compares.
-func (s *segment) says(sel *v2Selector) bool {
+// says whether something stands in the segment that the rules of a frame carry both ways, beside what the selector compares.
+func (s *segment) says(fr *frame) bool {
 	for i := range s.leaves {
 		l, compared := &s.leaves[i], false
-		for _, alt := range sel.alts {
+		for _, alt := range fr.selector.alts {
 			for j := range alt {
 				compared = compared || alt[j].field == l.field
 			}
 		}
-		if !compared && !l.null {
+		if !compared && !l.null && fr.carries[l.field] {
 			return true
 		}
 	}

@@ -66,8 +66,10 @@ func declared(findings contracts.Faults) bool {
 
 // again is L3.
 func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
-	if regrouped(plain.Findings) {
-		return "" // a loss that was told
+	for _, f := range plain.Findings {
+		if f.Kind == contracts.Loss && f.Grade == contracts.GradeWarning {
+			return "" // it was told that something is lost
+		}
 	}
 	c.Residue, c.Origin, c.Version = false, nil, ""
 	first, err := m.Forward(msg, c)
@@ -111,11 +113,11 @@ func (m *Map) change(msg *hl7v2.Message, res, plain *Result, o *origin, c Contex
 	}
 	rules, own := differences(plain.Message, after.Message), differences(msg, back.Message)
 	for _, at := range keys(own) {
-		if !rules[at] && !tookAlong(res, back, o, at) {
+		if !rules[at] && !tookAlong(res, back, o, at) && !wholeSegments(rules, back, at) {
 			return fmt.Sprintf("changing %s also changes %s.", place, at), true
 		}
 	}
-	if len(own) == 0 && len(rules) > 0 {
+	if len(own) == 0 && slices.ContainsFunc(keys(rules), isField) {
 		return fmt.Sprintf("changing %s changes nothing, where the rules write %s.", place, strings.Join(keys(rules), ", ")), true
 	}
 	return "", len(rules) > 0
@@ -137,6 +139,21 @@ func sameMessage(a, b *hl7v2.Message) string {
 	}
 	return ""
 }
+
+// wholeSegments says whether a difference comes of segments that the change brings or takes: what the message said in one
+// segment and the rules write in several becomes one more when it is changed, and what belongs to a segment that goes, goes
+// with it.
+func wholeSegments(rules map[string]bool, back *Result, at string) bool {
+	id, _, field := strings.Cut(at, "-")
+	return slices.ContainsFunc(keys(rules), func(other string) bool {
+		if !field && strings.HasPrefix(other, id+"-") {
+			return true
+		}
+		return !isField(other) && slices.ContainsFunc(back.Findings, func(f *contracts.Fault) bool { return f.Code == CodeResidue && strings.HasPrefix(f.At, id) })
+	})
+}
+
+func isField(place string) bool { return strings.Contains(place, "-") }
 
 // tookAlong says whether a field that isn't put back was read into the element that was changed, and that it was told: an id
 // that a sender also gives in ORC-2, the text of a diagnosis in DG1-4. It would contradict the change.

@@ -1,0 +1,135 @@
+package mappings
+
+import (
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/testfixtures/generate"
+)
+
+// manyLaws is how many messages of each structure and version the laws are tried on. The catalog's promise is of 1,000:
+//
+//	go test ./mappings -run TestTheLawsHoldOfTheDictionary -laws 1000 -timeout 60m
+var manyLaws = flag.Int("laws", 6, "messages of each structure and version that the laws are tried on; 3 with -short")
+
+// known are the codes of places where the maps take few: of the dictionary's tables most are the user's own.
+var known = map[string][]string{
+	"RF1-1.1": {"P", "A", "R", "E"}, "RF1-2.1": {"R", "S", "A"}, "PRD-1.1": {"RP", "RT", "PP", "CP"}, "PID-8.1": {"F", "M", "O", "U"},
+	"MSA-1.1": {"AA", "AE", "AR"}, "OBR-25.1": {"F", "P", "C"}, "OBX-11.1": {"F", "P", "C"}, "PV1-2.1": {"I", "O", "E", "P"},
+	"AL1-2.1": {"DA", "FA"}, "AL1-4.1": {"SV", "MI", "MO"}, "SCH-25.1": {"Booked", "Pending", "Cancelled"}, "TXA-17.1": {"AU", "DO"}, "TXA-19.1": {"AV"},
+	"AIS-10.1": {"Booked"}, "AIG-14.1": {"Booked"}, "AIL-12.1": {"Booked"}, "AIP-12.1": {"Booked"}, "DG1-6.1": {"A", "W", "F"},
+	"RF1-6.1": {"LAH-1", "LAH-2"}, "PID-3.1": {"77", "4711"}, "SCH-11.4": {"20260305"}, "TXA-12.1": {"DOC-9"}, "RF1-7.1": {"20260305"},
+	"AIS-4.1": {"20260305091500"}, "AIS-7.1": {"30"}, "AIS-8.1": {"MIN", "HR"}, "AIP-3.2": {"Hägg"}, "AIP-6.1": {"20260305091500"}, "AIP-9.1": {"30"}, "AIP-10.1": {"MIN"},
+}
+
+// TestTheLawsHoldOfTheDictionary tries the laws on messages of every structure and version that are legal and mean nothing.
+func TestTheLawsHoldOfTheDictionary(t *testing.T) {
+	many := *manyLaws
+	if testing.Short() {
+		many = min(many, 3)
+	}
+	for _, m := range catalog(t).Maps() {
+		for _, version := range m.Versions() {
+			t.Run(m.ID()+"/"+version, func(t *testing.T) { legal(t, m, version, many) })
+		}
+	}
+}
+
+// legal tries the laws on so many messages that the map takes.
+func legal(t *testing.T, m *Map, version string, many int) {
+	p := m.programs[version]
+	code, _, _ := strings.Cut(p.structure.Name, "_")
+	for i, event := range m.Events() {
+		s, err := generate.NewStructured(uint64(i), version, generate.Structured{Structure: p.structure.Name,
+			Type: code + "^" + event + "^" + p.structure.Name, Codes: known})
+		if err != nil {
+			t.Fatal(err)
+		}
+		translated, parked := 0, map[string]int{}
+		for want := (many + len(m.Events()) - 1) / len(m.Events()); translated < want; {
+			b := s.Next()
+			msg, err := hl7v2.Parse(b)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, lines(b))
+			}
+			if _, err := m.Forward(msg, Context{}); err != nil {
+				parked[firstOfFaults(err)]++
+				if total(parked) > 300*want {
+					t.Fatalf("of %s only %d of %d messages were taken: %v", event, translated, translated+total(parked), parked)
+				}
+				continue
+			}
+			translated++
+			for _, text := range m.breaches(msg, Context{}, 25) {
+				t.Errorf("%s\n%s", text, lines(b))
+			}
+			if t.Failed() {
+				return
+			}
+		}
+	}
+}
+
+func firstOfFaults(err error) string { text, _, _ := strings.Cut(err.Error(), "\n"); return text }
+
+func total(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// TestTheLawsHoldOfTheCorpus tries them on every message of ../shared/corpus that a map takes, where it lies there.
+func TestTheLawsHoldOfTheCorpus(t *testing.T) {
+	root := filepath.Join("..", "..", "shared", "corpus")
+	if _, err := os.Stat(root); err != nil {
+		t.Skip("the corpus isn't here")
+	}
+	maps, taken := catalog(t).Maps(), map[string]int{}
+	var leaves = map[string]*Leaves{}
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(file)
+		if err != nil || len(data) > 4<<20 || !strings.Contains(string(data), "MSH|") {
+			return err
+		}
+		parts, _ := hl7v2.Split(data)
+		for _, part := range parts {
+			msg, err := hl7v2.Parse(part.Bytes, hl7v2.WithDefaultCharset(hl7v2.UTF8))
+			if err != nil {
+				continue
+			}
+			for _, m := range maps {
+				res, err := m.Forward(msg, Context{})
+				if err != nil {
+					continue
+				}
+				taken[m.ID()]++
+				if leaves[m.ID()] == nil {
+					leaves[m.ID()] = &Leaves{}
+				}
+				leaves[m.ID()].Add(res.Leaves)
+				for _, text := range m.breaches(msg, Context{}, 1) {
+					t.Errorf("%s: %s", file, text)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, l := range leaves {
+		t.Logf("%s: %d messages, %.2f of the leaves read by rules, %.2f ignored", id, taken[id], float64(l.Rules)/float64(l.All), float64(l.Ignored)/float64(l.All))
+	}
+	if len(taken) == 0 {
+		t.Skip("no map takes a message of the corpus yet")
+	}
+}
