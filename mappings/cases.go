@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,9 @@ type CaseReport struct {
 	File   string           // its path in the catalog
 	Title  string           // its first line: what it shows
 	Faults contracts.Faults // what differs, and which laws don't hold; empty means that it passed
-	Rules  []string         // the rules that wrote something, for seeing which alternatives and rows cases pass through
+	Rules  []string         // the rules that wrote something
+	Leaves Leaves           // of its v2 message
+	ways   []string         // the rules and rows that wrote something, see Untested
 }
 
 // Passed says whether the case and the laws hold.
@@ -170,6 +173,7 @@ func (t *caseRun) forward(data []byte) {
 		t.fail("in.hl7", CodeLawFailed, "L3: the way back of the result parks: %v.", err)
 		return
 	}
+	t.rules(back)
 	if t.c.parts["back.hl7"] != nil {
 		t.back(back.Message)
 	}
@@ -370,14 +374,19 @@ func er7(msg *hl7v2.Message) string {
 	return b.String()
 }
 
+// rules notes what wrote something on one of the case's ways.
 func (t *caseRun) rules(res *Result) {
-	seen := map[string]bool{}
 	for _, l := range res.Lines() {
-		if !seen[l.Rule] {
-			seen[l.Rule] = true
+		if !slices.Contains(t.report.Rules, l.Rule) {
 			t.report.Rules = append(t.report.Rules, l.Rule)
 		}
 	}
+	for i := range res.lineage {
+		if o := res.lineage[i].rule; o != nil && !slices.Contains(t.report.ways, o.way()) {
+			t.report.ways = append(t.report.ways, o.way())
+		}
+	}
+	t.report.Leaves.Add(res.Leaves)
 }
 
 var uuids = regexp.MustCompile(`urn:uuid:[0-9a-f-]{36}`)

@@ -100,3 +100,30 @@ Bundle.entry.frist()
 		t.Errorf("faults at lines %v:\n%v", got, report.Faults)
 	}
 }
+
+// What no case passes through is named; what a case passes through isn't.
+func TestUntestedNamesAlternativesAndRows(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := m.Untested(nil)
+	reports, err := m.Test()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := m.Untested(reports)
+	for _, way := range []string{"event row 1", "obs.value.nm"} {
+		if !slices.Contains(all, way) || slices.Contains(left, way) {
+			t.Errorf("%s: untested without cases %v, with them %v", way, slices.Contains(all, way), slices.Contains(left, way))
+		}
+	}
+	for _, way := range left {
+		if !slices.Contains(all, way) {
+			t.Errorf("%s is untested with cases alone", way)
+		}
+	}
+	if leaves := reports[0].Leaves; leaves.Rules == 0 || leaves.All < leaves.Rules+leaves.Ignored {
+		t.Errorf("the leaves of a case: %+v", leaves)
+	}
+}

@@ -47,9 +47,9 @@ func (f *forward) row(t *table, at spot) {
 		for j, ref := range t.fhir {
 			if value := r.fhir[j]; value != "*" && value != "-" && !t.fhirCtx[j] {
 				if n := f.target(ref, at, 0); n != nil {
-					f.op, f.d.last = t.rule, from
+					f.op, f.d.last = r.rule, from
 					f.set(n, jsonKind(ref.typ), value)
-					f.constantsOf(ref, n, t.rule)
+					f.constantsOf(ref, n, r.rule)
 				}
 			}
 		}

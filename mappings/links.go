@@ -50,7 +50,7 @@ func (c *compiler) contradicts(u *unit, k *constant, def constDef) {
 
 // table compiles a table and checks its rows.
 func (c *compiler) table(u *unit, def tableDef) {
-	t := &table{id: def.id.s, at: def.at, rule: &op{id: def.id.s, at: def.at, lensName: "table"}}
+	t := &table{id: def.id.s, at: def.at}
 	context := map[string]bool{}
 	for _, x := range def.context {
 		context[x.s] = true
@@ -86,7 +86,7 @@ func (c *compiler) table(u *unit, def tableDef) {
 }
 
 func (c *compiler) row(u *unit, t *table, def rowDef) tableRow {
-	r := tableRow{forward: def.dir.s != "<-", backward: def.dir.s != "->"}
+	r := tableRow{forward: def.dir.s != "<-", backward: def.dir.s != "->", rule: &op{id: t.id, at: def.at, lensName: "table", row: len(t.rows) + 1}}
 	for _, x := range def.v2 {
 		r.v2 = append(r.v2, u.constant(x))
 	}

@@ -172,6 +172,7 @@ const (
 // op is a compiled rule.
 type op struct {
 	id                string
+	row               int // of a table's row: its number, from 1; id is then the table's
 	kind              opKind
 	frame             *frame
 	v2, orV2, alsoV2  []*v2Ref
@@ -213,12 +214,12 @@ type table struct {
 	fhirCtx []bool
 	rows    []tableRow
 	at      pos
-	rule    *op
 }
 
 type tableRow struct {
 	v2, fhir          []string // "*", "-" or a literal
 	forward, backward bool
+	rule              *op // of what it writes
 }
 
 type link struct {

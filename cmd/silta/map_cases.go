@@ -18,8 +18,10 @@ func newMapTest(t *terminal, flag *catalogFlag) *cobra.Command {
 		Use:   "test [MAP…]",
 		Short: "Run the cases beside maps, and the laws",
 		Long: "Runs the cases that lie beside each map (all maps without a name), and on each input the laws of the mapping language:\n" +
-			"back and forth again gives the same, the same input gives the same bytes, results are valid FHIR. What differs is on\n" +
-			"stderr, and the exit code is then 1. A map without a case is a fault too.",
+			"the way back gives the message that came in, back and forth again the same Bundle, a change in FHIR changes what its\n" +
+			"rules write and nothing else, the same input gives the same bytes, results are valid FHIR. What differs is on stderr,\n" +
+			"and the exit code is then 1. A map without a case is a fault too. -v also names the alternatives of `first` and the\n" +
+			"rows of tables that no case passes through.",
 		Example: "  silta map test ref-i12 -v",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			maps, err := flag.named(t, cmd, names)
@@ -40,7 +42,7 @@ func newMapTest(t *terminal, flag *catalogFlag) *cobra.Command {
 
 // testable is a map with the means to run its cases.
 type testable struct {
-	name string
+	*mappings.Map
 	test func() ([]mappings.CaseReport, error)
 }
 
@@ -53,7 +55,7 @@ func (f *catalogFlag) named(t *terminal, cmd *cobra.Command, names []string) ([]
 			return nil, err
 		}
 		for _, m := range catalog.Maps() {
-			maps = append(maps, testable{m.Name(), m.Test})
+			maps = append(maps, testable{m, m.Test})
 		}
 		return maps, nil
 	}
@@ -66,7 +68,7 @@ func (f *catalogFlag) named(t *terminal, cmd *cobra.Command, names []string) ([]
 		if isFile(name) {
 			test = func() ([]mappings.CaseReport, error) { return casesBeside(m, name) }
 		}
-		maps = append(maps, testable{m.Name(), test})
+		maps = append(maps, testable{m, test})
 	}
 	return maps, nil
 }
@@ -97,8 +99,10 @@ func (t *terminal) mapTested(m testable, verbose bool) error {
 		return nil
 	}
 	passed := 0
+	var leaves mappings.Leaves
 	for i := range reports {
 		r := &reports[i]
+		leaves.Add(r.Leaves)
 		t.faults(r.File, r.Faults)
 		if r.Passed() {
 			passed++
@@ -109,15 +113,35 @@ func (t *terminal) mapTested(m testable, verbose bool) error {
 			return err
 		}
 	}
+	untested := m.Untested(reports)
 	if t.json() {
+		if verbose {
+			return t.print(map[string]any{"map": m.Name(), "untested": append([]string{}, untested...), "leaves": leaves})
+		}
 		return nil
+	}
+	if verbose {
+		for _, way := range untested {
+			if _, err := fmt.Fprintf(t.out, "no case passes through %s\n", way); err != nil {
+				return err
+			}
+		}
 	}
 	word := "cases pass"
 	if len(reports) == 1 {
 		word = "case passes"
 	}
-	_, err = fmt.Fprintf(t.out, "%s: %d of %d %s.\n", m.name, passed, len(reports), word)
+	_, err = fmt.Fprintf(t.out, "%s: %d of %d %s%s.\n", m.Name(), passed, len(reports), word, coverage(leaves))
 	return err
+}
+
+// coverage says what becomes of the cases' populated leaves.
+func coverage(l mappings.Leaves) string {
+	if l.All == 0 {
+		return ""
+	}
+	percent := func(n int) float64 { return 100 * float64(n) / float64(l.All) }
+	return fmt.Sprintf("; of the populated leaves rules read %.0f %%, %.0f %% are ignored", percent(l.Rules), percent(l.Ignored))
 }
 
 func (t *terminal) caseReport(r *mappings.CaseReport, verbose bool) error {
