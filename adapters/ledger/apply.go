@@ -14,11 +14,7 @@ import (
 // Replace and Revive, so a change that spills a key may let a message wait behind it, and one that takes the last
 // message away may revive it. A refusal is a fault of kind conflict; contracts.Change says when, and at which place.
 func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
-	rows, err := l.prepare(c)
-	if err != nil {
-		return fault("apply", err)
-	}
-	return l.w.apply(ctx, rows)
+	return l.w.apply(ctx, c)
 }
 
 // statement writes one row or several of a table. If it touches no row and has a refuse, that tells why the change is
@@ -78,16 +74,29 @@ func refuseDelivery(d contracts.Delivery) func(tx) error {
 	}
 }
 
-// prepare turns a change into statements. It runs in the caller's goroutine, so packing bodies and writing JSON hold up
-// nobody else.
-func (l *Ledger) prepare(c contracts.Change) ([]statement, error) {
-	p := preparation{texts: fileTexts}
-	if l.shared {
+// packedBody is a body as it is stored.
+type packedBody struct {
+	Digest contracts.Digest
+	Stored []byte
+}
+
+func pack(c contracts.Change) []packedBody {
+	packed := make([]packedBody, len(c.Bodies))
+	for i, b := range c.Bodies {
+		packed[i] = packedBody{b.Digest, contracts.PackSmall(b.Body)}
+	}
+	return packed
+}
+
+// prepare turns a change with its bodies into statements, for a database that is shared or for a file.
+func prepare(c contracts.Change, bodies []packedBody, shared bool) ([]statement, error) {
+	p := preparation{texts: fileTexts, stored: bodies}
+	if shared {
 		at := received(c)
-		p = preparation{texts: sharedTexts, month: monthOf(at), received: []any{micros(at)}}
+		p.texts, p.month, p.received = sharedTexts, monthOf(at), []any{micros(at)}
 	}
 	parts := []func(contracts.Change) error{p.bodies, p.deliveries, p.entries, p.shown, p.steps, p.identifiers, p.journeys, p.keys}
-	if l.shared {
+	if shared {
 		parts = append(parts, p.locks)
 	}
 	for _, part := range append(parts, p.waits, p.replacements, p.revivals, p.pauses, p.activations) {
@@ -103,6 +112,7 @@ type preparation struct {
 	texts    texts
 	month    month // in which history lies; 0 in a file, which has no months
 	received []any // a column of deliveries that a file doesn't have
+	stored   []packedBody
 }
 
 func (p *preparation) add(turn turn, row, text string, args ...any) {
@@ -152,11 +162,11 @@ func forRows(most int, insert string, columns int, conflict string) many {
 }
 
 func (p *preparation) bodies(c contracts.Change) error {
-	for _, b := range c.Bodies {
+	for _, b := range p.stored {
 		if b.Digest == "" {
 			return incomplete("body")
 		}
-		p.add(bodyTurn, string(b.Digest), p.texts.body, p.in(p.month, string(b.Digest), micros(received(c)), contracts.PackSmall(b.Body))...)
+		p.add(bodyTurn, string(b.Digest), p.texts.body, p.in(p.month, string(b.Digest), micros(received(c)), b.Stored)...)
 	}
 	return nil
 }

@@ -6,8 +6,9 @@
 // one transaction and one fsync; a refused one is left out, and its neighbours are written all the same.
 // An error of kind unavailable means "unknown": the change may be there or not, and applying it again is right either
 // way. Nothing is tried again in here; a database that was away is used again as soon as it is back. Reads have
-// connections of their own and never wait for a writer; they see every change that Apply has returned for. Nothing is
-// deleted but keys and what waits behind them, pauses, and what Expire forgets.
+// connections of their own and see every change that Apply has returned for. They don't wait for a writer, but for what
+// stands in a file's journal to be written to the tables, where they need those. Nothing is deleted but keys and what
+// waits behind them, pauses, and what Expire forgets.
 //
 // How a second write of a row falls out, where contracts leaves it open: facts (who, what, when, whence) keep the first
 // value that isn't empty; progress (state, map, event, answer, attempts) takes the latest that isn't. A fault stays
@@ -26,6 +27,8 @@ import (
 	"sync"
 
 	"github.com/pressly/goose/v3"
+
+	"github.com/hoitosilta/silta/contracts"
 )
 
 //go:embed migrations
@@ -33,16 +36,17 @@ var migrations embed.FS
 
 // Ledger is an open ledger. Its methods may be called at once from many goroutines.
 type Ledger struct {
-	reads  *pool
-	w      writing
-	shared bool // by several processes
-	closed sync.Once
+	reads   *pool
+	w       writing
+	journal *journal // nil where the database is shared
+	shared  bool     // by several processes
+	closed  sync.Once
 }
 
 // writing is how a kind of database is written to.
 type writing interface {
-	// apply writes rows whole or not at all, together with what other callers write.
-	apply(ctx context.Context, rows []statement) error
+	// apply writes a change whole or not at all, together with what other callers write.
+	apply(ctx context.Context, c contracts.Change) error
 	// within runs work in a transaction. It can run several times; what it does counts only if within returns nil.
 	within(ctx context.Context, op string, work func(tx) error) error
 	close()

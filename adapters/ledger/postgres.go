@@ -104,7 +104,12 @@ func (s *server) prepare(ctx context.Context, db *sql.DB) error {
 	return s.begin(ctx, monthOf(now), monthOf(now.AddDate(0, 0, 31)))
 }
 
-func (s *server) apply(ctx context.Context, rows []statement) error {
+// apply prepares the change in the caller's goroutine, so packing bodies and writing JSON hold up nobody else.
+func (s *server) apply(ctx context.Context, c contracts.Change) error {
+	rows, err := prepare(c, pack(c), true)
+	if err != nil {
+		return fault("apply", err)
+	}
 	return s.do(&task{ctx: ctx, op: "apply", rows: rows})
 }
 

@@ -30,6 +30,9 @@ type task struct {
 	work func(tx) error
 	err  error
 	done chan struct{}
+
+	change contracts.Change
+	usual  *journaled // for the journal, if the change is of that kind
 }
 
 // tx is an open transaction.

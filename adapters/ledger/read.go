@@ -136,18 +136,27 @@ func scanWaiting(r rowScanner) (contracts.Waiting, error) {
 
 // Entry gives a message's row.
 func (l *Ledger) Entry(ctx context.Context, id contracts.ID) (contracts.Entry, error) {
+	if e, ok := l.journal.entry(id); ok {
+		return e, nil
+	}
 	rows, err := all(ctx, l.reads, scanEntry, `SELECT `+entryColumns+` FROM entries e WHERE e.id = $1`, string(id))
 	return one("entry", "message", rows, err)
 }
 
 // Delivery gives an outgoing message's row.
 func (l *Ledger) Delivery(ctx context.Context, id contracts.ID) (contracts.Delivery, error) {
+	if d, ok := l.journal.delivery(id); ok {
+		return d, nil
+	}
 	rows, err := all(ctx, l.reads, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries d WHERE d.id = $1`, string(id))
 	return one("delivery", "delivery", rows, err)
 }
 
 // Journey gives a journey's row.
 func (l *Ledger) Journey(ctx context.Context, id contracts.ID) (contracts.Journey, error) {
+	if err := l.toTables(ctx, "journey"); err != nil {
+		return contracts.Journey{}, err
+	}
 	scan := func(r rowScanner) (j contracts.Journey, err error) {
 		var started, updated int64
 		err = r.Scan(&j.ID, &j.State, &started, &updated)
@@ -160,6 +169,9 @@ func (l *Ledger) Journey(ctx context.Context, id contracts.ID) (contracts.Journe
 
 // Body gives the bytes that a digest names.
 func (l *Ledger) Body(ctx context.Context, d contracts.Digest) (contracts.Body, error) {
+	if packed, ok := l.journal.body(d); ok {
+		return contracts.Unpack(packed)
+	}
 	scan := func(r rowScanner) (b []byte, err error) { return b, r.Scan(&b) }
 	rows, err := all(ctx, l.reads, scan, `SELECT body FROM bodies WHERE digest = $1`, string(d))
 	stored, err := one("body", "body", rows, err)
@@ -172,6 +184,9 @@ func (l *Ledger) Body(ctx context.Context, d contracts.Digest) (contracts.Body, 
 // Deliveries gives what left because of an incoming message, in the order in which the receivers were first written:
 // the order of the contract's routes.
 func (l *Ledger) Deliveries(ctx context.Context, message contracts.ID) ([]contracts.Delivery, error) {
+	if err := l.toTables(ctx, "deliveries"); err != nil {
+		return nil, err
+	}
 	ds, err := deliveriesOf(ctx, l.reads, message)
 	return ds, fault("deliveries", err)
 }
@@ -193,14 +208,18 @@ func (l *Ledger) Lookup(ctx context.Context, partner, kind, value string) ([]con
 		args = append(args, kind)
 		text += ` AND kind = $` + strconv.Itoa(len(args))
 	}
+	more := l.journal.named(partner, kind, value) // before the tables, to which it may be written meanwhile
 	is, err := all(ctx, l.reads, scanIdentifier, text+` GROUP BY partner, kind, value, owner ORDER BY partner, kind, owner`, args...)
-	return is, fault("lookup", err)
+	return withNames(is, more), fault("lookup", err)
 }
 
 // Identifiers gives a journey's names, by partner, kind and value.
 func (l *Ledger) Identifiers(ctx context.Context, journey contracts.ID) ([]contracts.Identifier, error) {
 	if journey == "" {
 		return nil, nil
+	}
+	if err := l.toTables(ctx, "identifiers"); err != nil {
+		return nil, err
 	}
 	is, err := all(ctx, l.reads, scanIdentifier, identifierColumns+`
 WHERE journey = $1 AND journey <> '' GROUP BY partner, kind, value, owner ORDER BY partner, kind, value, owner`, string(journey))
@@ -252,6 +271,9 @@ func (l *Ledger) JourneySteps(ctx context.Context, journey contracts.ID) ([]cont
 	if journey == "" {
 		return nil, nil
 	}
+	if err := l.toTables(ctx, "steps"); err != nil {
+		return nil, err
+	}
 	ss, err := all(ctx, l.reads, scanStep, `SELECT `+stepColumns+` FROM steps s WHERE s.message IN (
 	SELECT e.id FROM entries e WHERE e.journey = $1 AND e.journey <> ''
 	UNION SELECT d.id FROM entries e JOIN deliveries d ON d.message = e.id WHERE e.journey = $1 AND e.journey <> '')
@@ -261,6 +283,9 @@ ORDER BY s.at, s.seq`, string(journey))
 
 // MessageSteps gives the steps of a message and of its deliveries, oldest first.
 func (l *Ledger) MessageSteps(ctx context.Context, message contracts.ID) ([]contracts.Step, error) {
+	if err := l.toTables(ctx, "steps"); err != nil {
+		return nil, err
+	}
 	ss, err := all(ctx, l.reads, scanStep, `SELECT `+stepColumns+` FROM steps s
 WHERE s.message IN (SELECT CAST($1 AS TEXT) UNION ALL SELECT d.id FROM deliveries d WHERE d.message = $1) ORDER BY s.at, s.seq`, string(message))
 	return distinct(ss), fault("steps", err)
@@ -283,12 +308,18 @@ func (l *Ledger) JourneyEntries(ctx context.Context, journey contracts.ID) ([]co
 	if journey == "" {
 		return nil, nil
 	}
+	if err := l.toTables(ctx, "entries"); err != nil {
+		return nil, err
+	}
 	es, err := all(ctx, l.reads, scanEntry, `SELECT `+entryColumns+` FROM entries e WHERE e.journey = $1 AND e.journey <> '' ORDER BY e.received, e.id`, string(journey))
 	return es, fault("entries", err)
 }
 
 // moment runs ask in a transaction that sees one moment of the ledger.
 func (l *Ledger) moment(ctx context.Context, op string, ask func(asker) error) error {
+	if err := l.toTables(ctx, op); err != nil {
+		return err
+	}
 	var options *sql.TxOptions // a transaction of SQLite sees one moment anyway
 	if l.shared {
 		options = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}

@@ -10,10 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
+
+	"github.com/hoitosilta/silta/contracts"
 )
 
 // readers is the number of connections that read at once.
@@ -53,7 +57,7 @@ func openFile(path string) (*Ledger, error) {
 		w.close()
 		return nil, err
 	}
-	return &Ledger{reads: &pool{DB: reads, prepares: true}, w: w}, nil
+	return &Ledger{reads: &pool{DB: reads, prepares: true}, w: w, journal: w.journal}, nil
 }
 
 // create makes an empty file that only its owner can read, and its folder's entry durable; SQLite gives its log the
@@ -100,6 +104,9 @@ type writer struct {
 	conn  driver.Conn
 	stmts map[string]*prepared
 	args  []driver.NamedValue // of the statement that runs
+
+	journal *journal
+	due     *time.Timer // for what the journal holds to be written to the tables
 }
 
 // prepared is a statement whose parameters have no names, since SQLite would look each name up in a list.
@@ -113,13 +120,37 @@ func newWriter(source string) (*writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	w := &writer{conn: conn, stmts: map[string]*prepared{}}
+	w := &writer{conn: conn, stmts: map[string]*prepared{}, journal: newJournal()}
+	if err := w.recover(); err != nil {
+		w.closeConn()
+		return nil, fmt.Errorf("write what the journal holds: %w", err)
+	}
 	w.queue = newQueue(w.attempt)
+	w.due = time.AfterFunc(journalAge, w.age)
+	w.due.Stop() // until the journal holds something
 	return w, nil
 }
 
-func (w *writer) apply(ctx context.Context, rows []statement) error {
-	return w.do(&task{ctx: ctx, op: "apply", rows: rows})
+// apply prepares the change in the caller's goroutine, so packing bodies and writing JSON hold up nobody else.
+func (w *writer) apply(ctx context.Context, c contracts.Change) error {
+	t := &task{ctx: ctx, op: "apply", change: c}
+	var err error
+	if t.usual, err = forJournal(c); err == nil && t.usual == nil {
+		t.rows, err = prepare(c, pack(c), false)
+	}
+	if err != nil {
+		return fault("apply", err)
+	}
+	return w.do(t)
+}
+
+// age has what the journal holds written to the tables, but not while the writer has its hands full.
+func (w *writer) age() {
+	select {
+	case w.tasks <- &task{ctx: context.Background(), op: "age", work: func(tx) error { return nil }, done: make(chan struct{})}:
+	default:
+		w.due.Reset(journalAge)
+	}
 }
 
 func (w *writer) within(ctx context.Context, op string, work func(tx) error) error {
@@ -127,7 +158,15 @@ func (w *writer) within(ctx context.Context, op string, work func(tx) error) err
 }
 
 func (w *writer) close() {
+	w.due.Stop()
 	w.queue.close()
+	if len(w.journal.changes) > 0 {
+		_, _ = w.attempt([]*task{{work: func(tx) error { return nil }}}) // else the next open does it
+	}
+	w.closeConn()
+}
+
+func (w *writer) closeConn() {
 	for _, s := range w.stmts {
 		s.Close()
 	}
@@ -143,10 +182,20 @@ func (w *writer) attempt(tasks []*task) (refused *task, err error) {
 			w.exec("ROLLBACK") // what it says doesn't matter: the transaction may be gone already
 		}
 	}()
-	for _, t := range tasks {
-		if t.err != nil {
-			continue
-		}
+	admitted, others, err := w.sort(tasks)
+	if err != nil {
+		return nil, err
+	}
+	folds := w.mustFold(admitted, others)
+	if folds {
+		err = w.fold(admitted)
+	} else {
+		err = w.record(admitted)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range others {
 		if err := w.write(t); t.refuse(err) {
 			return t, nil
 		} else if err != nil {
@@ -156,12 +205,65 @@ func (w *writer) attempt(tasks []*task) (refused *task, err error) {
 	if _, err := w.exec("COMMIT"); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
+	if folds {
+		w.journal.clear()
+	} else if len(admitted) > 0 {
+		if len(w.journal.changes) == 0 {
+			w.due.Reset(journalAge)
+		}
+		w.journal.take(admitted)
+	}
 	return nil, nil
 }
 
-func (w *writer) write(t *task) error {
+// sort tells the changes that the journal takes from the tasks that are for the tables.
+func (w *writer) sort(tasks []*task) (admitted []*journaled, others []*task, err error) {
+	taken := map[contracts.ID]bool{}
+	for _, t := range tasks {
+		if t.err != nil {
+			continue
+		}
+		admits := false
+		if t.usual != nil {
+			if admits, err = w.admit(t.usual, taken); err != nil {
+				return nil, nil, err
+			}
+		}
+		if !admits {
+			others = append(others, t)
+			continue
+		}
+		admitted = append(admitted, t.usual)
+		for _, id := range ids(t.change) {
+			taken[id] = true
+		}
+	}
+	return admitted, others, nil
+}
+
+// mustFold says whether a transaction writes all to the tables: because the journal is full, or because one of its tasks
+// may meet there what the journal holds.
+func (w *writer) mustFold(admitted []*journaled, others []*task) bool {
+	size, taken := w.journal.size, map[contracts.ID]bool{}
+	for _, c := range admitted {
+		size += len(c.encoded)
+		for _, id := range ids(c.change) {
+			taken[id] = true
+		}
+	}
+	return len(w.journal.changes)+len(admitted) > journalChanges || size > journalBytes || slices.ContainsFunc(others, func(t *task) bool {
+		return t.work != nil || slices.ContainsFunc(ids(t.change), func(id contracts.ID) bool { return taken[id] || w.journal.touched[id] })
+	})
+}
+
+func (w *writer) write(t *task) (err error) {
 	if t.work != nil {
 		return t.work(w)
+	}
+	if t.rows == nil {
+		if t.rows, err = prepare(t.usual.change, t.usual.bodies, false); err != nil {
+			return err
+		}
 	}
 	for i := range t.rows {
 		if err := w.put(&t.rows[i]); err != nil {

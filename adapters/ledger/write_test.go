@@ -1,14 +1,20 @@
 package ledger
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -206,5 +212,55 @@ func TestOpenRefusesWhatIsNoLedger(t *testing.T) {
 		if !errors.As(err, &f) {
 			t.Errorf("%s: the error is no fault", what)
 		}
+	}
+}
+
+// Whatever field a change gets, the journal keeps it.
+func TestTheJournalKeepsEveryField(t *testing.T) {
+	var c contracts.Change
+	fill(t, reflect.ValueOf(&c).Elem())
+	c.Bodies = nil // they stand beside it
+	b, err := encode(c, []packedBody{{"digest", []byte("bytes")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(json.NewDecoder(bytes.NewReader(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(c, got.change); d != "" || len(got.bodies) != 1 {
+		t.Errorf("(-written +read):\n%s, %d bodies", d, len(got.bodies))
+	}
+}
+
+// fill sets every field to something. Of a fault it sets what the tables keep of one.
+func fill(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Unix(1_800_000_000, 1000).UTC()))
+		return
+	case contracts.Body:
+		return
+	case *contracts.Fault:
+		v.Set(reflect.ValueOf(contracts.Faultf(contracts.Refused, "TST-001", "MSA-1", "An invented fault.")))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(t, v.Index(0))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	default:
+		t.Fatalf("a change holds a %s, which nobody fills", v.Kind())
 	}
 }

@@ -1,0 +1,209 @@
+package ledger_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hoitosilta/silta/adapters/ledger"
+	"github.com/hoitosilta/silta/contracts"
+)
+
+var lifeTime = time.Date(2026, 9, 15, 8, 0, 0, 0, time.UTC)
+
+func lives(t *testing.T, l *ledger.Ledger, from, to int64) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		for _, c := range life(i, lifeTime.Add(time.Duration(i)*time.Millisecond)) {
+			if err := l.Apply(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// told is all that a ledger tells of a message.
+type told struct {
+	Entry       contracts.Entry
+	Delivery    contracts.Delivery
+	Deliveries  []contracts.Delivery
+	Journey     contracts.Journey
+	Identifiers []contracts.Identifier
+	Named       []contracts.Identifier
+	Steps       []contracts.Step
+	Rows        []contracts.Row
+	Body        int
+}
+
+// tells asks the journal's questions before those that have it written to the tables.
+func tells(t *testing.T, l *ledger.Ledger, i int64) told {
+	t.Helper()
+	e := life(i, lifeTime.Add(time.Duration(i)*time.Millisecond))[0].Entries[0]
+	ctx, all := context.Background(), told{}
+	body, err := l.Body(ctx, e.Canonical)
+	all.Body = body.Len()
+	errs := []error{err}
+	ask := func(err error) { errs = append(errs, err) }
+	all.Entry, err = l.Entry(ctx, e.ID)
+	ask(err)
+	all.Delivery, err = l.Delivery(ctx, contracts.OutgoingID(e.ID, "hus", "message", 0))
+	ask(err)
+	all.Named, err = l.Lookup(ctx, "hus", "", "L"+e.Control)
+	ask(err)
+	all.Deliveries, err = l.Deliveries(ctx, e.ID)
+	ask(err)
+	all.Journey, err = l.Journey(ctx, e.Journey)
+	ask(err)
+	all.Identifiers, err = l.Identifiers(ctx, e.Journey)
+	ask(err)
+	all.Steps, err = l.MessageSteps(ctx, e.ID)
+	ask(err)
+	all.Rows, err = l.Find(ctx, e.Control)
+	ask(err)
+	for _, err := range errs {
+		if err != nil {
+			t.Errorf("message %d: %v", i, err)
+		}
+	}
+	return all
+}
+
+// What stands in the journal alone is told like what stands in the tables.
+func TestTheJournalTellsWhatTheTablesTell(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := open(t, path)
+	lives(t, l, 0, 1)
+	before := tells(t, l, 0)
+	if len(before.Steps) != 5 || before.Delivery.State != contracts.StateDelivered || len(before.Named) != 1 {
+		t.Fatalf("it tells %+v", before)
+	}
+	if d := cmp.Diff(before, tells(t, l, 0)); d != "" {
+		t.Errorf("from the tables (-journal +tables):\n%s", d)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, tells(t, open(t, path), 0)); d != "" {
+		t.Errorf("after closing and opening (-journal +opened):\n%s", d)
+	}
+}
+
+// A copy of the files is what a killed process leaves behind; a backup holds the journal, too.
+func TestWhatTheJournalHoldsOutlivesItsProcess(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ledger.db")
+	l := open(t, path)
+	lives(t, l, 0, 3)
+	for _, c := range life(3, lifeTime.Add(3*time.Millisecond))[:2] { // its delivery is under way
+		if err := l.Apply(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	crashed, copied := filepath.Join(dir, "crashed.db"), filepath.Join(dir, "copied.db")
+	for _, end := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(crashed+end, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Backup(t.Context(), copied); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{crashed, copied} {
+		again := open(t, from)
+		for i := range int64(4) {
+			if d := cmp.Diff(tells(t, l, i), tells(t, again, i)); d != "" {
+				t.Errorf("%s, message %d (-was +is):\n%s", filepath.Base(from), i, d)
+			}
+		}
+		last := life(3, lifeTime.Add(3*time.Millisecond))
+		if err := again.Apply(t.Context(), last[1]); contracts.KindOf(err) != contracts.Conflict {
+			t.Errorf("%s: the same attempt once more gives %v, want a fault of kind conflict", filepath.Base(from), err)
+		}
+		if err := again.Apply(t.Context(), last[2]); err != nil {
+			t.Errorf("%s: %v", filepath.Base(from), err)
+		}
+	}
+}
+
+// More than the journal takes goes to the tables by itself, and nothing is told twice or not at all meanwhile.
+func TestAFullJournalGoesToTheTables(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	const messages = 6000 // in two changes each, of which the journal keeps one
+	var g errgroup.Group
+	g.SetLimit(256)
+	for i := range int64(messages) {
+		g.Go(func() error {
+			cs := life(i, lifeTime.Add(time.Duration(i)*time.Millisecond))
+			cs[0].Bodies = nil
+			for _, c := range cs[:2] {
+				if err := l.Apply(t.Context(), c); err != nil {
+					return err
+				}
+			}
+			d, err := l.Delivery(t.Context(), cs[1].Deliveries[0].ID)
+			if err == nil && d.Attempts != 1 {
+				err = fmt.Errorf("message %d has %d attempts, want 1", i, d.Attempts)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := l.List(t.Context(), contracts.Filter{State: contracts.StateSending, Limit: 2 * messages})
+	if err != nil || len(rows) != messages {
+		t.Fatalf("%d rows (%v), want %d", len(rows), err, messages)
+	}
+}
+
+// A change of another kind meets what the journal holds of its message, in the same transaction or before.
+func TestOtherChangesMeetTheJournal(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	cs := life(0, lifeTime)
+	for _, c := range cs[:2] {
+		if err := l.Apply(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parked := cs[1]
+	parked.Deliveries = []contracts.Delivery{cs[1].Deliveries[0]}
+	parked.Deliveries[0].State, parked.Steps = contracts.StateParked, nil
+	parked.Deliveries[0].Fault = contracts.Faultf(contracts.Refused, "TST-001", "MSA-1", "An invented fault.")
+	if err := l.Apply(t.Context(), parked); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := l.List(t.Context(), contracts.Filter{State: contracts.StateParked})
+	if err != nil || len(rows) != 1 || rows[0].Fault == nil {
+		t.Fatalf("the list gives %+v (%v), want the parked message with its fault", rows, err)
+	}
+	second := cs[1]
+	second.Deliveries = []contracts.Delivery{cs[1].Deliveries[0]}
+	second.Deliveries[0].Attempts = 2
+	if err := l.Apply(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	d, err := l.Delivery(t.Context(), second.Deliveries[0].ID)
+	if err != nil || d.State != contracts.StateSending || d.Attempts != 2 || d.Fault != nil {
+		t.Errorf("the delivery is %s, attempt %d, fault %v (%v), want the second attempt under way", d.State, d.Attempts, d.Fault, err)
+	}
+}
+
+func open(t *testing.T, path string) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
