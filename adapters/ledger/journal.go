@@ -32,6 +32,7 @@ type journal struct {
 	bodies     map[contracts.Digest][]byte       // packed
 	touched    map[contracts.ID]bool             // messages, deliveries and journeys
 	size       int                               // of the changes as they are encoded, in bytes
+	most       int                               // changes that it takes
 }
 
 // place is where a delivery's row stands.
@@ -137,7 +138,7 @@ func ids(c contracts.Change) []contracts.ID {
 }
 
 func newJournal() *journal {
-	j := &journal{}
+	j := &journal{most: journalChanges}
 	j.clear()
 	return j
 }

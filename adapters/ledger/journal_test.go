@@ -2,14 +2,12 @@ package ledger_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/hoitosilta/silta/adapters/ledger"
 	"github.com/hoitosilta/silta/contracts"
@@ -132,37 +130,6 @@ func TestWhatTheJournalHoldsOutlivesItsProcess(t *testing.T) {
 		if err := again.Apply(t.Context(), last[2]); err != nil {
 			t.Errorf("%s: %v", filepath.Base(from), err)
 		}
-	}
-}
-
-// More than the journal takes goes to the tables by itself, and nothing is told twice or not at all meanwhile.
-func TestAFullJournalGoesToTheTables(t *testing.T) {
-	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
-	const messages = 6000 // in two changes each, of which the journal keeps one
-	var g errgroup.Group
-	g.SetLimit(256)
-	for i := range int64(messages) {
-		g.Go(func() error {
-			cs := life(i, lifeTime.Add(time.Duration(i)*time.Millisecond))
-			cs[0].Bodies = nil
-			for _, c := range cs[:2] {
-				if err := l.Apply(t.Context(), c); err != nil {
-					return err
-				}
-			}
-			d, err := l.Delivery(t.Context(), cs[1].Deliveries[0].ID)
-			if err == nil && d.Attempts != 1 {
-				err = fmt.Errorf("message %d has %d attempts, want 1", i, d.Attempts)
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := l.List(t.Context(), contracts.Filter{State: contracts.StateSending, Limit: 2 * messages})
-	if err != nil || len(rows) != messages {
-		t.Fatalf("%d rows (%v), want %d", len(rows), err, messages)
 	}
 }
 

@@ -251,7 +251,7 @@ func (w *writer) mustFold(admitted []*journaled, others []*task) bool {
 			taken[id] = true
 		}
 	}
-	return len(w.journal.changes)+len(admitted) > journalChanges || size > journalBytes || slices.ContainsFunc(others, func(t *task) bool {
+	return len(w.journal.changes)+len(admitted) > w.journal.most || size > journalBytes || slices.ContainsFunc(others, func(t *task) bool {
 		return t.work != nil || slices.ContainsFunc(ids(t.change), func(id contracts.ID) bool { return taken[id] || w.journal.touched[id] })
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -262,5 +263,39 @@ func fill(t *testing.T, v reflect.Value) {
 		}
 	default:
 		t.Fatalf("a change holds a %s, which nobody fills", v.Kind())
+	}
+}
+
+// More than the journal takes goes to the tables by itself, and nothing is told twice or not at all meanwhile.
+func TestAFullJournalGoesToTheTables(t *testing.T) {
+	l := opened(t)
+	l.journal.most = 8
+	const messages = 100 // in two changes each, of which the journal keeps one
+	var g errgroup.Group
+	for i := range messages {
+		g.Go(func() error {
+			in, out := contracts.ID(fmt.Sprintf("in-%d", i)), contracts.ID(fmt.Sprintf("out-%d", i))
+			d := contracts.Delivery{ID: out, Message: in, Partner: "hus", State: contracts.StateTranslated}
+			translated := contracts.Change{Entries: []contracts.Entry{{ID: in, Partner: "apotti", State: contracts.StateTranslated, Received: time.Unix(int64(i+1), 0)}},
+				Deliveries: []contracts.Delivery{d}}
+			d.State, d.Attempts = contracts.StateSending, 1
+			for _, c := range []contracts.Change{translated, {Deliveries: []contracts.Delivery{d}}} {
+				if err := l.Apply(t.Context(), c); err != nil {
+					return err
+				}
+			}
+			got, err := l.Delivery(t.Context(), out)
+			if err == nil && got != d {
+				err = fmt.Errorf("message %d: got %+v, want %+v", i, got, d)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := l.List(t.Context(), contracts.Filter{State: contracts.StateSending, Limit: 2 * messages})
+	if err != nil || len(rows) != messages {
+		t.Fatalf("%d rows (%v), want %d", len(rows), err, messages)
 	}
 }
