@@ -364,6 +364,13 @@ func phoneNumber(c cell, system string) string {
 		return strings.TrimSpace(c.part(1))
 	}
 	if whole := strings.TrimSpace(c.part(1)); whole != "" {
+		from := c.d.last
+		for n := int16(5); n <= 8; n++ {
+			if digits := digitsOf(peek(c.down(n))); digits != "" && strings.Contains(digitsOf(whole), digits) {
+				c.part(n) // it says again what stands in the whole number
+			}
+		}
+		c.d.last = from
 		return whole
 	}
 	if whole := strings.TrimSpace(c.part(12)); whole != "" {
@@ -385,4 +392,13 @@ func phoneNumber(c cell, system string) string {
 		parts = append(parts, "ext. "+extension)
 	}
 	return strings.Join(parts, " ")
+}
+
+func digitsOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
 }

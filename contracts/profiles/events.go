@@ -49,7 +49,7 @@ func V2Types(event string) []string {
 	case event == Feedback:
 		return []string{"MDM^T02", "ORU^R01"}
 	case event == PatientChange:
-		return []string{"ADT^A31"}
+		return []string{"ADT^A01", "ADT^A04", "ADT^A08", "ADT^A28", "ADT^A31"}
 	}
 	return nil
 }
