@@ -16,7 +16,7 @@ type thread struct {
 	origin  *contracts.Entry
 }
 
-// journeyState is the state that a journey has after an event.
+// journeyState is the state that a journey has after an event; empty where the event says nothing of a referral's state.
 func journeyState(event string) string {
 	switch event {
 	case profiles.Request:
@@ -29,6 +29,8 @@ func journeyState(event string) string {
 		return "booked"
 	case profiles.Feedback:
 		return "completed"
+	case profiles.PatientChange, profiles.Merge, profiles.Result:
+		return ""
 	}
 	return strings.TrimPrefix(event, "response-")
 }

@@ -167,7 +167,7 @@ func category(event string) models.MessageSignificanceCategory {
 	switch event {
 	case profiles.StatusQuery:
 		return models.MessageSignificanceCategoryCurrency
-	case profiles.Feedback, profiles.PatientChange:
+	case profiles.Feedback, profiles.PatientChange, profiles.Result:
 		return models.MessageSignificanceCategoryNotification
 	}
 	return models.MessageSignificanceCategoryConsequence

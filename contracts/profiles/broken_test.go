@@ -182,6 +182,17 @@ func mistakes() []broken {
 		{profiles.PatientChange, "MessageHeader.response", `{"identifier":"M-1","code":"ok"}`, "silta-message-patient#Bundle.entry:header.resource.response", ""},
 		{profiles.PatientChange, "MessageHeader.focus[0]", `{"reference":"Task/1"}`, "silta-message-patient#Bundle.entry:header.resource.focus", ""},
 
+		{profiles.Merge, "Bundle.entry[2]", takeOut, "silta-message-merge#Bundle.entry:patient", "Bundle.entry"},
+		{profiles.Merge, "MessageHeader.response", `{"identifier":"M-1","code":"ok"}`, "silta-message-merge#Bundle.entry:header.resource.response", ""},
+		{profiles.Merge, "MessageHeader.focus[0]", `{"reference":"Task/1"}`, "silta-message-merge#Bundle.entry:header.resource.focus", ""},
+
+		{profiles.Result, "DiagnosticReport.subject.reference", `"@Observation"`, "silta-diagnostic-report#DiagnosticReport.subject", "DiagnosticReport.subject"},
+		{profiles.Result, "Bundle.entry[1]", takeOut, "silta-message-result#Bundle.entry:report", "Bundle.entry"},
+		{profiles.Result, "MessageHeader.response", `{"identifier":"M-1","code":"ok"}`, "silta-message-result#Bundle.entry:header.resource.response", ""},
+		{profiles.Result, "MessageHeader.focus[0].reference", `"@Patient"`, "silta-message-result#Bundle.entry:header.resource.focus", "MessageHeader.focus[0]"},
+		{profiles.Result, "Bundle.entry[4]", `{"fullUrl":"urn:uuid:00000000-0000-4000-8000-000000000001","resource":{"resourceType":"Task","status":"completed","intent":"order"}}`,
+			"silta-message-result#Bundle.entry:task", ""},
+
 		{acc, "MessageHeader.response", takeOut, "silta-message-response-accepted#Bundle.entry:header.resource.response", ""},
 		{acc, "MessageHeader.focus[0].reference", `"@Patient"`, "silta-message-response-accepted#Bundle.entry:header.resource.focus", "MessageHeader.focus[0]"},
 		{acc, "Bundle.entry[1]", takeOut, "silta-message-response-accepted#Bundle.entry:task", "Bundle.entry"},

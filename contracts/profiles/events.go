@@ -25,8 +25,10 @@ func Focus(event string) string {
 		return "Appointment"
 	case Feedback:
 		return "DocumentReference"
-	case PatientChange:
+	case PatientChange, Merge:
 		return "Patient"
+	case Result:
+		return "DiagnosticReport"
 	}
 	return "Task"
 }
@@ -47,9 +49,13 @@ func V2Types(event string) []string {
 	case event == Appointment:
 		return []string{"SIU^S12", "SIU^S13", "SIU^S14", "SIU^S15", "SIU^S16", "SIU^S17", "SIU^S26"}
 	case event == Feedback:
-		return []string{"MDM^T02", "ORU^R01"}
+		return []string{"MDM^T02"}
 	case event == PatientChange:
 		return []string{"ADT^A01", "ADT^A04", "ADT^A08", "ADT^A28", "ADT^A31"}
+	case event == Merge:
+		return []string{"ADT^A40"}
+	case event == Result:
+		return []string{"ORU^R01"}
 	}
 	return nil
 }

@@ -65,12 +65,14 @@ const (
 	Feedback                     = "feedback"
 	Contact                      = "contact"
 	PatientChange                = "patient"
+	Merge                        = "merge"
+	Result                       = "result"
 )
 
 // Events are all codes of EventSystem.
 func Events() []string {
 	return []string{Request, Update, Cancel, StatusQuery, ResponseAccepted, ResponseReturned, ResponseRejected,
-		ResponseTransferred, ResponseInformationRequested, Appointment, Feedback, Contact, PatientChange}
+		ResponseTransferred, ResponseInformationRequested, Appointment, Feedback, Contact, PatientChange, Merge, Result}
 }
 
 // ForEvent is the canonical URL of the profile that a message of this event must meet; empty for a code that is no event.

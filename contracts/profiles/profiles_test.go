@@ -55,7 +55,7 @@ func TestExamplesAreTheirEvent(t *testing.T) {
 			t.Errorf("%s has event %s|%s", name, h.EventSystem, h.Event)
 		}
 		placers := 1
-		if h.Event == profiles.Contact || h.Event == profiles.PatientChange {
+		if h.Event == profiles.Contact || h.Event == profiles.PatientChange || h.Event == profiles.Merge {
 			placers = 0 // not about a referral
 		}
 		if len(h.Placers) != placers || len(h.Patients) != 1 || len(h.Focus) != 1 {
