@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -263,6 +264,25 @@ func (c cell) down(n int16) cell {
 	}
 	c.typ = ""
 	return c
+}
+
+// under gives the leaves of the repetition, component or subcomponent.
+func (c cell) under() []*leaf {
+	var list []*leaf
+	for i := range c.seg.leaves {
+		l := &c.seg.leaves[i]
+		if l.field == c.field && l.rep == c.rep && (c.comp == 0 || l.comp == c.comp) && (c.sub == 0 || l.sub == c.sub) {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// repeats says whether what stands here stands in the other cell just so.
+func (c cell) repeats(other cell) bool {
+	return slices.EqualFunc(c.under(), other.under(), func(a, b *leaf) bool {
+		return a.text == b.text && (c.comp > 0 || other.comp > 0 || a.comp == b.comp && a.sub == b.sub)
+	})
 }
 
 // markAll counts everything under the cell as read, for lenses that take it whole.

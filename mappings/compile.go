@@ -328,7 +328,9 @@ func (c *compiler) scopes() {
 		if c.p.root.direct(f.anchor) < 0 {
 			f.holder = c.p.root.holder(f.anchor, nil)
 		}
-		if f.parent != nil && f.parent.scope != nil && f.parent.anchor != f.anchor {
+		if f.parent != nil && f.parent.holder != nil && f.parent.anchor == f.anchor {
+			f.holder = f.parent.holder // 2.7 and later have other OBX before those of the results
+		} else if f.parent != nil && f.parent.scope != nil {
 			if inside := f.parent.scope.holder(f.anchor, nil); inside != nil {
 				f.holder = inside
 			} else if f.parent.scope.direct(f.anchor) >= 0 {

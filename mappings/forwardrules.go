@@ -187,7 +187,25 @@ func (f *forward) single(o *op, at spot) (bool, *contracts.Fault) {
 	if !any {
 		return f.alternative(o, at)
 	}
-	return f.translate(o, at, cells)
+	wrote, fault := f.translate(o, at, cells)
+	if wrote {
+		f.seeRepeats(o, at, cells[0])
+	}
+	return wrote, fault
+}
+
+// seeRepeats counts the other places of a rule as read where they say just what its own place says.
+func (f *forward) seeRepeats(o *op, at spot, main cell) {
+	if main.seg == nil {
+		return
+	}
+	for _, refs := range [][]*v2Ref{o.orV2, o.alsoV2} {
+		for _, ref := range refs {
+			if c, ok := f.one(ref, at); ok && c.repeats(main) {
+				c.markAll()
+			}
+		}
+	}
 }
 
 // alternative reads what `or` names.

@@ -75,7 +75,8 @@ func (f *forward) check() {
 			if !in.made {
 				continue
 			}
-			if fr.parent != nil && in.parent == nil && fr.orphans == nil && !fr.byChild {
+			// A child that names its parent itself may do without, if the way back finds it otherwise.
+			if fr.parent != nil && in.parent == nil && fr.orphans == nil && !(fr.byChild && len(fr.ways) > 1) {
 				f.faults = append(f.faults, contracts.Faultf(contracts.Invalid, CodeOrphan, place{seg: in.seg}.String(), "This stands without the %s that it belongs to.", fr.parent.anchor))
 			}
 			for i := range fr.needs {

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts/hl7v2"
@@ -17,11 +18,14 @@ resources:
   msh:    {type: MessageHeader,    from: MSH, always: true}
   report: {type: DiagnosticReport, from: OBR, each: true}
   obs:    {type: Observation,      from: OBX, each: true, in: report, by: report.result}
+  doctor: {type: Practitioner,     from: "OBX-16(1)", each: true, in: obs, by: obs.performer}
 links:
   - {fhir: msh.focus, to: report}
 const:
   - {fhir: report.status, value: final}
   - {fhir: obs.status,    value: final}
+use:
+  - {block: clinician@0.1.0, for: doctor}
 rules:
   - {id: source, v2: MSH-3, fhir: msh.source, as: hd-endpoint}
   - {id: report.code,  v2: OBR-4,    fhir: report.code, as: cwe}
@@ -41,7 +45,7 @@ func TestScopeIsTheNearestGroup(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			msg, err := hl7v2.Parse([]byte("MSH|^~\\&|LAB||||||ORU^R01|1|P|" + version + "\rPID|1||7||Aho\r" +
 				"OBR|1|||A^A^L\rNTE|1||of A\rOBX|1|ST|1^one^L||x\rNTE|1||of 1\rOBX|2|ST|2^two^L||y\rNTE|1||of 2\rNTE|2||more of 2\r" +
-				"OBR|2|||B^B^L\rOBX|1|ST|3^three^L||z\rNTE|1||of 3\r"))
+				"OBR|2|||B^B^L\rOBX|1|ST|3^three^L||z|||||||||||7^Aho\rNTE|1||of 3\r"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,8 +62,16 @@ func TestScopeIsTheNearestGroup(t *testing.T) {
 				}
 				got += ";"
 			}
-			if want := ";of A;/of 1;/of 2/more of 2;;/of 3;"; got != want {
+			if want := ";of A;/of 1;/of 2/more of 2;;/of 3;;"; got != want {
 				t.Errorf("got %q, want %q", got, want)
+			}
+			// What stands in one segment comes back in one, in the group of that segment.
+			back, err := m.Reverse(res.Bundle, Context{Version: version})
+			if err != nil || regrouped(back.Findings) {
+				t.Fatal(err, back.Findings)
+			}
+			if lines := strings.Split(er7(back.Message), "\r"); !strings.HasPrefix(lines[9], "OBX|1||3^three") || !strings.HasSuffix(lines[9], "|7^Aho") {
+				t.Errorf("the doctor isn't in the result's own segment: %q", lines)
 			}
 		})
 	}
