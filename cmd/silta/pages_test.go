@@ -1,10 +1,11 @@
 package main
 
 import (
-	"maps"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -94,17 +95,13 @@ type ground struct {
 	id      string // ID@VERSION
 }
 
-func readGround(t *testing.T, layers ...fstest.MapFS) *ground {
+func readGround(t *testing.T) *ground {
 	t.Helper()
 	p := readPage(t, "docs/mapping/cookbook.md")
 	if len(p.blocks) == 0 || !strings.HasPrefix(p.blocks[0].text, "silta: map/v1\nid: ground\nversion: 0.1.0\n") {
 		t.Fatal("the cookbook doesn't begin with the map ground@0.1.0")
 	}
-	first := fstest.MapFS{"catalog/ground/0.1.0/map.yaml": {Data: []byte(p.blocks[0].text)}}
-	for _, layer := range layers {
-		maps.Copy(first, layer)
-	}
-	catalog, err := mappings.Load(mappings.Embedded, first)
+	catalog, err := mappings.Load(mappings.Embedded, fstest.MapFS{"catalog/ground/0.1.0/map.yaml": {Data: []byte(p.blocks[0].text)}})
 	if err != nil {
 		for _, f := range contracts.FaultsOf(err) {
 			t.Error(f.Text(""))
@@ -134,11 +131,33 @@ func (g *ground) compile(name, text string) (*mappings.Map, contracts.Faults) {
 	return m, faults
 }
 
-// kinds are the kinds of blocks, in their order.
-func kinds(blocks []*block) []string {
-	var list []string
-	for _, b := range blocks {
-		list = append(list, b.kind)
+// digests change with every edit of a map.
+var digests = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+
+// console runs the commands of a block in a folder, one after another, and compares all that they print. It gives that.
+func (p *page) console(t *testing.T, b *block, dir string) string {
+	t.Helper()
+	var got strings.Builder
+	for line := range strings.Lines(b.text) {
+		command, found := strings.CutPrefix(line, "$ ")
+		if !found {
+			continue
+		}
+		if text := got.String(); text != "" && !strings.HasPrefix(text[strings.LastIndex("\n"+text[:len(text)-1], "\n"):], "$ ") {
+			got.WriteString("\n") // a line between what was printed and the next command
+		}
+		got.WriteString(line)
+		c := exec.Command("sh", "-c", command)
+		c.Dir = dir
+		printed, err := c.CombinedOutput()
+		if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		got.Write(digests.ReplaceAll(printed, []byte("sha256:…")))
 	}
-	return slices.Clip(list)
+	if got.Len() == 0 {
+		t.Fatalf("%s:%d: the block has no command", p.name, b.line)
+	}
+	p.matches(t, b, got.String())
+	return got.String()
 }
