@@ -17,9 +17,9 @@ func TestEveryMapFaultIsShown(t *testing.T) {
 	g, p := readGround(t), readPage(t, "docs/mapping/faults.md")
 	_, sections := p.sections()
 	for _, code := range mappings.Codes {
+		blocks := sections[code.Code]
+		delete(sections, code.Code)
 		t.Run(code.Code, func(t *testing.T) {
-			blocks := sections[code.Code]
-			delete(sections, code.Code)
 			switch {
 			case len(blocks) == 0:
 				t.Errorf("%s has no section %s", p.name, code.Code)
