@@ -60,7 +60,7 @@ golden: build              ## expected outputs, to be read as a diff
 	SILTA_GOLDEN=1 $(GO) test -count=1 ./...
 
 INTEROP = testfixtures/interop
-interop: interop-v2 interop-fhir  ## what HAPI and hl7apy make of our messages, and HAPI of our verdicts; HAPI's speed beside ours
+interop: interop-v2 interop-fhir  ## what HAPI and hl7apy make of our messages, and HAPI of our verdicts and of what maps make; HAPI's speed beside ours
 
 interop-v2: $(INTEROP)/.venv/ready $(INTEROP)/hapi/target/ready
 	$(GO) test -tags interop -count=1 -v -skip '^TestFHIR' ./$(INTEROP)

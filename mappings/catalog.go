@@ -268,6 +268,17 @@ func (c *Catalog) Map(ref string) (*Map, error) {
 	return nil, contracts.Faultf(contracts.NotFound, CodeUnknownMap, ref, "There is no map of this name and version%s.", meant(id, ids))
 }
 
+// For finds a map for a message by its type and event, in its newest version; nil if the catalog has none. A contract
+// names its map itself: this is for messages without one.
+func (c *Catalog) For(msg *hl7v2.Message) *Map {
+	for _, m := range c.maps {
+		if _, fault := m.programFor(msg); fault == nil {
+			return m
+		}
+	}
+	return nil
+}
+
 // ID is the map's id: ref-i12.
 func (m *Map) ID() string { return m.doc.id.s }
 

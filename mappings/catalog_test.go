@@ -82,6 +82,32 @@ func TestOverlay(t *testing.T) {
 	}
 }
 
+// TestMapForAMessage: type and event choose a map, in its newest version; what no map takes has none.
+func TestMapForAMessage(t *testing.T) {
+	built, err := fs.ReadFile(Embedded, "catalog/ref-i12/0.1.0/map.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := strings.Replace(string(built), "version: 0.1.0", "version: 0.2.0", 1)
+	c, err := Load(Embedded, fstest.MapFS{"catalog/ref-i12/0.2.0/map.yaml": {Data: []byte(newer)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for typ, want := range map[string]string{"REF^I14": "ref-i12@0.2.0", "SIU^S26": "siu-s12@0.1.0", "REF^I99": "", "QBP^Q21": ""} {
+		msg, err := hl7v2.Parse([]byte("MSH|^~\\&|A|B|C|D|20260302||" + typ + "|1|P|2.5.1\r"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if m := c.For(msg); m != nil {
+			got = m.Name()
+		}
+		if got != want {
+			t.Errorf("%s has the map %q, want %q", typ, got, want)
+		}
+	}
+}
+
 // TestEmptyAndMisplaced: a catalog without maps, and a map in the wrong folder, are faults.
 func TestEmptyAndMisplaced(t *testing.T) {
 	if _, err := Load(fstest.MapFS{}); err == nil {

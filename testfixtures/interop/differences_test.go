@@ -36,27 +36,37 @@ const columns = "judge\tclass\tmessages\tpaths\tright\tsentence"
 
 func readDifferences(t *testing.T, from table) []difference {
 	t.Helper()
-	b, err := os.ReadFile(from.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
-	if lines[0] != columns || len(lines) < 2 {
-		t.Fatalf("%s doesn't start with %q and a row", from.file, columns)
-	}
 	var all []difference
-	for i, line := range lines[1:] {
-		c := strings.Split(line, "\t")
-		if len(c) != 6 {
-			t.Fatalf("%s:%d has %d columns", from.file, i+2, len(c))
-		}
-		if slices.Contains(c, "") || !slices.Contains([]string{"we", "it", "both"}, c[4]) {
-			t.Errorf("%s:%d: a column is empty, or says neither we, it nor both", from.file, i+2)
+	for i, c := range readColumns(t, from.file, columns) {
+		if !slices.Contains([]string{"we", "it", "both"}, c[4]) {
+			t.Errorf("%s:%d says neither we, it nor both", from.file, i+2)
 		}
 		all = append(all, difference{line: i + 2, judge: c[0], class: c[1], messages: c[2], paths: c[3], right: c[4], sentence: c[5],
 			corpusOnly: strings.Contains(c[2], "corpus/")})
 	}
 	return all
+}
+
+// readColumns reads the rows of a file whose columns are parted by tabs, under their names. No cell is empty.
+func readColumns(t *testing.T, file, names string) [][]string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+	if lines[0] != names || len(lines) < 2 {
+		t.Fatalf("%s doesn't start with %q and a row", file, names)
+	}
+	var rows [][]string
+	for i, line := range lines[1:] {
+		cells := strings.Split(line, "\t")
+		if len(cells) != strings.Count(names, "\t")+1 || slices.Contains(cells, "") {
+			t.Fatalf("%s:%d hasn't these columns, each with something: %q", file, i+2, names)
+		}
+		rows = append(rows, cells)
+	}
+	return rows
 }
 
 func (d difference) covers(message, path string) bool {

@@ -84,12 +84,12 @@ func (j *fhirJudge) stop(t *testing.T) {
 // finding is a fault that makes a resource invalid: by which rule, and where.
 type finding struct{ rule, at string }
 
-// findings are the errors among the issues, their places written as we write them, each once.
-func (a answer) findings() []finding {
+// findings are the errors among the issues, each once; place writes HAPI's places as they are wanted.
+func (a answer) findings(place func(string) string) []finding {
 	var all []finding
 	seen := map[finding]bool{}
 	for _, i := range a.Issues {
-		f := finding{ruleName(i.ID), ourPlace(i.At)}
+		f := finding{ruleName(i.ID), place(i.At)}
 		if i.Severity != "ERROR" && i.Severity != "FATAL" || seen[f] {
 			continue
 		}

@@ -32,7 +32,7 @@ func TestFHIRSpeedBesideHAPI(t *testing.T) {
 	var first answer
 	j.ask(t, []string{file}, func(a answer) { first = a })
 	waking := time.Since(from)
-	if found := first.findings(); len(found) > 0 {
+	if found := first.findings(ourPlace); len(found) > 0 {
 		t.Logf("HAPI refuses the message: %v", found)
 	}
 
