@@ -137,6 +137,8 @@ var lensValues = []struct {
 		`{"one":{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"LN"}]},"assigner":{"display":"EYE"},"value":"77"}}`, nil},
 	{"ei", "", []string{"EI"}, []string{"LAH-1^APOTTI^1.2.246.10.99999991.17^ISO"}, `{"one":{"system":"urn:oid:1.2.246.10.99999991.17","assigner":{"display":"APOTTI"},"value":"LAH-1"}}`, nil},
 	{"ei", "", []string{"EI"}, []string{"1^^apotti.example.invalid^DNS"}, `{"one":{"system":"https://github.com/hoitosilta/silta/fhir/authority/DNS/apotti.example.invalid","value":"1"}}`, nil},
+	{"ei", "", []string{"EI"}, []string{"1^^1.2.246.10.0002^ISO"}, `{"one":{"system":"https://github.com/hoitosilta/silta/fhir/authority/ISO/1.2.246.10.0002","value":"1"}}`, nil},
+	{"ei", "", []string{"EI"}, []string{"1^^8E5F^UUID"}, `{"one":{"system":"https://github.com/hoitosilta/silta/fhir/authority/UUID/8E5F","value":"1"}}`, nil},
 	{"ei-reference", "", []string{"EI"}, []string{"LAH-1^^5f2c1f6e-0000-4000-8000-000000000001^UUID"}, `{"one":{"identifier":{"system":"urn:uuid:5f2c1f6e-0000-4000-8000-000000000001","value":"LAH-1"}}}`, nil},
 	{"pln", "", []string{"PLN"}, []string{"00199999901^1.2.246.537.26"}, `{"one":{"system":"urn:oid:1.2.246.537.26","value":"00199999901"}}`, nil},
 	{"pln", "", []string{"PLN"}, []string{"7^HUSID"}, `{"one":{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0338","code":"HUSID"}]},"value":"7"}}`, nil},

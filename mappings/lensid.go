@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/profiles"
 )
@@ -14,14 +16,15 @@ const (
 )
 
 // authoritySystem makes a URI of a universal id and its type, as HD and EI have them. An OID without a type is taken
-// for one; a type that has no URI form of its own is kept under Silta's base, so that the way back finds it.
+// for one. A type that has no URI form of its own, and what isn't of the type that it says (an OID with an arc 0002), is
+// kept under Silta's base, so that the way back finds it.
 func authoritySystem(uid, typ string) string {
 	switch {
 	case uid == "":
 		return ""
-	case typ == "ISO" || typ == "" && isOID(uid):
+	case (typ == "ISO" || typ == "") && isOID(uid):
 		return "urn:oid:" + uid
-	case typ == "UUID":
+	case typ == "UUID" && len(uid) == 36 && uuid.Validate(uid) == nil:
 		return "urn:uuid:" + uid
 	case typ == "URI" || typ == "URL":
 		return uid
