@@ -6,7 +6,7 @@ import (
 )
 
 var ruleKeys = []string{"id", "v2", "fhir", "as", "code", "system", "link", "rules", "first", "if", "set", "or", "also", "rep",
-	"sep", "prefix", "absent", "value", "dir", "since", "until", "after"}
+	"sep", "prefix", "absent", "value", "dir", "since", "until", "after", "when"}
 
 // rules reads a list of rules, alternatives or nested rules.
 func (d decoder) rules(v *value) []ruleDef {
@@ -43,6 +43,9 @@ func (d decoder) rule(v *value) ruleDef {
 	d.choice(r.dir, "->", "<-")
 	d.choice(r.rep, "first", "last", "join", "same", "error")
 	d.condition(&r, v.get("if"))
+	if when := v.get("when"); d.object(when, "when", "v2", "fhir") {
+		r.whenV2, r.whenFHIR = d.expression(when.get("v2")), d.expression(when.get("fhir"))
+	}
 	if set := d.text(v.get("set")); set.set() {
 		for _, part := range strings.Split(set.s, ",") {
 			r.set = append(r.set, text{strings.TrimSpace(part), set.at})
@@ -58,6 +61,15 @@ func (d decoder) rule(v *value) ruleDef {
 		r.absent = d.text(absent.get("fhir"))
 	}
 	return r
+}
+
+// expression is a text whose place is that of its first character, not of the quote.
+func (d decoder) expression(v *value) text {
+	t := d.text(v)
+	if v != nil && v.quoted {
+		t.at.col++
+	}
+	return t
 }
 
 func (d decoder) condition(r *ruleDef, v *value) {

@@ -38,6 +38,7 @@ const (
 	CodeContradiction = "MAP-048"
 	CodeAbsent        = "MAP-049"
 	CodeRequired      = "MAP-050"
+	CodeWhen          = "MAP-052"
 	CodeModifier      = "MAP-053"
 	CodeOverlay       = "MAP-060"
 	CodePin           = "MAP-061"
@@ -109,6 +110,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeContradiction, "A constant that contradicts a selector."},
 	{CodeAbsent, "The value for `absent` is also a target of the code map, so the way back can't tell them apart."},
 	{CodeRequired, "A required FHIR element that nothing writes."},
+	{CodeWhen, "A `when` that isn't a CEL expression giving true or false, that asks for what isn't there, or that lacks a side of a two-way rule."},
 	{CodeModifier, "A modifier element may not be ignored: it changes what the rest means."},
 	{CodeOverlay, "An overlay changes what its base doesn't have, adds what it has already, or stands on itself; or a word of overlays stands in a map without extends."},
 	{CodePin, "A reference to a base, block or code map without its version, or with one that isn't there."},

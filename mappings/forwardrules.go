@@ -51,8 +51,11 @@ func (f *forward) try(o *op, at spot) (bool, *contracts.Fault) {
 	return f.lens(o, at)
 }
 
-// allow says whether the rule's `if` holds.
+// allow says whether the rule's `if` and `when` hold.
 func (f *forward) allow(o *op, at spot) bool {
+	if o.whenV2 != nil && !o.whenV2.holds(func(a ask) any { return f.answer(a, at) }) {
+		return false
+	}
 	if len(o.ifV2) == 0 {
 		return true
 	}

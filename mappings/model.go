@@ -115,6 +115,7 @@ type ruleDef struct {
 	link             text
 	rules, first     []ruleDef
 	ifV2, ifFHIR     text
+	whenV2, whenFHIR text
 	set              []text
 	orV2, orFHIR     []text
 	alsoV2, alsoFHIR []text

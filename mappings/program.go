@@ -187,6 +187,7 @@ type op struct {
 	absent, value     string
 	ifV2              [][]refCond
 	ifFHIR            [][]fhirRefCond
+	whenV2, whenFHIR  *guard
 	setV2             []refCond
 	setFHIR           []fhirRefCond
 	kids              []*op

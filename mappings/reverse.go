@@ -194,6 +194,9 @@ func (r *reverse) try(o *op, at back) (bool, *refusal) {
 
 // allow says whether a condition on the FHIR side holds.
 func (r *reverse) allow(o *op, at back) bool {
+	if o.whenFHIR != nil && !o.whenFHIR.holds(func(a ask) any { return r.answer(a, at) }) {
+		return false
+	}
 	for _, alt := range o.ifFHIR {
 		all := true
 		for _, cond := range alt {

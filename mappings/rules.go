@@ -126,12 +126,16 @@ func (c *compiler) rule(u *unit, def ruleDef, outer *op, in *nest) *op {
 		o.forward, o.backward = o.forward && outer.forward, o.backward && outer.backward
 	}
 	if def.first != nil {
+		if def.whenV2.set() || def.whenFHIR.set() {
+			u.r.add(CodeWhen, def.at, "`when` belongs into the alternatives of `first`.")
+		}
 		return c.first(u, def, o, in)
 	}
 	if !c.paths(u, def, o, in) {
 		return nil
 	}
 	c.conditions(u, def, o, in)
+	c.when(u, def, o, in)
 	switch {
 	case def.rules != nil:
 		return c.nested(u, def, o, in)

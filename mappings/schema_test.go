@@ -25,7 +25,7 @@ func TestTheSchemaIsTheLanguage(t *testing.T) {
 	objects := map[string][]string{
 		"": headKeys, "v2": v2Keys, "zsegment": zsegmentKeys, "zone": zoneKeys, "fhir": fhirKeys, "slice": bothKeys, "side": sideKeys,
 		"frame": frameKeys, "link": linkKeys, "const": constKeys, "table": tableKeys, "row": rowKeys, "use": useKeys,
-		"both": bothKeys, "rule": ruleKeys, "ignore": bothKeys, "codes": codesKeys,
+		"both": bothKeys, "rule": ruleKeys, "ignore": bothKeys, "codes": codesKeys, "when": bothKeys,
 		"override": overrideKeys, "rows": rowsKeys,
 	}
 	for name, want := range objects {

@@ -52,6 +52,7 @@ type value struct {
 	at     pos
 	kind   valueKind
 	text   string // of a scalar
+	quoted bool
 	yaml11 bool   // an unquoted scalar that YAML 1.1 takes for a boolean or null
 	keys   []member
 	items  []*value
@@ -228,7 +229,8 @@ func (r *reporter) convert(n ast.Node) *value {
 func scalar(n ast.Node) *value {
 	t := n.GetToken()
 	v := &value{at: nodePos(n), kind: scalarValue, text: t.Value}
-	if t.Type != token.DoubleQuoteType && t.Type != token.SingleQuoteType {
+	v.quoted = t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType
+	if !v.quoted {
 		switch strings.ToLower(t.Value) {
 		case "yes", "no", "on", "off", "y", "n", "true", "false", "null", "~":
 			v.yaml11 = true

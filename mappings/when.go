@@ -1,0 +1,315 @@
+package mappings
+
+import (
+	"maps"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
+
+	"github.com/hoitosilta/silta/contracts/fhir"
+)
+
+// guard is one side of a rule's `when`: a CEL expression over what stands in the message. What it asks for is looked up
+// only when it is needed, and isn't counted as read: a guard carries nothing.
+type guard struct {
+	program cel.Program
+	asks    map[string]ask
+}
+
+// ask is a call of has, count, v or labelled in an expression; after parsing it is a variable of the call's name and path.
+type ask struct {
+	call  string
+	v2    *v2Ref
+	fhir  *fhirRef
+	label string
+	typ   *cel.Type
+}
+
+// whenCalls are the calls that an expression has beside CEL's own functions and operators.
+var whenCalls = []string{"has", "count", "v", "labelled"}
+
+// celBase is CEL without macros of its own: its has() asks for a field of a message, ours for a path.
+var celBase = sync.OnceValues(func() (*cel.Env, error) {
+	var macros []cel.EnvOption
+	for _, call := range whenCalls {
+		macros = append(macros, cel.Macros(cel.GlobalMacro(call, 1, func(h cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
+			if args[0].Kind() != ast.LiteralKind || args[0].AsLiteral().Type() != types.StringType {
+				return nil, h.NewError(args[0].ID(), call+"() takes a path in quotes")
+			}
+			return h.NewIdent(call + " " + string(args[0].AsLiteral().(types.String))), nil
+		})))
+	}
+	return cel.NewEnv(append([]cel.EnvOption{cel.ClearMacros()}, macros...)...)
+})
+
+// when compiles a rule's guards. A two-way rule has both, or the ways would disagree about when it holds.
+func (c *compiler) when(u *unit, def ruleDef, o *op, in *nest) {
+	if !def.whenV2.set() && !def.whenFHIR.set() {
+		return
+	}
+	one := func(side string, expr text, way bool) {
+		switch {
+		case way && !expr.set():
+			u.r.add(CodeWhen, def.at, "The rule runs both ways, so `when` needs its %s side too; or say dir.", side)
+		case !way && expr.set():
+			u.r.add(CodeWhen, expr.at, "The rule never reads its %s side, so it can't be guarded there.", side)
+		}
+	}
+	one("v2", def.whenV2, o.forward)
+	one("fhir", def.whenFHIR, o.backward)
+	if def.absent.set() {
+		u.r.add(CodeWhen, def.absent.at, "`absent` and `when` exclude one another: is the source missing, or the guard against it?")
+	}
+	claims, v2claims := maps.Clone(c.claims), maps.Clone(c.v2claims) // a guard takes nothing from a (rest)
+	if def.whenV2.set() {
+		o.whenV2 = c.guard(u, def.whenV2, func(call string, path text) (ask, bool) { return c.askV2(u, o, in, call, path) })
+	}
+	if def.whenFHIR.set() {
+		o.whenFHIR = c.guard(u, def.whenFHIR, func(call string, path text) (ask, bool) { return c.askFHIR(u, in, call, path) })
+	}
+	c.claims, c.v2claims = claims, v2claims
+}
+
+// guard compiles an expression. bind checks what it asks for, and gives its type.
+func (c *compiler) guard(u *unit, expr text, bind func(call string, path text) (ask, bool)) *guard {
+	place := func(l common.Location) pos {
+		if l.Line() > 1 || l.Column() < 0 {
+			return expr.at
+		}
+		return pos{line: expr.at.line, col: expr.at.col + l.Column(), file: expr.at.file}
+	}
+	report := func(issues *cel.Issues) bool {
+		for _, e := range issues.Errors() {
+			at := place(e.Location)
+			if m := unknownCall.FindStringSubmatch(e.Message); m != nil && e.Location.Line() == 1 && strings.HasPrefix(expr.s[e.Location.Column():], "(") {
+				at.col -= len(m[1]) // CEL names the parenthesis of a call
+			}
+			u.r.add(CodeWhen, at, "In this expression: %s%s.", strings.TrimSuffix(e.Message, "."), meantCall(e.Message))
+		}
+		return len(issues.Errors()) > 0
+	}
+	base, err := celBase()
+	if err != nil {
+		u.r.add(CodeWhen, expr.at, "Expressions can't be read here: %v.", err)
+		return nil
+	}
+	parsed, issues := base.Parse(expr.s)
+	if issues.Err() != nil && report(issues) {
+		return nil
+	}
+	g := &guard{asks: map[string]ask{}}
+	var variables []cel.EnvOption
+	sound := true
+	tree := parsed.NativeRep()
+	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.IdentKind {
+			return
+		}
+		name := e.AsIdent()
+		call, path, ours := strings.Cut(name, " ")
+		if _, known := g.asks[name]; known || !ours {
+			return
+		}
+		at := place(tree.SourceInfo().GetStartLocation(e.ID()))
+		at.col += 2 // a call's place is that of its parenthesis; the quote follows
+		a, ok := bind(call, text{path, at})
+		if sound = sound && ok; ok {
+			g.asks[name] = a
+			variables = append(variables, cel.Variable(name, a.typ))
+		}
+	}))
+	if !sound {
+		return nil
+	}
+	env, err := base.Extend(variables...)
+	if err != nil {
+		u.r.add(CodeWhen, expr.at, "Expressions can't be read here: %v.", err)
+		return nil
+	}
+	checked, issues := env.Check(parsed)
+	if issues.Err() != nil && report(issues) {
+		return nil
+	}
+	if checked.OutputType() != cel.BoolType {
+		u.r.add(CodeWhen, expr.at, "A guard gives true or false; this gives %s.", checked.OutputType())
+		return nil
+	}
+	if g.program, err = env.Program(checked); err != nil {
+		u.r.add(CodeWhen, expr.at, "This expression can't be run: %v.", err)
+		return nil
+	}
+	return g
+}
+
+var unknownCall = regexp.MustCompile(`undeclared reference to '(\w+)'`)
+
+func meantCall(message string) string {
+	if m := unknownCall.FindStringSubmatch(message); m != nil {
+		return meant(m[1], append([]string{"size", "startsWith", "endsWith", "contains", "matches"}, whenCalls...))
+	}
+	return ""
+}
+
+// askV2 binds a path of the v2 side. A number is a number where the field's type says so, all else is text.
+func (c *compiler) askV2(u *unit, o *op, in *nest, call string, path text) (ask, bool) {
+	if call == "labelled" {
+		u.r.add(CodeWhen, path.at, "A label is a security label of the FHIR resource; v2 has none.")
+		return ask{}, false
+	}
+	ref := c.v2Path(u, path, o.frame, in, false, true)
+	if ref == nil {
+		return ask{}, false
+	}
+	a := ask{call: call, v2: ref, typ: cel.StringType}
+	switch {
+	case call == "v" && (ref.many() || ref.field == 0):
+		u.r.add(CodeWhen, path.at, "v() reads one field or part of it; has() and count() take several.")
+		return ask{}, false
+	case call == "v" && ref.typ == "NM":
+		a.typ = cel.DoubleType
+	case call == "v" && ref.typ == "SI":
+		a.typ = cel.IntType
+	}
+	return a.answering(), true
+}
+
+// askFHIR binds a path of the FHIR side.
+func (c *compiler) askFHIR(u *unit, in *nest, call string, path text) (ask, bool) {
+	if call == "labelled" {
+		return ask{call: call, label: path.s, typ: cel.BoolType}, true
+	}
+	ref := c.fhirPath(u, path, in)
+	if ref == nil {
+		return ask{}, false
+	}
+	a := ask{call: call, fhir: ref, typ: cel.StringType}
+	if call == "v" {
+		if defs := c.defs.Type(ref.typ); ref.many() || defs == nil || defs.Kind != fhir.Primitive {
+			u.r.add(CodeWhen, path.at, "v() reads one value; this is %s. has() and count() take anything.", ref.typ)
+			return ask{}, false
+		}
+		switch ref.typ {
+		case "boolean":
+			a.typ = cel.BoolType
+		case "integer", "positiveInt", "unsignedInt":
+			a.typ = cel.IntType
+		case "decimal":
+			a.typ = cel.DoubleType
+		}
+	}
+	return a.answering(), true
+}
+
+// answering is an ask with the type of what it answers.
+func (a ask) answering() ask {
+	switch a.call {
+	case "has":
+		a.typ = cel.BoolType
+	case "count":
+		a.typ = cel.IntType
+	}
+	return a
+}
+
+// answer turns what stands in the message into the value of an ask. A value that isn't there is an empty text; as a number
+// or boolean it is an error, and the guard doesn't hold.
+func (a ask) answer(found int, value string) any {
+	switch {
+	case a.call == "has" || a.call == "labelled":
+		return found > 0
+	case a.call == "count":
+		return int64(found)
+	case a.typ == cel.BoolType && (value == "true" || value == "false"):
+		return value == "true"
+	case a.typ == cel.IntType:
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			return n
+		}
+	case a.typ == cel.DoubleType:
+		if x, err := strconv.ParseFloat(value, 64); err == nil {
+			return x
+		}
+	case a.typ == cel.StringType:
+		return value
+	}
+	return types.NewErr("no value")
+}
+
+// holds says whether a guard lets a rule run; look finds what it asks for.
+func (g *guard) holds(look func(ask) any) bool {
+	if g == nil {
+		return true
+	}
+	out, _, err := g.program.Eval(asking{g, look})
+	return err == nil && out == types.True
+}
+
+// asking answers an expression's questions as they come.
+type asking struct {
+	g    *guard
+	look func(ask) any
+}
+
+func (a asking) ResolveName(name string) (any, bool) {
+	q, known := a.g.asks[name]
+	if !known {
+		return nil, false
+	}
+	return a.look(q), true
+}
+
+func (asking) Parent() cel.Activation { return nil }
+
+// answer looks into the v2 message.
+func (f *forward) answer(a ask, at spot) any {
+	if a.call == "v" {
+		c, ok := f.one(a.v2, at)
+		if !ok {
+			return a.answer(0, "")
+		}
+		return a.answer(1, c.peek())
+	}
+	found := 0
+	for _, c := range f.sources(a.v2, at, nil) {
+		if c.field == 0 || c.filled() {
+			found++
+		}
+	}
+	return a.answer(found, "")
+}
+
+// peek is the first leaf's text, without counting it as read.
+func (c cell) peek() string {
+	for i := range c.seg.leaves {
+		l := &c.seg.leaves[i]
+		if l.field == c.field && l.rep == c.rep && !l.null && l.comp == max(c.comp, 1) && l.sub == max(c.sub, 1) {
+			return l.text
+		}
+	}
+	return ""
+}
+
+// answer looks into the Bundle.
+func (r *reverse) answer(a ask, at back) any {
+	if a.call == "labelled" {
+		found := 0
+		for n := at.inst.res.get("meta").get("security"); n != nil; n = n.follow() {
+			if n.peek("code") == a.label {
+				found++
+			}
+		}
+		return a.answer(found, "")
+	}
+	nodes := r.at(a.fhir, at)
+	value := ""
+	if len(nodes) > 0 {
+		value = nodes[0].text
+	}
+	return a.answer(len(nodes), value)
+}
