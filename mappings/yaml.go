@@ -53,7 +53,7 @@ type value struct {
 	kind   valueKind
 	text   string // of a scalar
 	quoted bool
-	yaml11 bool   // an unquoted scalar that YAML 1.1 takes for a boolean or null
+	yaml11 bool // an unquoted scalar that YAML 1.1 takes for a boolean or null
 	keys   []member
 	items  []*value
 	block  []*value // of a use in an overlay: the block's rules as the overlay changed them; nil where it didn't

@@ -1,0 +1,90 @@
+package mappings
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// TestSkeleton: what is written for a message compiles, runs on it where it can, lists what it doesn't carry, and holds no
+// value of it.
+func TestSkeleton(t *testing.T) {
+	const ward = `|20260302093000||ADT^A03^ADT_A03|WARD-5|P|2.5.1||||||UNICODE UTF-8
+PID|1||77^^^CLINIC^MR||Korhonen^Kaisa||19620301|F
+NK1|1|Korhonen^Kalle|SPO
+PV1|1|O|POLI
+AL1|1||PEN^Penisilliini^L||Ihottuma
+DG1|1||I10^Verenpainetauti^ICD10
+OBX|1|NM|8867-4^Syke^LN||70|/min|||||F
+ZAP|a^b|c`
+	for _, row := range []struct{ name, text, event, extends, has, lists string }{
+		{"on a base", `|20260302093000||REF^I12^REF_I12|A-1|P|2.5.1||||||UNICODE UTF-8
+RF1|P|R||||LAH-1
+ZAP|EYE^Silmät^L|x
+PRD|RP|Mäkelä^Öykkö
+PID|1||77^^^CLINIC^MR||Korhonen^Kaisa||1962|F`, "request", "ref-i12@0.1.0", "ZAP: {after: RF1, fields: [CWE, ST]}", "ZAP-1"},
+		{"a code that the base doesn't know", `|20260302093000||REF^I12^REF_I12|A-1|P|2.4||||||UNICODE UTF-8
+RF1|P|K||||LAH-1
+PRD|RP|Mäkelä^Öykkö
+PID|1||77^^^CLINIC^MR||Korhonen^Kaisa||1962|F`, "request", "ref-i12@0.1.0", `versions: ["2.4"]`, "unmapped MAP-200 at RF1-2(1).1"},
+		{"alone", ward, "contact", "", "patient@", "ZAP-2"},
+		{"alone, without what an old version lacks", strings.NewReplacer("2.5.1", "2.3", "^ADT_A03", "").Replace(ward), "patient", "", "dx.subject", "NK1-3"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			msg, err := hl7v2.Parse([]byte("MSH|^~\\&|WARDS|CLINIC|SILTA|HUS" + strings.ReplaceAll(row.text, "\n", "\r")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := catalog(t).Skeleton("mine.map", msg, row.event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, faults := catalog(t).CompileFile("map.yaml", text)
+			if m == nil {
+				t.Fatalf("%v\n%s", faults, text)
+			}
+			if m.Extends() != row.extends || !strings.Contains(string(text), row.has) {
+				t.Errorf("it extends %q, or lacks %q:\n%s", m.Extends(), row.has, text)
+			}
+			if !slices.Contains(strings.Split(string(text), "\n"), "#   "+row.lists) {
+				t.Errorf("%q isn't listed:\n%s", row.lists, text)
+			}
+			if res, err := m.Forward(msg, Context{}); err == nil {
+				for _, place := range res.Unread {
+					if !strings.Contains(string(text), "\n#   "+place+"\n") {
+						t.Errorf("%s isn't carried and isn't listed", place)
+					}
+				}
+				if res.Coverage < 0.5 {
+					t.Errorf("coverage is %.2f", res.Coverage)
+				}
+			}
+			for _, value := range []string{"Korhonen", "Kaisa", "Mäkelä", "LAH-1", "WARD-5", "1962", "Verenpaine", "Silmät"} {
+				if strings.Contains(string(text), value) {
+					t.Errorf("it holds a value of the message: %s", value)
+				}
+			}
+		})
+	}
+}
+
+func TestSkeletonOfWhatCannotBe(t *testing.T) {
+	for _, row := range []struct{ typ, event, says string }{
+		{"REF^I12^REF_I12", "requst", `did you mean "request"`},
+		{"REF^I12^REF_I12", "cancel", "makes this message a request"},
+		{"XYZ^Q99", "request", "no message of this type"},
+	} {
+		msg, err := hl7v2.Parse([]byte("MSH|^~\\&|A|B|C|D|20260302||" + row.typ + "|7|P|2.5.1\rRF1|P|S\rPRD|RP|X^Y\rPID|1||1^^^X^MR||A^B"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = catalog(t).Skeleton("mine.map", msg, row.event)
+		faults := contracts.FaultsOf(err)
+		if len(faults) != 1 || faults[0].Code != CodeSkeleton || !strings.Contains(faults[0].Public, row.says) {
+			t.Errorf("%s to %s: %v", row.typ, row.event, err)
+		}
+	}
+}
