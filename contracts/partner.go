@@ -60,7 +60,14 @@ type Dialect struct {
 	Lacking         string   `yaml:"lacking"`         // a character that Charset lacks: fault or escape; fault
 	Literal         []string `yaml:"literal"`         // text fields in which ^ and & are text, not delimiters: OBX-5, NTE-3
 	Truncation      bool     `yaml:"truncation"`      // MSH-2 is written with the truncation character of 2.7: ^~\&#
+	Residue         string   `yaml:"residue"`         // what no rule carries of an HL7 v2 message for this partner: drop, or keep where one base map reads and writes it; drop
 }
+
+// What becomes of that which no rule of a map carries.
+const (
+	ResidueDrop = "drop" // it stays in the hub
+	ResidueKeep = "keep" // the way back puts it between what the rules write
+)
 
 // What becomes of a character that the character set of what is written lacks.
 const (
@@ -287,6 +294,9 @@ func (p *Partner) defaults() {
 	}
 	if p.Dialect.Lacking == "" {
 		p.Dialect.Lacking = LackingFault
+	}
+	if p.Dialect.Residue == "" {
+		p.Dialect.Residue = ResidueDrop
 	}
 	if d := p.Door.MLLP; d != nil {
 		d.Defaults()

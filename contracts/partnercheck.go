@@ -34,6 +34,11 @@ func (p *Partner) check(doc *YAML) Faults {
 	if l := p.Dialect.Lacking; l != LackingFault && l != LackingEscape {
 		fault("dialect.lacking", "What becomes of a character that the set lacks is fault or escape.")
 	}
+	if r := p.Dialect.Residue; r != ResidueDrop && r != ResidueKeep {
+		fault("dialect.residue", "What no rule carries is for drop or keep.")
+	} else if r == ResidueKeep && p.Dialect.Format != FormatV2 {
+		fault("dialect.residue", "Only a partner that speaks hl7v2 can be given what no rule carries.")
+	}
 	if p.Dialect.CharsetAlways && p.Dialect.Charset == "" {
 		fault("dialect.charsetAlways", "The character set in which every message is read must be named: dialect.charset.")
 	}

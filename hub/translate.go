@@ -271,11 +271,22 @@ func (h *Hub) toCanonical(ctx context.Context, sender *partner, e contracts.Entr
 	if err != nil {
 		return canonical{}, err
 	}
-	result, err := mapping.Forward(m, mappings.Context{Now: e.Received, Zone: sender.zone, Sender: sender.ID, Application: sender.Dialect.Names.Application})
+	result, err := mapping.Forward(m, mappings.Context{Now: e.Received, Zone: sender.zone, Sender: sender.ID, Application: sender.Dialect.Names.Application,
+		Residue: h.keepsResidue()})
 	if err != nil {
 		return canonical{}, err
 	}
 	return h.canonical(result.Bundle, result.Bundle.Append(nil), mapping.Name(), slices.Concat(m.Warnings(), agreed, result.Findings))
+}
+
+// keepsResidue says whether any partner gets what no rule of a map carries.
+func (h *Hub) keepsResidue() bool {
+	for _, p := range h.partners {
+		if p.Dialect.Residue == contracts.ResidueKeep {
+			return true
+		}
+	}
+	return false
 }
 
 // conforms checks a FHIR message against the profile that the partner's contract asks of its event. Warnings come as
@@ -363,7 +374,8 @@ func (h *Hub) toDialect(ctx context.Context, p *partner, e contracts.Entry, r co
 	id := l.id
 	d := contracts.Delivery{ID: id, Message: e.ID, Journey: e.Journey, Partner: p.ID, Route: e.Partner + ">" + p.ID, Control: id.Control(),
 		Generation: l.generation, Format: p.Dialect.Format, State: contracts.StateTranslated, Key: h.outKey(e, r), Type: e.Event, Map: l.by}
-	bundle := readdress(c, id, t)
+	kept := e.Format == contracts.FormatV2 && p.Dialect.Residue == contracts.ResidueKeep // another's would be anybody's bytes
+	bundle := readdress(c, id, t, kept)
 	var body []byte
 	var resources []string
 	var findings contracts.Faults
@@ -413,8 +425,8 @@ func (h *Hub) outgoing(d contracts.Delivery, e contracts.Entry, body []byte, tra
 
 // readdress gives a copy of a canonical Bundle under our own ids: Bundle.id and Bundle.identifier name the message
 // that leaves, and an answer names what its receiver sent. It is the last gate before every courier, so the residue stays
-// here, whoever wrote it: it holds what no rule lets out.
-func readdress(c canonical, id contracts.ID, t thread) *fhir.Tree {
+// here, whoever wrote it, unless the receiver's contract keeps ours: it holds what no rule lets out.
+func readdress(c canonical, id contracts.ID, t thread, kept bool) *fhir.Tree {
 	out := c.bundle.Clone()
 	root := out.Root()
 	root.Set("id", fhir.String(string(id)))
@@ -422,7 +434,9 @@ func readdress(c canonical, id contracts.ID, t thread) *fhir.Tree {
 	identifier.Get("system").Remove()
 	identifier.Set("value", fhir.String(id.Control()))
 	header := fhir.NewBundle(root).Header()
-	withoutExtensions(header, profiles.URL(profiles.Residue))
+	if !kept {
+		withoutExtensions(header, profiles.URL(profiles.Residue))
+	}
 	response := header.Get("response")
 	if t.origin == nil || !response.Exists() {
 		return out

@@ -97,3 +97,28 @@ func identical(t *testing.T, got, want string) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// What no rule carries reaches a v2 partner whose contract keeps it, and no other; its own addresses stand on it all the same.
+func TestTheResidueGoesWhereTheContractKeepsIt(t *testing.T) {
+	dir := t.TempDir()
+	contract := func(id, more string) string {
+		return written(t, dir, id+".yaml", []byte("silta: partner/v1\nid: "+id+"\ntitle: {en: Other}\ndialect:\n  format: hl7v2\n  version: 2.5.1\n  names: {application: OTHER, facility: HUS, ourApplication: SILTA, ourFacility: HUS}\n"+
+			more+"courier:\n  mllp: {to: \"127.0.0.1:2577\"}\nout:\n  - {event: request, map: ref-i12}\n"))
+	}
+	request := written(t, dir, "request.hl7", []byte("MSH|^~\\&|APOTTI|HELSINKI|SILTA|HUS|20260302093000||REF^I12^REF_I12|APO-1|P|2.5.1|||AL|NE|FIN|UNICODE UTF-8\r"+
+		"RF1|P|S||||LAH-1^APOTTI\rZRF|1|oma kenttä\rPRD|RP|Mäkelä^Öykkö\rPID|1||010594Y9021^^^&1.2.246.21&ISO^NNFIN||Mäki^Åsa||||||||||||||4711^^^X\r"))
+	for _, row := range []struct {
+		id, more string
+		kept     bool
+	}{{"plain", "", false}, {"drops", "  residue: drop\n", false}, {"keeps", "  residue: keep\n", true}} {
+		got := translated(t, []string{"translate", "--from", "apotti", "--to", contract(row.id, row.more), "--now", "2026-03-02T08:00:00Z", request})
+		for _, kept := range []string{"\rZRF|1|oma kenttä\r", "|4711^^^X\r", "||AL|NE|FIN|"} {
+			if strings.Contains(got, kept) != row.kept {
+				t.Errorf("%s: %q is in it: %v\n%s", row.id, kept, !row.kept, strings.ReplaceAll(got, "\r", "\n"))
+			}
+		}
+		if !strings.HasPrefix(got, `MSH|^~\&|SILTA|HUS|OTHER|HUS|`) {
+			t.Errorf("%s: the addresses: %.60s", row.id, got)
+		}
+	}
+}
