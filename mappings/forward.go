@@ -277,13 +277,14 @@ func (f *forward) anchors(fr *frame) {
 }
 
 // claimed says whether another frame takes the segment: one with `each` all that its selector matches, any other the
-// first of them, so that the rest has the further ones.
+// first of them, so that the rest has the further ones. Where none of them says anything they are all the first's: on the
+// way back only one of them would be there, and be taken for it.
 func (f *forward) claimed(rest *frame, s *segment) bool {
 	for _, fr := range f.p.frames {
 		if fr == rest || fr.anchor != rest.anchor || fr.selector == nil || !s.matches(fr.selector, 0) {
 			continue
 		}
-		if fr.each || f.firstOf(fr) == s {
+		if first := f.firstOf(fr); fr.each || first == s || !first.says(fr) {
 			return true
 		}
 	}
