@@ -8,7 +8,7 @@ import (
 )
 
 // referral is the message that the figures are of: the Finnish referral of the cases, 1.6 KB.
-func referral(b *testing.B) (*Map, *hl7v2.Message) {
+func referral(b testing.TB) (*Map, *hl7v2.Message) {
 	b.Helper()
 	m, err := catalog(b).Map("ref-i12")
 	if err != nil {

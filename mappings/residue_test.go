@@ -2,8 +2,12 @@ package mappings
 
 import (
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
@@ -70,5 +74,132 @@ func TestChangesComeThrough(t *testing.T) {
 		if changed < 20 {
 			t.Errorf("%s: only %d changes come through: the law says little", m.Name(), changed)
 		}
+	}
+}
+
+// What a change in FHIR does to what was kept, by example.
+func TestWhatIsKeptAfterAChange(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := hl7v2.Parse([]byte(strings.Join([]string{
+		`MSH|^~\&|APOTTI|HELSINKI|SILTA|HUS|20260302093000||REF^I12^REF_I12|APO-1|P|2.5.1||||||UNICODE UTF-8`,
+		`RF1|P|A^Pikana^L||||LAH-1^APOTTI`,
+		`PRD|RP|Mäkelä^Öykkö`,
+		`PID|1||010594Y9021^^^&1.2.246.21&ISO^NNFIN||Mäki&von^Åsa^""^^^^L^^^^2019||||||||||||||4711^^^X`,
+		`OBR|1|||L^Labra^L`,
+		`OBX|1|NM|A^Eka^L||1|mmol|||||F|||20260301||oma`,
+		`ZOB|yksi`,
+		`OBX|2|NM|B^Toka^L||2|mmol|||||F|||20260302`,
+		`NTE||L|Hemolyysi`,
+		`ZPI|1|oma`,
+	}, "\r")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{Residue: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, place, text string // an empty text takes the element's resource away
+		holds, lacks      []string
+	}{
+		{"another priority takes the old one's text along", "ServiceRequest.priority", "stat", []string{"RF1|P|S^STAT^HL70280||||LAH-1^APOTTI\r"}, []string{"Pikana"}},
+		{"a family name keeps the other parts", "Patient.name[0].family", "Toinen", []string{`|Toinen^Åsa^""^^^^L^^^^2019||||||||||||||4711^^^X` + "\r"}, []string{"von"}},
+		{"a taken observation takes its own, the others keep theirs", "Observation.valueQuantity", "", []string{"ZOB|yksi\rOBX|1|NM|B^Toka^L||2|mmol|||||F|||20260302\rNTE||L|Hemolyysi\rZPI|1|oma\r"}, []string{"A^Eka"}},
+	} {
+		bundle, err := fhir.Parse(res.Bundle.Append(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		typ, rest, _ := strings.Cut(row.place, ".")
+		resource := fhir.NewBundle(bundle.Root()).Find(typ)
+		path, err := fhir.CompilePath(rest)
+		if err != nil || !path.Get(resource).Exists() {
+			t.Fatalf("%s: %v", row.place, err)
+		}
+		if row.text == "" {
+			resource.Parent().Remove()
+		} else {
+			path.Get(resource).Put(fhir.String(row.text))
+		}
+		back, err := m.Reverse(bundle, Context{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(back.Message.Bytes())
+		for _, want := range row.holds {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: it lacks %q\n%s", row.name, want, lines([]byte(got)))
+			}
+		}
+		for _, gone := range row.lacks {
+			if strings.Contains(got, gone) {
+				t.Errorf("%s: it holds %q\n%s", row.name, gone, lines([]byte(got)))
+			}
+		}
+		if !slices.ContainsFunc(back.Findings, func(f *contracts.Fault) bool { return f.Code == CodeResidue }) {
+			t.Errorf("%s: that something isn't put back isn't told", row.name)
+		}
+	}
+}
+
+// Another map's residue, a damaged one and one that isn't sound are no residue: the rules alone write.
+func TestResidueOfOthers(t *testing.T) {
+	m, msg := referral(t)
+	res, err := m.Forward(msg, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := m.Reverse(res.Bundle, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"{", "{}", `{"silta":"residue/v1","map":"siu-s12","version":"2.3","kept":[{"raw":"ZZZ|1"}]}`,
+		`{"silta":"residue/v1","map":"ref-i12","version":"2.3","kept":[{"of":7}]}`, `{"silta":"residue/v1","map":"ref-i12","kept":[{"raw":"ZZZ|1\rEVN|"}]}`,
+		`{"silta":"residue/v1","map":"ref-i12","wrote":["MSHabcd"],"kept":[{"of":1,"fields":[{"n":-1}]}]}`} {
+		bundle, err := fhir.Parse(res.Bundle.Append(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := fhir.NewBundle(bundle.Root()).Header().Array("extension").Push(fhir.Object())
+		x.Add("url", fhir.String(residueURL))
+		x.Add("valueString", fhir.String(text))
+		back, err := m.Reverse(bundle, Context{})
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if at := sameMessage(plain.Message, back.Message); at != "" {
+			t.Errorf("%s changes %s", text, at)
+		}
+	}
+}
+
+// What is too large isn't kept, and that is told at its place.
+func TestTheResidueIsBounded(t *testing.T) {
+	m, msg := referral(t)
+	large := strings.Repeat("x", mostRaw+1)
+	msg, err := hl7v2.Parse([]byte(strings.TrimRight(string(msg.Bytes()), "\r") + "\rZAA|1|" + large + "\rZBB|1|small\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{Residue: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(res.Findings, func(f *contracts.Fault) bool { return f.Code == CodeDeclared && f.At == "ZAA" }) {
+		t.Errorf("it isn't told: %v", res.Findings)
+	}
+	back, err := m.Reverse(res.Bundle, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(back.Message.Bytes()); strings.Contains(got, "ZAA") || !strings.Contains(got, "\rZBB|1|small\r") {
+		t.Error("the large segment is there, or the small one isn't")
+	}
+	if res.Leaves.Residue == 0 || res.Leaves.Rules+res.Leaves.Ignored+res.Leaves.Residue != res.Leaves.All-2 {
+		t.Errorf("leaves %+v: two of them aren't kept", res.Leaves)
 	}
 }

@@ -102,3 +102,18 @@ func TestTruncationCharacterIsEscapedAtTheEnd(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// DecodeText is the inverse of EncodeText, and Encode writes what a character set has.
+func TestTextsOfTheirOwn(t *testing.T) {
+	for _, text := range []string{"", "a", "S^T&K|~", `C:\temp`, `\.br\`, "rivi\rtoinen", "Åäö €"} {
+		if got := hl7v2.Standard.DecodeText(hl7v2.Standard.EncodeText(text)); got != text {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+	if b, ok := hl7v2.Latin1.Encode(`Å\S\`); !ok || string(b) != "\xc5\\S\\" {
+		t.Errorf("Latin-1: %q %v", b, ok)
+	}
+	if _, ok := hl7v2.Latin1.Encode("€"); ok {
+		t.Error("Latin-1 has no euro sign")
+	}
+}
