@@ -372,6 +372,9 @@ func (w *writer) unfold(c *journaled) error {
 		return err
 	}
 	for i := range rows {
+		if len(c.change.Entries) > 0 {
+			rows[i].usual = "" // there is no row yet that could move on
+		}
 		if err := w.put(&rows[i]); err != nil {
 			var refusal *contracts.Fault
 			if errors.As(err, &refusal) {

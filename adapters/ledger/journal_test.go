@@ -174,3 +174,25 @@ func open(t *testing.T, path string) *ledger.Ledger {
 	t.Cleanup(func() { l.Close() })
 	return l
 }
+
+// Keys that aren't live are held in memory, also those that another process left.
+func TestOpeningKnowsWhichKeysAreHeld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	ref := contracts.KeyRef{Topic: contracts.OutTopic("hus"), Key: "key"}
+	l := open(t, path)
+	if err := l.Apply(t.Context(), contracts.Change{Keys: []contracts.KeyState{{KeyRef: ref, Condition: contracts.KeySpilled, Since: lifeTime}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, path)
+	for _, want := range []contracts.Condition{contracts.KeySpilled, contracts.KeyLive} {
+		if k, err := again.Key(t.Context(), ref); err != nil || k.Condition != want {
+			t.Errorf("the key is %s (%v), want %s", k.Condition, err, want)
+		}
+		if err := again.Apply(t.Context(), contracts.Change{Revive: []contracts.KeyRef{ref}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -38,8 +38,9 @@ var migrations embed.FS
 type Ledger struct {
 	reads   *pool
 	w       writing
-	journal *journal // nil where the database is shared
-	shared  bool     // by several processes
+	journal *journal  // nil where the database is shared
+	held    *heldKeys // likewise
+	shared  bool      // by several processes
 	closed  sync.Once
 }
 

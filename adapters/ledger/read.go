@@ -228,6 +228,9 @@ WHERE journey = $1 AND journey <> '' GROUP BY partner, kind, value, owner ORDER 
 
 // Key gives a key's state: KeyLive for one that the ledger doesn't know.
 func (l *Ledger) Key(ctx context.Context, ref contracts.KeyRef) (contracts.KeyState, error) {
+	if l.held.live(ref) {
+		return contracts.KeyState{KeyRef: ref, Condition: contracts.KeyLive}, nil
+	}
 	scan := func(r rowScanner) (contracts.KeyState, error) {
 		k := contracts.KeyState{KeyRef: ref}
 		var since int64

@@ -45,7 +45,7 @@ func openFile(path string) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	reads, err := sql.Open("sqlite", source(path, "query_only(1)"))
+	reads, err := sql.Open("sqlite", source(path, "query_only(1)", "cache_size(-8192)")) // each commit empties their caches
 	if err != nil {
 		w.close()
 		return nil, fmt.Errorf("open for reading: %w", err)
@@ -57,7 +57,7 @@ func openFile(path string) (*Ledger, error) {
 		w.close()
 		return nil, err
 	}
-	return &Ledger{reads: &pool{DB: reads, prepares: true}, w: w, journal: w.journal}, nil
+	return &Ledger{reads: &pool{DB: reads, prepares: true}, w: w, journal: w.journal, held: w.held}, nil
 }
 
 // create makes an empty file that only its owner can read, and its folder's entry durable; SQLite gives its log the
@@ -106,6 +106,7 @@ type writer struct {
 	args  []driver.NamedValue // of the statement that runs
 
 	journal *journal
+	held    *heldKeys
 	due     *time.Timer // for what the journal holds to be written to the tables
 }
 
@@ -124,6 +125,10 @@ func newWriter(source string) (*writer, error) {
 	if err := w.recover(); err != nil {
 		w.closeConn()
 		return nil, fmt.Errorf("write what the journal holds: %w", err)
+	}
+	if err := w.loadKeys(); err != nil {
+		w.closeConn()
+		return nil, fmt.Errorf("read the keys: %w", err)
 	}
 	w.queue = newQueue(w.attempt)
 	w.due = time.AfterFunc(journalAge, w.age)
@@ -202,9 +207,14 @@ func (w *writer) attempt(tasks []*task) (refused *task, err error) {
 			return nil, err
 		}
 	}
+	keys, err := w.keysAfter(others)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := w.exec("COMMIT"); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
+	w.held.set(keys)
 	if folds {
 		w.journal.clear()
 	} else if len(admitted) > 0 {
