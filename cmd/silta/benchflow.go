@@ -44,6 +44,7 @@ type flow struct {
 	AcceptedPerSecond float64            `json:"acceptedPerSecond"` // while nothing is translated or delivered
 	EndToEndPerSecond float64            `json:"endToEndPerSecond"`
 	DrainedPerSecond  float64            `json:"drainedPerSecond,omitempty"` // of what was accepted meanwhile
+	DrainedSeconds    float64            `json:"drainedSeconds,omitempty"`   // of a backlog: from the first to the last delivery
 	BusPerSecond      float64            `json:"busPerSecond"`
 	BusAckMsP50       float64            `json:"busAckMsP50"`
 	BusAckMsP99       float64            `json:"busAckMsP99"`
@@ -119,7 +120,7 @@ func (f *flow) figures() []figure {
 		{"lost, duplicated, reordered", fmt.Sprintf("%d, %d, %d", f.Lost, f.Duplicated, f.Reordered)},
 		{"acknowledgement, ms p50, p99", fmt.Sprintf("%.2f, %.2f", f.AckMsP50, f.AckMsP99)},
 		{"accepted/s", fmt.Sprintf("%.0f (%.2f of the bus alone)", f.AcceptedPerSecond, f.AcceptedToBus)},
-		{"drained/s", fmt.Sprintf("%.0f", f.DrainedPerSecond)},
+		{"drained/s", drained(f)},
 		{"end to end/s", fmt.Sprintf("%.0f, %.0f µs of processor each", f.EndToEndPerSecond, f.CPUMicros)},
 		{"baseline: bus alone, records/s, ms p50, p99", fmt.Sprintf("%.0f, %.2f, %.2f", f.BusPerSecond, f.BusAckMsP50, f.BusAckMsP99)},
 		{"baseline: pipe, records/s", fmt.Sprintf("%.0f", f.BusPipePerSecond)},
@@ -129,6 +130,13 @@ func (f *flow) figures() []figure {
 		list = append(list, figure{"processor: " + part, fmt.Sprintf("%.0f %%", 100*f.CPUShares[part])})
 	}
 	return list
+}
+
+func drained(f *flow) string {
+	if f.DrainedSeconds == 0 {
+		return fmt.Sprintf("%.0f", f.DrainedPerSecond)
+	}
+	return fmt.Sprintf("%.0f, the backlog in %.0f s", f.DrainedPerSecond, f.DrainedSeconds)
 }
 
 // benchFlow opens a house in a directory of its own, whose receiver counts.
@@ -268,61 +276,60 @@ type measuring struct {
 	door     string
 	receiver *receiver
 	baseline bare.Bus
+	part     []generate.Message // what the baselines get
 }
 
 // round has so many messages accepted and then drained, and so many carried while they are sent.
 func (m *measuring) round(ctx context.Context, made *generate.Maker, held, flowing int) error {
-	var part []generate.Message
+	m.part = nil
 	if held > 0 {
-		part = made.Take(held)
-		if err := m.accept(ctx, part); err != nil {
+		if err := m.accept(ctx, made, held); err != nil {
 			return err
 		}
 	}
 	if flowing > 0 {
-		carried := made.Take(flowing)
-		if err := m.carry(ctx, carried); err != nil {
+		if err := m.carry(ctx, made, flowing); err != nil {
 			return err
 		}
-		if part == nil {
-			part = carried
-		}
 	}
-	m.MessageBytes = len(part[0].Bytes)
-	return m.compare(ctx, part[:min(len(part), 100_000)])
+	m.MessageBytes = len(m.part[0].Bytes)
+	return m.compare(ctx, m.part)
 }
 
 // accept sends messages while nothing is translated, and then has them drained.
-func (m *measuring) accept(ctx context.Context, part []generate.Message) error {
+func (m *measuring) accept(ctx context.Context, made *generate.Maker, n int) error {
 	m.bus.Pause(contracts.TopicIn, hub.GroupTranslate)
-	took, err := m.send(ctx, part)
+	took, err := m.send(ctx, made, n)
 	m.bus.Resume(contracts.TopicIn, hub.GroupTranslate)
 	if err != nil {
 		return err
 	}
-	m.accepted = append(m.accepted, perSecond(len(part), took))
+	m.accepted = append(m.accepted, perSecond(n, took))
 	began := time.Now()
 	m.arrive(ctx)
-	m.drained = append(m.drained, perSecond(len(part), time.Since(began)))
+	if m.o.backlog {
+		m.DrainedSeconds = time.Since(began).Seconds()
+	}
+	m.drained = append(m.drained, perSecond(n, time.Since(began)))
 	return ctx.Err()
 }
 
 // carry sends messages and waits until the receiver has them.
-func (m *measuring) carry(ctx context.Context, part []generate.Message) error {
+func (m *measuring) carry(ctx context.Context, made *generate.Maker, n int) error {
 	shares, err := sampleShares()
 	if err != nil {
 		return err
 	}
 	began, used := time.Now(), processorTime()
-	took, err := m.send(ctx, part)
+	took, err := m.send(ctx, made, n)
 	if err == nil {
 		m.arrive(ctx)
 	}
 	m.cores += processorTime() - used
-	m.flowed += len(part)
-	m.carried = append(m.carried, perSecond(len(part), time.Since(began)))
+	m.flowed += n
+	m.carried = append(m.carried, perSecond(n, time.Since(began)))
 	if m.o.rate > 0 {
-		m.accepted = append(m.accepted, perSecond(len(part), took))
+		m.accepted = append(m.accepted, perSecond(n, took))
 	}
 	m.CPUShares, err = shares(m.CPUShares, err)
 	return errors.Join(err, ctx.Err())
@@ -346,11 +353,24 @@ func (m *measuring) compare(ctx context.Context, part []generate.Message) error 
 	return ctx.Err()
 }
 
-// send sends over as many connections as there are senders, and returns when all is acknowledged.
-func (m *measuring) send(ctx context.Context, part []generate.Message) (time.Duration, error) {
-	took, err := m.callers(ctx, part, &m.acks, func() (caller, error) { return dialDoor(ctx, m.door) })
-	m.Sent += len(part)
-	m.Acked = len(m.acks)
+// portion is how many messages are made at a time, so that a million of them don't lie in memory.
+const portion = 20_000
+
+// send sends n messages over as many connections as there are senders, and returns when all is acknowledged. The time that
+// it takes to make them isn't counted. The baselines get the first portion of a round.
+func (m *measuring) send(ctx context.Context, made *generate.Maker, n int) (took time.Duration, err error) {
+	for left := n; left > 0 && err == nil; left -= portion {
+		var part []generate.Message
+		asPart(ctx, partSender, func(context.Context) { part = made.Take(min(left, portion)) })
+		var d time.Duration
+		d, err = m.callers(ctx, part, &m.acks, func() (caller, error) { return dialDoor(ctx, m.door) })
+		took += d
+		m.Sent += len(part)
+		m.Acked = len(m.acks)
+		if m.part == nil {
+			m.part = part
+		}
+	}
 	return took, err
 }
 

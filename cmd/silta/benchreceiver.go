@@ -19,7 +19,8 @@ type receiver struct {
 	server   *http.Server // nil where it speaks MLLP
 
 	mu         sync.Mutex
-	seen       map[int]bool
+	seen       []uint64 // a bit a number, so that a million of them take little
+	different  int
 	last       map[string]int // by referral, the highest number that came
 	duplicated int
 	reordered  int
@@ -32,7 +33,7 @@ func newReceiver(mllp bool) (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{listener: listener, seen: map[int]bool{}, last: map[string]int{}}
+	r := &receiver{listener: listener, last: map[string]int{}}
 	if mllp {
 		go r.accept()
 		return r, nil
@@ -134,16 +135,20 @@ func (r *receiver) answer(conn net.Conn) {
 func (r *receiver) count(n int, referral string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.seen[n] {
+	for n/64 >= len(r.seen) {
+		r.seen = append(r.seen, 0)
+	}
+	if r.seen[n/64]&(1<<(n%64)) != 0 {
 		r.duplicated++
 		return
 	}
-	r.seen[n] = true
+	r.seen[n/64] |= 1 << (n % 64)
+	r.different++
 	if n < r.last[referral] {
 		r.reordered++
 	}
 	r.last[referral] = max(n, r.last[referral])
-	if r.reached != nil && len(r.seen) >= r.awaited {
+	if r.reached != nil && r.different >= r.awaited {
 		close(r.reached)
 		r.reached = nil
 	}
@@ -152,7 +157,7 @@ func (r *receiver) count(n int, referral string) {
 // wait returns when n different messages have come, or ctx ends.
 func (r *receiver) wait(ctx context.Context, n int) {
 	r.mu.Lock()
-	if len(r.seen) >= n {
+	if r.different >= n {
 		r.mu.Unlock()
 		return
 	}
@@ -168,5 +173,5 @@ func (r *receiver) wait(ctx context.Context, n int) {
 func (r *receiver) counts() (delivered, duplicated, reordered int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.seen), r.duplicated, r.reordered
+	return r.different, r.duplicated, r.reordered
 }
