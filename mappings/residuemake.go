@@ -18,6 +18,7 @@ type residueMaker struct {
 	read    []line // the message that was read
 	written []line // what the rules write of its translation
 	kin     map[repetition][]repetition
+	carried map[repetition]bool // the written repetitions that have kin in the field of the same number
 	toRead  []int // of each written segment: the one of the message that it is, or -1
 	of      []int // and the other way round
 	left    int   // bytes that may still be kept
@@ -97,30 +98,35 @@ func (k *residue) attach(bundle *fhir.Tree) {
 // relate joins the lineage of both ways: what was read of a repetition became an element, and that becomes a repetition
 // of what is written.
 func (k *residueMaker) relate(forth, back *Result) {
-	number := map[string]map[int]int{}
-	nth := map[string]int{}
+	number := map[segmentLabel]int{}
+	nth := map[string]int32{}
 	for i, l := range k.written {
 		nth[l.id()]++
-		if number[l.id()] == nil {
-			number[l.id()] = map[int]int{}
-		}
-		number[l.id()][nth[l.id()]] = i
+		number[segmentLabel{l.id(), nth[l.id()]}] = i
 	}
-	elements := map[uint32][]repetition{}
+	segments := make([]int, len(back.segments)) // of what is written, or -1
+	for i, label := range back.segments {
+		segments[i] = -1
+		if at, ok := number[label]; ok {
+			segments[i] = at
+		}
+	}
+	elements := make([][]repetition, forth.Bundle.Slots()) // by node
+	room := make([]repetition, len(back.lineage))
 	for i := range back.lineage {
 		o := &back.lineage[i]
-		if o.segment == 0 || o.node == 0 || o.request {
+		if o.segment == 0 || o.node == 0 || o.request || segments[o.segment-1] < 0 {
 			continue
 		}
-		label := back.segments[o.segment-1]
-		if at, ok := number[label.id][int(label.nth)]; ok {
-			w := repetition{at, int(o.field), int(o.rep)}
-			if list := elements[o.node]; len(list) == 0 || list[len(list)-1] != w {
-				elements[o.node] = append(list, w)
-			}
+		w := repetition{segments[o.segment-1], int(o.field), int(o.rep)}
+		if list := elements[o.node]; list == nil {
+			room[i] = w
+			elements[o.node] = room[i : i+1 : i+1]
+		} else if list[len(list)-1] != w {
+			elements[o.node] = append(list, w)
 		}
 	}
-	k.kin = map[repetition][]repetition{}
+	k.kin, k.carried = map[repetition][]repetition{}, map[repetition]bool{}
 	for i := range forth.lineage {
 		o := &forth.lineage[i]
 		if o.segment == 0 {
@@ -131,6 +137,7 @@ func (k *residueMaker) relate(forth, back *Result) {
 			for _, to := range elements[n.ID()] {
 				if !slices.Contains(k.kin[from], to) {
 					k.kin[from] = append(k.kin[from], to)
+					k.carried[to] = k.carried[to] || from.field == to.field
 				}
 			}
 		}
@@ -333,14 +340,6 @@ func (k *residueMaker) field(i, n int, read, wrote string) keptField {
 // then equal ones, then those that carry none, in order.
 func (k *residueMaker) pairRepetitions(i, n int, reads, writes []string) []int {
 	pairs, taken := make([]int, len(reads)), make([]bool, len(writes))
-	related := make([]bool, len(writes))
-	for from, list := range k.kin {
-		for _, to := range list {
-			if to.seg == k.of[i] && to.field == n && to.rep <= len(writes) && from.field == n {
-				related[to.rep-1] = true
-			}
-		}
-	}
 	pair := func(fits func(rep, w int) bool) {
 		for rep := range reads {
 			for w := 0; w < len(writes) && pairs[rep] < 0; w++ {
@@ -357,7 +356,7 @@ func (k *residueMaker) pairRepetitions(i, n int, reads, writes []string) []int {
 		return slices.Contains(k.kin[repetition{i, n, rep + 1}], repetition{k.of[i], n, w + 1})
 	})
 	pair(func(rep, w int) bool { return reads[rep] == writes[w] })
-	pair(func(rep, w int) bool { return !related[w] && len(k.kin[repetition{i, n, rep + 1}]) == 0 })
+	pair(func(rep, w int) bool { return !k.carried[repetition{k.of[i], n, w + 1}] && len(k.kin[repetition{i, n, rep + 1}]) == 0 })
 	return pairs
 }
 
