@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -130,8 +131,12 @@ func (d *mapDiff) file(name string, b []byte) error {
 
 // message compares what the two maps make of one message.
 func (d *mapDiff) message(name string, m *hl7v2.Message) error {
-	before, errBefore := d.old.Forward(m, d.context)
+	var before *mappings.Result
+	var errBefore error
+	var old sync.WaitGroup
+	old.Go(func() { before, errBefore = d.old.Forward(m, d.context) })
 	after, errAfter := d.new.Forward(m, d.context)
+	old.Wait()
 	var found []difference
 	switch {
 	case errBefore != nil && errAfter != nil:
