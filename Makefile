@@ -7,7 +7,7 @@ export CGO_ENABLED ?= 0
 export HOME ?= $(shell getent passwd $$(id -u) | cut -d: -f6)
 
 .DEFAULT_GOAL := build
-.PHONY: build check style test chaos demo bench fuzz generate golden interop interop-v2 interop-fhir setup interop-setup
+.PHONY: build check style test chaos demo bench fuzz generate golden interop interop-v2 interop-fhir interop-editor setup interop-setup
 
 build:                     ## bin/silta
 	@mkdir -p bin
@@ -60,13 +60,20 @@ golden: build              ## expected outputs, to be read as a diff
 	SILTA_GOLDEN=1 $(GO) test -count=1 ./...
 
 INTEROP = testfixtures/interop
-interop: interop-v2 interop-fhir  ## what HAPI and hl7apy make of our messages, and HAPI of our verdicts and of what maps make; HAPI's speed beside ours
+interop: interop-v2 interop-fhir interop-editor  ## what HAPI and hl7apy make of our messages, and HAPI of our verdicts and of what maps make; HAPI's speed beside ours; the map schema in a language server
 
 interop-v2: $(INTEROP)/.venv/ready $(INTEROP)/hapi/target/ready
-	$(GO) test -tags interop -count=1 -v -skip '^TestFHIR' ./$(INTEROP)
+	$(GO) test -tags interop -count=1 -v -skip '^TestFHIR|^TestEditor' ./$(INTEROP)
 
 interop-fhir: $(INTEROP)/hapifhir/target/ready $(INTEROP)/hapifhir/target/examples/ready
 	$(GO) test -tags interop -count=1 -timeout 30m -v -run '^TestFHIR|^TestTheDocs' ./$(INTEROP)
+
+interop-editor: $(INTEROP)/editor/node_modules/ready
+	$(GO) test -tags interop -count=1 -v -run '^TestEditor' ./$(INTEROP)
+
+$(INTEROP)/editor/node_modules/ready: $(INTEROP)/editor/package.json | interop-setup
+	npm install --prefix $(@D)/.. --silent --no-audit --no-fund --no-package-lock
+	@touch $@
 
 $(INTEROP)/.venv/ready: $(INTEROP)/hl7apy/requirements.txt | interop-setup
 	python3 -m venv --clear $(INTEROP)/.venv
@@ -92,7 +99,7 @@ install = as=; if [ "$$(id -u)" != 0 ]; then sudo -n true 2>/dev/null && as="sud
 	$$as apt-get -qq update >/dev/null && \
 	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(2) >/dev/null
 
-# What the judges need beside Go: a Java compiler and Maven for HAPI, Python for hl7apy, npm for R4's examples.
+# What the judges need beside Go: a Java compiler and Maven for HAPI, Python for hl7apy, npm for R4's examples and the language server.
 interop-setup:
 	@command -v javac >/dev/null && command -v mvn >/dev/null && command -v npm >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null && exit 0; \
 	$(call install,The judges,default-jdk-headless maven python3-venv $$(command -v npm >/dev/null || echo npm))

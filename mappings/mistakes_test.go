@@ -110,6 +110,7 @@ var mistakes = []struct{ name, code, old, new, says string }{
 	{"a frame twice", CodeDuplicate, "  doc:  {type: Practitioner,", "  §who:  {type: Practitioner,", "twice"},
 	{"brackets without quotes", CodeQuote, `v2: "PID-3[HETU].1"`, "v2: §PID-3[HETU].1", "Quote"},
 	{"a code that YAML takes for a boolean", CodeQuote, "{F: female,", "{§NO: female,", "Quote"},
+	{"a dash that other readers take for a list", CodeQuote, "{v2: [I14], fhir: [cancelled]}", "{v2: [§-], fhir: [cancelled]}", "Quote"},
 	{"a list for a text", CodeType, "as: hd-endpoint", "as: §[hd-endpoint]", "text"},
 	{"no semver", CodeType, "version: 0.1.0", "version: §1.0", "major.minor.patch"},
 	{"a construct of later", CodeLater, "code: sex}", "code: sex, §nulls: mark}", "doesn't run"},

@@ -223,7 +223,11 @@ func (r *reporter) convert(n ast.Node) *value {
 		r.add(CodeYAML, nodePos(n), "Anchors, aliases and tags have no place in a map; use names, slices or a block.")
 		return &value{at: nodePos(n)}
 	}
-	return scalar(n)
+	v := scalar(n)
+	if v.text == "-" && !v.quoted {
+		r.warn(CodeQuote, v.at, "Quote this: other YAML readers take a dash of its own for a list.")
+	}
+	return v
 }
 
 func scalar(n ast.Node) *value {
