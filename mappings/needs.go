@@ -1,6 +1,8 @@
 package mappings
 
 import (
+	"slices"
+
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
 )
@@ -68,7 +70,11 @@ func (c *compiler) needSource(f *frame, n *need) {
 // check parks a message that lacks what the canonical message can't be without.
 func (f *forward) check() {
 	for _, fr := range f.p.frames {
-		if fr.always && !fr.message && len(f.instances[fr.index]) == 0 {
+		switch {
+		case !fr.always || fr.message:
+		case fr.parent != nil:
+			f.childless(fr)
+		case len(f.instances[fr.index]) == 0:
 			f.faults = append(f.faults, contracts.Faultf(contracts.Invalid, CodeMissing, fr.anchor, "The message has no %s.", fr.anchor))
 		}
 		for _, in := range f.instances[fr.index] {
@@ -82,6 +88,16 @@ func (f *forward) check() {
 			for i := range fr.needs {
 				f.need(in, &fr.needs[i])
 			}
+		}
+	}
+}
+
+// childless parks a message in which a parent lacks the child that it must have, or has one that says nothing.
+func (f *forward) childless(fr *frame) {
+	for _, p := range f.madeOf(fr.parent) {
+		if !slices.ContainsFunc(f.instances[fr.index], func(in *instance) bool { return in.parent == p && in.res.filled() }) {
+			f.faults = append(f.faults, contracts.Faultf(contracts.Invalid, CodeMissing, fr.anchor, "%s says nothing, or isn't there for each %s.", fr.anchor, fr.parent.anchor))
+			return
 		}
 	}
 }
