@@ -19,6 +19,8 @@ type page struct {
 	name   string // as docs/mapping/cookbook.md
 	lines  []string
 	blocks []*block
+
+	standing *strings.Replacer // of the page's addresses by those where a hub really listens; nil without one
 }
 
 // block is what stands between two fences.
@@ -131,11 +133,30 @@ func (g *ground) compile(name, text string) (*mappings.Map, contracts.Faults) {
 	return m, faults
 }
 
-// digests change with every edit of a map.
-var digests = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+// fleeting is what every run prints otherwise: digests, ids, and times.
+var fleeting = regexp.MustCompile(`sha256:[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?`)
 
-// console runs the commands of a block in a folder, one after another, and compares all that they print. It gives that.
+// lasting puts something of its kind and length in the place of what is fleeting.
+func lasting(s string) string {
+	switch {
+	case strings.HasPrefix(s, "sha256:"):
+		return "sha256:…"
+	case strings.Contains(s, ":"):
+		return ("2026-03-02" + s[10:11] + "09:30:00.000000000")[:len(s)]
+	}
+	return "01234567-89ab-4cde-8f01-23456789abcd"
+}
+
+// console runs the commands of a block in a folder, and compares all that they print. It gives that.
 func (p *page) console(t *testing.T, b *block, dir string) string {
+	t.Helper()
+	got := p.run(t, b, dir)
+	p.matches(t, b, got)
+	return got
+}
+
+// run runs the commands of a block in a folder, one after another, and gives the block as it would have to be.
+func (p *page) run(t *testing.T, b *block, dir string) string {
 	t.Helper()
 	var got strings.Builder
 	for line := range strings.Lines(b.text) {
@@ -147,17 +168,19 @@ func (p *page) console(t *testing.T, b *block, dir string) string {
 			got.WriteString("\n") // a line between what was printed and the next command
 		}
 		got.WriteString(line)
+		if p.standing != nil {
+			command = p.standing.Replace(command)
+		}
 		c := exec.Command("sh", "-c", command)
 		c.Dir = dir
 		printed, err := c.CombinedOutput()
 		if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 			t.Fatal(err)
 		}
-		got.Write(digests.ReplaceAll(printed, []byte("sha256:…")))
+		got.WriteString(fleeting.ReplaceAllStringFunc(string(printed), lasting))
 	}
 	if got.Len() == 0 {
 		t.Fatalf("%s:%d: the block has no command", p.name, b.line)
 	}
-	p.matches(t, b, got.String())
 	return got.String()
 }
