@@ -159,12 +159,13 @@ func (p *page) console(t *testing.T, b *block, dir string) string {
 func (p *page) run(t *testing.T, b *block, dir string) string {
 	t.Helper()
 	var got strings.Builder
+	var printed []byte
 	for line := range strings.Lines(b.text) {
 		command, found := strings.CutPrefix(line, "$ ")
 		if !found {
 			continue
 		}
-		if text := got.String(); text != "" && !strings.HasPrefix(text[strings.LastIndex("\n"+text[:len(text)-1], "\n"):], "$ ") {
+		if len(printed) > 0 {
 			got.WriteString("\n") // a line between what was printed and the next command
 		}
 		got.WriteString(line)
@@ -173,7 +174,8 @@ func (p *page) run(t *testing.T, b *block, dir string) string {
 		}
 		c := exec.Command("sh", "-c", command)
 		c.Dir = dir
-		printed, err := c.CombinedOutput()
+		var err error
+		printed, err = c.CombinedOutput()
 		if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 			t.Fatal(err)
 		}
