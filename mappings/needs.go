@@ -94,8 +94,8 @@ func (f *forward) check() {
 
 // childless parks a message in which a parent lacks the child that it must have, or has one that says nothing.
 func (f *forward) childless(fr *frame) {
-	for _, p := range f.madeOf(fr.parent) {
-		if !slices.ContainsFunc(f.instances[fr.index], func(in *instance) bool { return in.parent == p && in.res.filled() }) {
+	for _, p := range f.of(fr.parent) {
+		if p.made && !slices.ContainsFunc(f.instances[fr.index], func(in *instance) bool { return in.parent == p && in.res.filled() }) {
 			f.faults = append(f.faults, contracts.Faultf(contracts.Invalid, CodeMissing, fr.anchor, "%s says nothing, or isn't there for each %s.", fr.anchor, fr.parent.anchor))
 			return
 		}
