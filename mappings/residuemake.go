@@ -19,9 +19,9 @@ type residueMaker struct {
 	written []line // what the rules write of its translation
 	kin     map[repetition][]repetition
 	carried map[repetition]bool // the written repetitions that have kin in the field of the same number
-	toRead  []int // of each written segment: the one of the message that it is, or -1
-	of      []int // and the other way round
-	left    int   // bytes that may still be kept
+	toRead  []int               // of each written segment: the one of the message that it is, or -1
+	of      []int               // and the other way round
+	left    int                 // bytes that may still be kept
 	residue residue
 	lost    []place // what is beyond the bounds
 }
@@ -356,7 +356,9 @@ func (k *residueMaker) pairRepetitions(i, n int, reads, writes []string) []int {
 		return slices.Contains(k.kin[repetition{i, n, rep + 1}], repetition{k.of[i], n, w + 1})
 	})
 	pair(func(rep, w int) bool { return reads[rep] == writes[w] })
-	pair(func(rep, w int) bool { return !k.carried[repetition{k.of[i], n, w + 1}] && len(k.kin[repetition{i, n, rep + 1}]) == 0 })
+	pair(func(rep, w int) bool {
+		return !k.carried[repetition{k.of[i], n, w + 1}] && len(k.kin[repetition{i, n, rep + 1}]) == 0
+	})
 	return pairs
 }
 
