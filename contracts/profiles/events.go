@@ -37,11 +37,11 @@ func Focus(event string) string {
 func V2Types(event string) []string {
 	switch {
 	case event == Request:
-		return []string{"REF^I12"}
+		return []string{"REF^I12", "OMG^O19"}
 	case event == Update:
-		return []string{"REF^I13"}
+		return []string{"REF^I13", "OMG^O19"}
 	case event == Cancel:
-		return []string{"REF^I14"}
+		return []string{"REF^I14", "OMG^O19"}
 	case event == StatusQuery:
 		return []string{"REF^I15"}
 	case IsResponse(event):
