@@ -24,7 +24,7 @@ func TestTheTutorial(t *testing.T) {
 			}
 			written(t, dir, file, []byte(strings.Replace(b.text, "127.0.0.1:27575", "127.0.0.1:0", 1)))
 		case kind == "console" && b.text == "$ silta serve\n":
-			p.standing = served(t, dir)
+			p.standing = folderServed(t, dir)
 		case kind == "console":
 			p.matches(t, b, p.settled(t, b, dir))
 			ran++
@@ -48,8 +48,8 @@ func (p *page) settled(t *testing.T, b *block, dir string) string {
 	return got
 }
 
-// served starts the hub of a folder at free ports, and gives the replacement of the page's addresses by the real ones.
-func served(t *testing.T, dir string) *strings.Replacer {
+// folderServed starts the hub of a folder at free ports, and gives the replacement of the page's addresses by the real ones.
+func folderServed(t *testing.T, dir string) *strings.Replacer {
 	t.Helper()
 	for _, file := range []string{"silta.yaml", "contracts/partners/apotti.yaml", "contracts/partners/hus.yaml"} {
 		text, err := os.ReadFile(filepath.Join(dir, file))
