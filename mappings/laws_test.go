@@ -20,7 +20,7 @@ var manyLaws = flag.Int("laws", 6, "messages of each structure and version that 
 // known are the codes of places where the maps take few: of the dictionary's tables most are the user's own.
 var known = map[string][]string{
 	"RF1-1.1": {"P", "A", "R", "E"}, "RF1-2.1": {"R", "S", "A"}, "PRD-1.1": {"RP", "RT", "PP", "CP"}, "PID-8.1": {"F", "M", "O", "U"},
-	"MSA-1.1": {"AA", "AE", "AR"}, "OBR-25.1": {"F", "P", "C"}, "OBX-11.1": {"F", "P", "C"}, "PV1-2.1": {"I", "O", "E", "P"},
+	"MSA-1.1": {"AA", "AE", "AR"}, "ORC-1.1": {"NW", "XO", "CA"}, "OBR-5.1": {"R", "S", "A"}, "TQ1-9.1": {"R", "S", "A"}, "OBR-25.1": {"F", "P", "C"}, "OBX-11.1": {"F", "P", "C"}, "PV1-2.1": {"I", "O", "E", "P"},
 	"AL1-2.1": {"DA", "FA"}, "AL1-4.1": {"SV", "MI", "MO"}, "SCH-25.1": {"Booked", "Pending", "Cancelled"}, "TXA-17.1": {"AU", "DO"}, "TXA-19.1": {"AV"},
 	"AIS-10.1": {"Booked"}, "AIG-14.1": {"Booked"}, "AIL-12.1": {"Booked"}, "AIP-12.1": {"Booked"}, "DG1-6.1": {"A", "W", "F"},
 	"RF1-6.1": {"LAH-1", "LAH-2"}, "PID-3.1": {"77", "4711"}, "SCH-11.4": {"20260305"}, "TXA-12.1": {"DOC-9"}, "RF1-7.1": {"20260305"},
