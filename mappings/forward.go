@@ -74,6 +74,11 @@ var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/hoito
 // Forward translates a v2 message to its canonical Bundle. m isn't changed; the Result doesn't share its bytes.
 // The error is contracts.Faults: all that would park the message, each with its place; then there is no Result.
 func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
+	return m.forward(msg, c, m.keeps(c))
+}
+
+// forward is Forward, which keeps what no rule carries or doesn't.
+func (m *Map) forward(msg *hl7v2.Message, c Context, keeps bool) (*Result, error) {
 	p, fault := m.programFor(msg)
 	if fault != nil {
 		return nil, contracts.Faults{fault}
@@ -103,7 +108,7 @@ func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
 		return nil, f.faults
 	}
 	r := f.result()
-	if m.keeps(c) {
+	if keeps {
 		m.keep(f, r, msg, c)
 	}
 	if faults := invalid(r); len(faults) > 0 {

@@ -71,12 +71,12 @@ func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
 			return "" // it was told that something is lost
 		}
 	}
-	c.Residue, c.Origin, c.Version = false, nil, ""
-	first, err := m.Forward(msg, c)
+	c.Origin, c.Version = nil, ""
+	first, err := m.forward(msg, c, false)
 	if err != nil {
 		return fmt.Sprintf("without the residue the message parks: %v.", err)
 	}
-	second, err := m.Forward(plain.Message, c)
+	second, err := m.forward(plain.Message, c, false)
 	if err != nil {
 		return fmt.Sprintf("what the way back wrote parks: %v.", err)
 	}
