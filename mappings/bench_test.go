@@ -37,6 +37,16 @@ func BenchmarkForward(b *testing.B) {
 	}
 }
 
+func BenchmarkForwardWithResidue(b *testing.B) {
+	m, msg := referral(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Forward(msg, Context{Residue: true}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkReverse(b *testing.B) {
 	m, msg := referral(b)
 	res, err := m.Forward(msg, Context{})
