@@ -65,15 +65,15 @@ func (q *queue) join(ctx context.Context, r contracts.Record) (bool, error) {
 	}
 }
 
-// heldUp says behind which message another one of its key waits, so that whoever looks at it finds what to mend.
+// heldUp says behind which message another one of its key comes to wait, so that whoever looks at it finds what to mend.
 func heldUp(state contracts.KeyState, behind []contracts.Waiting) *contracts.Fault {
 	first := state.Message
 	if len(behind) > 0 {
 		first = behind[0].Message
 	}
-	public := "It waits behind an earlier message of its referral, which is tried again by itself."
+	public := "It waits behind earlier messages of its referral or patient. When it came, the first of them was one that is tried again by itself."
 	if state.Condition == contracts.KeyParked {
-		public = "It waits behind an earlier message of its referral, which is parked: mend, release or stop that one."
+		public = "It waits behind earlier messages of its referral or patient. When it came, the first of them was parked: mend, release or stop it, or whichever is the first by now."
 	}
 	return &contracts.Fault{Kind: contracts.Unavailable, Code: "HUB-043", Grade: contracts.GradeNote, At: "message " + string(first), Public: public}
 }

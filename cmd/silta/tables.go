@@ -87,7 +87,32 @@ func (t *terminal) trace(trace contracts.Trace) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clock(s.At), s.Step, orDash(s.Type), orDash(s.From), orDash(s.To), orDash(s.Control),
 			orDash(s.Map), answer, orDash(string(s.Other)), faultWord(s.Fault))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, s := range trace.Steps {
+		t.findings(s)
+	}
+	return nil
+}
+
+// findings prints what a translation could not carry. Notes are only counted: a message may have dozens.
+func (t *terminal) findings(s contracts.Step) {
+	if len(s.Losses) == 0 {
+		return
+	}
+	notes := 0
+	fmt.Fprintf(t.out, "\n%s of %s, map %s, to %s:\n", s.Step, s.Control, orDash(s.Map), orDash(s.To))
+	for _, f := range s.Losses {
+		if f.Grade == contracts.GradeNote {
+			notes++
+			continue
+		}
+		fmt.Fprintln(t.out, "  "+faultWord(f))
+	}
+	if notes > 0 {
+		fmt.Fprintf(t.out, "  %d notes (--format json lists them)\n", notes)
+	}
 }
 
 // clock writes a time in the reader's own zone.
