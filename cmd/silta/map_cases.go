@@ -127,22 +127,20 @@ func (t *terminal) mapTested(m testable, verbose bool) error {
 			}
 		}
 	}
+	if leaves.All > 0 {
+		if _, err := fmt.Fprintf(t.out, "%s: of the populated leaves rules read %s, %s are ignored.\n", m.Name(), percent(leaves.Rules, leaves), percent(leaves.Ignored, leaves)); err != nil {
+			return err
+		}
+	}
 	word := "cases pass"
 	if len(reports) == 1 {
 		word = "case passes"
 	}
-	_, err = fmt.Fprintf(t.out, "%s: %d of %d %s%s.\n", m.Name(), passed, len(reports), word, coverage(leaves))
+	_, err = fmt.Fprintf(t.out, "%s: %d of %d %s.\n", m.Name(), passed, len(reports), word)
 	return err
 }
 
-// coverage says what becomes of the cases' populated leaves.
-func coverage(l mappings.Leaves) string {
-	if l.All == 0 {
-		return ""
-	}
-	percent := func(n int) float64 { return 100 * float64(n) / float64(l.All) }
-	return fmt.Sprintf("; of the populated leaves rules read %.0f %%, %.0f %% are ignored", percent(l.Rules), percent(l.Ignored))
-}
+func percent(n int, of mappings.Leaves) string { return fmt.Sprintf("%.0f %%", 100*float64(n)/float64(of.All)) }
 
 func (t *terminal) caseReport(r *mappings.CaseReport, verbose bool) error {
 	if t.json() {
