@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,6 +58,8 @@ func (h *Hub) version(ctx context.Context, name, partner, typ string, received t
 // in its place.
 func (h *Hub) Activate(ctx context.Context, r contracts.ActivationRequest) (contracts.Activation, error) {
 	made := h.now()
+	ctx, cancel := context.WithTimeout(ctx, contracts.ActivationLead/2) // one that is written later would be known too late
+	defer cancel()
 	all, err := h.ledger.Activations(ctx)
 	if err != nil {
 		return contracts.Activation{}, err
@@ -72,6 +75,9 @@ func (h *Hub) Activate(ctx context.Context, r contracts.ActivationRequest) (cont
 		return a, contracts.Faultf(contracts.NotFound, "HUB-060", "partner", "There is no partner of this id.")
 	}
 	if a.Version == "" {
+		if slices.ContainsFunc(only(all, a), func(b contracts.Activation) bool { return b.At.After(a.At) }) {
+			return a, contracts.Faultf(contracts.Conflict, "HUB-067", "map", "Another version becomes active later, so going back would not last. Activate the version that you want from after that time.")
+		}
 		if a.Version = before(all, a); a.Version == "" {
 			return a, contracts.Faultf(contracts.NotFound, "HUB-066", "map", "No version of this map was activated here, so there is none to go back from. Activate one by its version.")
 		}
@@ -134,6 +140,9 @@ func (h *Hub) checkMaps(ctx context.Context) error {
 		return err
 	}
 	for _, a := range inForce(all, h.now()) {
+		if a.Partner != "" && h.partners[a.Partner] == nil {
+			continue // whose contract is gone
+		}
 		if _, err := h.maps.Map(a.Map + "@" + a.Version); err != nil {
 			faults = append(faults, contracts.Faultf(contracts.Invalid, "CFG-035", a.Map+"@"+a.Version, "This version is active, or will be, and isn't in the catalog. Put it back."))
 		}

@@ -302,26 +302,27 @@ func (h *Hub) handler(run context.Context, topic string, work func(context.Conte
 	}
 }
 
-// errStops is why a context ended that did so with Run.
-var errStops = errors.New("the hub stops")
+// laneOf is the key under which a context has its lane's own.
+type laneOf struct{}
 
 // within gives a lane's context that ends with Run, too.
 func within(run, lane context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(lane)
-	stop := context.AfterFunc(run, func() { cancel(errStops) })
-	return ctx, func() { stop(); cancel(nil) }
+	ctx, cancel := context.WithCancel(context.WithValue(lane, laneOf{}, lane))
+	stop := context.AfterFunc(run, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
-// longer gives a context that ends only Config.Linger after Run, but at once when the lane has lost its key: another
-// process sends what is behind it now, or this one does when the key has come back.
+// longer gives a context that ends only Config.Linger after Run, but at once when the lane has lost its key, also in that
+// time: another process sends what is behind it now, or this one does when the key has come back.
 func (h *Hub) longer(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	lost := context.AfterFunc(ctx.Value(laneOf{}).(context.Context), cancel)
 	stop := context.AfterFunc(ctx, func() {
-		if !errors.Is(context.Cause(ctx), errStops) || pause(longer, h.linger) {
+		if pause(longer, h.linger) {
 			cancel()
 		}
 	})
-	return longer, func() { stop(); cancel() }
+	return longer, func() { lost(); stop(); cancel() }
 }
 
 // apply writes a change to the ledger and tells the watcher of its steps.

@@ -55,6 +55,13 @@ func (h *Hub) checkRequest(ctx context.Context, r *contracts.ReprocessRequest) e
 	if r.Map == "" {
 		return nil
 	}
+	all, err := h.active(ctx, h.now())
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(a contracts.Activation) bool { return a.Map == r.Map && a.Partner+a.Type != "" }) {
+		return contracts.Faultf(contracts.Invalid, "HUB-062", "map", "Which version of this map is active depends on the partner and type; say one, such as %s@0.1.0.", r.Map)
+	}
 	name, err := h.version(ctx, r.Map, "", "", h.now())
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 // manyLaws is how many messages of each structure and version the laws are tried on. The catalog's promise is of 1,000:
 //
 //	go test ./mappings -run TestTheLawsHoldOfTheDictionary -laws 1000 -timeout 60m
-var manyLaws = flag.Int("laws", 6, "messages of each structure and version that the laws are tried on; 3 with -short")
+var manyLaws = flag.Int("laws", 3, "messages of each structure and version that the laws are tried on")
 
 // known are the codes of places where the maps take few: of the dictionary's tables most are the user's own.
 var known = map[string][]string{
@@ -29,13 +29,9 @@ var known = map[string][]string{
 
 // TestTheLawsHoldOfTheDictionary tries the laws on messages of every structure and version that are legal and mean nothing.
 func TestTheLawsHoldOfTheDictionary(t *testing.T) {
-	many := *manyLaws
-	if testing.Short() {
-		many = min(many, 3)
-	}
 	for _, m := range catalog(t).Maps() {
 		for _, version := range m.Versions() {
-			t.Run(m.ID()+"/"+version, func(t *testing.T) { legal(t, m, version, many) })
+			t.Run(m.ID()+"/"+version, func(t *testing.T) { legal(t, m, version, *manyLaws) })
 		}
 	}
 }

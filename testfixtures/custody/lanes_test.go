@@ -175,6 +175,47 @@ func TestAnAttemptEndsWithItsKey(t *testing.T) {
 	}
 }
 
+// ending tells when Consume is told to end.
+type ending struct {
+	hub.Bus
+	ends chan<- struct{}
+}
+
+func (b ending) Consume(ctx context.Context, topic, group string, lanes int, handle func(context.Context, contracts.Record) error) error {
+	if topic == contracts.OutTopic("hus") {
+		defer context.AfterFunc(ctx, func() { close(b.ends) })()
+	}
+	return b.Bus.Consume(ctx, topic, group, lanes, handle)
+}
+
+// An attempt ends with its key also while it has the time that a stop gives it.
+func TestAnAttemptEndsWithItsKeyWhileTheHubStops(t *testing.T) {
+	lose, ends, began, first := make(chan context.CancelFunc, 1000), make(chan struct{}), make(chan context.CancelFunc, 1), atomic.Bool{}
+	s := stuck{lose: make(chan context.CancelFunc, 1), ended: make(chan bool, 1), once: func() bool { return first.CompareAndSwap(false, true) }}
+	h := open(t, func(c *hub.Config) {
+		c.Bus, c.Linger = losing{ending{c.Bus, ends}, false, lose}, time.Hour
+		s.receiver = c.Couriers["hus"].(*receiver)
+		c.Couriers["hus"] = s
+	})
+	s.lose <- func() { // once the attempt is on its way
+		began <- <-lose
+		<-ends
+		(<-began)()
+	}
+	h.send("clinic", message("C-1", "request", "R-1", "one"))
+	loses := <-began
+	stopped := make(chan struct{})
+	go func() {
+		h.stop()
+		close(stopped)
+	}()
+	began <- loses
+	if !<-s.ended {
+		t.Error("the attempt went on after its key was lost")
+	}
+	<-stopped
+}
+
 // While a partner is paused its messages are probes: however many fail, no key comes nearer to the contract's limit.
 func TestAProbeDoesNotCount(t *testing.T) {
 	h := open(t)
