@@ -95,11 +95,11 @@ func decode(d *json.Decoder) (*journaled, error) {
 
 // forJournal encodes a change for the journal if it is of the usual kind: a message that was translated, or the progress of
 // one delivery's attempt without a fault. Nil: it isn't.
-func forJournal(c contracts.Change) (*journaled, error) {
+func forJournal(c contracts.Change, bodies []packedBody) (*journaled, error) {
 	if len(c.Keys)+len(c.Wait)+len(c.Done)+len(c.Replace)+len(c.Revive)+len(c.Pauses)+len(c.Resumes)+len(c.Activations) > 0 || !translates(c) && !progresses(c) {
 		return nil, nil
 	}
-	j := &journaled{change: c, bodies: pack(c)}
+	j := &journaled{change: c, bodies: bodies}
 	j.change.Bodies = nil
 	var err error
 	if j.encoded, err = encode(c, j.bodies); err != nil || len(j.encoded) > largeChange {
@@ -108,18 +108,22 @@ func forJournal(c contracts.Change) (*journaled, error) {
 	return j, nil
 }
 
-// translates says that a change tells of one message that was translated, and of nothing else.
+// translates says that a change tells of one message that was translated, and of nothing else. A delivery that comes twice
+// is for the tables: they know whether it may.
 func translates(c contracts.Change) bool {
-	return len(c.Entries) == 1 && c.Entries[0].State == contracts.StateTranslated && c.Entries[0].Fault == nil && c.Entries[0].ID != "" &&
+	seen := map[contracts.ID]bool{}
+	return len(c.Entries) == 1 && c.Entries[0].State == contracts.StateTranslated && c.Entries[0].Fault == nil &&
 		!slices.ContainsFunc(c.Deliveries, func(d contracts.Delivery) bool {
-			return d.State != contracts.StateTranslated || d.Fault != nil || d.Message != c.Entries[0].ID || d.ID == ""
+			again := seen[d.ID]
+			seen[d.ID] = true
+			return again || d.State != contracts.StateTranslated || d.Fault != nil || d.Message != c.Entries[0].ID
 		})
 }
 
 // progresses says that a change tells of the progress of one delivery, and of nothing else.
 func progresses(c contracts.Change) bool {
 	return len(c.Deliveries) == 1 && len(c.Entries)+len(c.Identifiers)+len(c.Journeys)+len(c.Bodies) == 0 && c.Deliveries[0].Fault == nil &&
-		(c.Deliveries[0].State == contracts.StateSending || c.Deliveries[0].State == contracts.StateDelivered) && c.Deliveries[0].Message != ""
+		(c.Deliveries[0].State == contracts.StateSending || c.Deliveries[0].State == contracts.StateDelivered)
 }
 
 // ids are what a change touches of messages, deliveries and journeys.

@@ -139,9 +139,10 @@ func newWriter(source string) (*writer, error) {
 // apply prepares the change in the caller's goroutine, so packing bodies and writing JSON hold up nobody else.
 func (w *writer) apply(ctx context.Context, c contracts.Change) error {
 	t := &task{ctx: ctx, op: "apply", change: c}
+	bodies := pack(c)
 	var err error
-	if t.usual, err = forJournal(c); err == nil && t.usual == nil {
-		t.rows, err = prepare(c, pack(c), false)
+	if t.rows, err = prepare(c, bodies, false); err == nil { // for the journal, too: what is incomplete never gets there
+		t.usual, err = forJournal(c, bodies)
 	}
 	if err != nil {
 		return fault("apply", err)
@@ -266,14 +267,9 @@ func (w *writer) mustFold(admitted []*journaled, others []*task) bool {
 	})
 }
 
-func (w *writer) write(t *task) (err error) {
+func (w *writer) write(t *task) error {
 	if t.work != nil {
 		return t.work(w)
-	}
-	if t.rows == nil {
-		if t.rows, err = prepare(t.usual.change, t.usual.bodies, false); err != nil {
-			return err
-		}
 	}
 	for i := range t.rows {
 		if err := w.put(&t.rows[i]); err != nil {

@@ -17,6 +17,7 @@ var refusalTests = []test{
 	{"waiting behind a live key is a conflict", liveKeyRefused},
 	{"a refused change leaves nothing, whichever row was refused", refusedWhole},
 	{"a row without its id is refused, and nothing is written", idlessRefused},
+	{"a translation with a row without its id is refused, and one with two contents", idlessTranslationRefused},
 	{"a caller that gave up gets a fault of kind unavailable", gaveUp},
 }
 
@@ -165,6 +166,47 @@ func idlessRefused(t *testing.T, l hub.Ledger) {
 		}
 	}
 	nothing(t, l, 1)
+}
+
+// What the hub writes for each message is looked at like all else, however cheaply it is kept.
+func idlessTranslationRefused(t *testing.T, l hub.Ledger) {
+	translated := func() contracts.Change {
+		e, d := everything(1).Entries[0], delivery(1, "hus", contracts.StateTranslated)
+		e.State, e.Fault, d.Fault = contracts.StateTranslated, nil, nil
+		return contracts.Change{Received: start, Entries: []contracts.Entry{e}, Deliveries: []contracts.Delivery{d}}
+	}
+	for what, breakIt := range map[string]func(*contracts.Change){
+		"entry":            func(c *contracts.Change) { c.Entries[0].ID, c.Deliveries[0].Message = "", "" },
+		"delivery":         func(c *contracts.Change) { c.Deliveries[0].ID = "" },
+		"delivery of none": func(c *contracts.Change) { c.Entries, c.Deliveries[0].Message = nil, "" },
+		"sending": func(c *contracts.Change) {
+			c.Entries, c.Deliveries[0].ID, c.Deliveries[0].State = nil, "", contracts.StateSending
+		},
+		"sending of none": func(c *contracts.Change) {
+			c.Entries, c.Deliveries[0].Message, c.Deliveries[0].State = nil, "", contracts.StateSending
+		},
+		"step": func(c *contracts.Change) { c.Steps = []contracts.Step{{Step: contracts.StepTranslated}} },
+		"identifier": func(c *contracts.Change) {
+			c.Identifiers = []contracts.Identifier{{Partner: "hus", Message: incoming(1)}}
+		},
+		"journey": func(c *contracts.Change) { c.Journeys = []contracts.Journey{{State: "accepted"}} },
+		"body":    func(c *contracts.Change) { c.Bodies = []contracts.StoredBody{{}} },
+	} {
+		c := translated()
+		breakIt(&c)
+		if err := l.Apply(t.Context(), c); contracts.KindOf(err) != contracts.Internal {
+			t.Errorf("%s without what it is known by: got %v, want a fault of kind internal", what, err)
+		}
+	}
+	twice := translated()
+	twice.Deliveries = append(twice.Deliveries, twice.Deliveries[0])
+	twice.Deliveries[1].Digest = "other bytes"
+	refuse(t, l, twice, "digest")
+	nothing(t, l, 1)
+	if err := l.Health(t.Context()); err != nil {
+		t.Errorf("afterwards its health is %v", err)
+	}
+	apply(t, l, translated())
 }
 
 func gaveUp(t *testing.T, l hub.Ledger) {
