@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"sync"
@@ -57,6 +56,11 @@ type journaled struct {
 	bodies  []packedBody
 	encoded []byte             // until it is written
 	moved   contracts.Delivery // its one delivery's row, where it tells of progress
+
+	// Of what a process that was killed left behind: an older version, which knows no journal, may have worked meanwhile.
+	left      bool
+	surpassed bool   // the tables know more already
+	aside     []byte // what can be neither read nor written; then there is nothing else
 }
 
 // line is a change as the table has it, JSON. Steps stand beside it, because their own JSON is what people see of them.
@@ -80,10 +84,9 @@ func encode(c contracts.Change, bodies []packedBody) ([]byte, error) {
 	return json.Marshal(l)
 }
 
-// decode reads the next change; io.EOF when there is none.
-func decode(d *json.Decoder) (*journaled, error) {
+func decode(text []byte) (*journaled, error) {
 	var l line
-	if err := d.Decode(&l); err != nil {
+	if err := json.Unmarshal(text, &l); err != nil {
 		return nil, err
 	}
 	for _, s := range l.Steps {
@@ -168,6 +171,11 @@ func (j *journal) take(changes []*journaled) {
 }
 
 func (j *journal) add(c *journaled) {
+	if c.surpassed || c.aside != nil {
+		j.changes = append(j.changes, c)
+		j.index(c)
+		return
+	}
 	if c.moved.ID != "" {
 		c.change.Deliveries = []contracts.Delivery{c.moved}
 		if at, ok := j.deliveries[c.moved.ID]; ok {
@@ -185,6 +193,11 @@ func (j *journal) add(c *journaled) {
 	for n, d := range c.change.Deliveries {
 		j.deliveries[d.ID] = place{c, n}
 	}
+	j.index(c)
+}
+
+// index shows what a change has of names and bodies, and remembers what it touches.
+func (j *journal) index(c *journaled) {
 	for _, i := range c.change.Identifiers {
 		j.names[i.Value] = append(j.names[i.Value], i)
 	}
@@ -265,12 +278,15 @@ func withNames(names, more []contracts.Identifier) []contracts.Identifier {
 	return all
 }
 
+// nothing is the work of a task that only has the journal written to the tables.
+func nothing(tx) error { return nil }
+
 // toTables has what the journal holds written to the tables, for a read that only they can answer.
 func (l *Ledger) toTables(ctx context.Context, op string) error {
 	if l.journal.empty() {
 		return nil
 	}
-	return l.w.within(ctx, op, func(tx) error { return nil })
+	return l.w.within(ctx, op, nothing)
 }
 
 // admit says whether a change of the usual kind can be written to the journal alone: because its message is new, or its
@@ -316,6 +332,7 @@ const (
 	knownOutSQL     = `SELECT EXISTS (SELECT 1 FROM deliveries WHERE id = $1)`
 	addToJournalSQL = `INSERT INTO journal (changes) VALUES ($1)`
 	clearJournalSQL = `DELETE FROM journal`
+	setAsideSQL     = `INSERT INTO aside (changes) VALUES ($1)`
 	readJournalSQL  = `SELECT changes FROM journal ORDER BY seq`
 )
 
@@ -369,8 +386,13 @@ func (w *writer) fold(more []*journaled) error {
 	return err
 }
 
-// unfold writes one change of the journal to the tables. They can't refuse it: whoever took it into the journal looked.
+// unfold writes one change of the journal to the tables. They can't refuse it: whoever took it into the journal looked. But
+// for one that was left behind: what they refuse of it they know better.
 func (w *writer) unfold(c *journaled) error {
+	if c.aside != nil {
+		_, err := w.exec(setAsideSQL, c.aside)
+		return err
+	}
 	rows, err := prepare(c.change, c.bodies, false)
 	if err != nil {
 		return err
@@ -382,6 +404,9 @@ func (w *writer) unfold(c *journaled) error {
 		if err := w.put(&rows[i]); err != nil {
 			var refusal *contracts.Fault
 			if errors.As(err, &refusal) {
+				if c.left {
+					continue
+				}
 				return fmt.Errorf("the tables refuse a change of the journal: %s %s", refusal.Code, refusal.At)
 			}
 			return err
@@ -390,42 +415,67 @@ func (w *writer) unfold(c *journaled) error {
 	return nil
 }
 
-// recover writes to the tables what a process that was killed left in the journal.
-func (w *writer) recover() (err error) {
-	if _, err := w.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			w.exec("ROLLBACK")
-		}
-	}()
+// reload takes into memory what a process that was killed left in the table journal, and has it written to the tables. Where
+// they can't be written now, the disk being full, it stands in the journal as it did before.
+func (w *writer) reload() error {
 	rows, err := w.query(readJournalSQL)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		lines, err := contracts.Unpack(row[0].([]byte))
+		packed := row[0].([]byte)
+		lines, err := contracts.Unpack(packed)
 		if err != nil {
-			return err
+			w.journal.take([]*journaled{{aside: packed}})
+			continue
 		}
-		for d := json.NewDecoder(bytes.NewReader(lines.Bytes())); ; {
-			c, err := decode(d)
-			if err == io.EOF {
-				break
-			} else if err != nil {
-				return err
+		for text := range bytes.Lines(lines.Bytes()) {
+			c := leftBehind(text)
+			if c.aside == nil {
+				fits, err := w.admit(c, nil)
+				if err != nil {
+					return err
+				}
+				c.surpassed = !fits
 			}
-			if err := w.unfold(c); err != nil {
-				return err
-			}
+			w.journal.take([]*journaled{c})
 		}
 	}
-	if _, err := w.exec(clearJournalSQL); err != nil {
-		return err
+	if w.journal.empty() {
+		return nil
 	}
-	_, err = w.exec("COMMIT")
+	if _, err = w.attempt([]*task{{work: nothing}}); err != nil && unavailable(err) {
+		return nil
+	}
 	return err
+}
+
+// leftBehind reads a line that another process wrote. One that can't be read or written is set aside, so that it stands
+// in the way of nothing else.
+func leftBehind(text []byte) *journaled {
+	c, err := decode(text)
+	if err == nil {
+		_, err = prepare(c.change, c.bodies, false)
+	}
+	if err != nil || len(c.change.Entries)+len(c.change.Deliveries) == 0 {
+		return &journaled{aside: contracts.PackSmall(contracts.NewBody(text))}
+	}
+	c.left, c.encoded = true, text
+	return c
+}
+
+// Aside counts the changes that were left in the journal by a process that was killed and that nobody could read or write.
+// They are kept in the table aside. A ledger without a journal has none.
+func (l *Ledger) Aside(ctx context.Context) (int64, error) {
+	if l.shared {
+		return 0, nil
+	}
+	if err := l.toTables(ctx, "aside"); err != nil {
+		return 0, err
+	}
+	scan := func(r rowScanner) (n int64, err error) { return n, r.Scan(&n) }
+	n, err := all(ctx, l.reads, scan, `SELECT count(*) FROM aside`)
+	return one("aside", "count", n, err)
 }
 
 // values are a row's columns, to be scanned into strings, numbers and bools.

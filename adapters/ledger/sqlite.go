@@ -33,11 +33,11 @@ func Open(path string) (*Ledger, error) {
 	return l, nil
 }
 
-func openFile(path string) (*Ledger, error) {
+func openFile(path string, pragmas ...string) (*Ledger, error) {
 	if err := create(path); err != nil {
 		return nil, err
 	}
-	writing := source(path, "journal_mode(WAL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)")
+	writing := source(path, append(pragmas, "journal_mode(WAL)", "journal_size_limit(67108864)", "wal_autocheckpoint(8000)")...)
 	if err := migrateFile(writing); err != nil {
 		return nil, err
 	}
@@ -122,17 +122,16 @@ func newWriter(source string) (*writer, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	w := &writer{conn: conn, stmts: map[string]*prepared{}, journal: newJournal()}
-	if err := w.recover(); err != nil {
-		w.closeConn()
-		return nil, fmt.Errorf("write what the journal holds: %w", err)
-	}
 	if err := w.loadKeys(); err != nil {
 		w.closeConn()
 		return nil, fmt.Errorf("read the keys: %w", err)
 	}
+	if err := w.reload(); err != nil {
+		w.closeConn()
+		return nil, fmt.Errorf("write what the journal holds: %w", err)
+	}
 	w.queue = newQueue(w.attempt)
 	w.due = time.AfterFunc(journalAge, w.age)
-	w.due.Stop() // until the journal holds something
 	return w, nil
 }
 
@@ -153,7 +152,7 @@ func (w *writer) apply(ctx context.Context, c contracts.Change) error {
 // age has what the journal holds written to the tables, but not while the writer has its hands full.
 func (w *writer) age() {
 	select {
-	case w.tasks <- &task{ctx: context.Background(), op: "age", work: func(tx) error { return nil }, done: make(chan struct{})}:
+	case w.tasks <- &task{ctx: context.Background(), op: "age", work: nothing, done: make(chan struct{})}:
 	default:
 		w.due.Reset(journalAge)
 	}
@@ -167,7 +166,7 @@ func (w *writer) close() {
 	w.due.Stop()
 	w.queue.close()
 	if len(w.journal.changes) > 0 {
-		_, _ = w.attempt([]*task{{work: func(tx) error { return nil }}}) // else the next open does it
+		_, _ = w.attempt([]*task{{work: nothing}}) // else the next open does it
 	}
 	w.closeConn()
 }

@@ -1,9 +1,7 @@
 package ledger
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -225,7 +223,7 @@ func TestTheJournalKeepsEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := decode(json.NewDecoder(bytes.NewReader(b)))
+	got, err := decode(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,4 +296,133 @@ func TestAFullJournalGoesToTheTables(t *testing.T) {
 	if err != nil || len(rows) != messages {
 		t.Fatalf("%d rows (%v), want %d", len(rows), err, messages)
 	}
+}
+
+// referred is a message that was translated, with one body of a size and the steps and names of which the tests ask.
+func referred(name string, size int) (translated, sending, delivered contracts.Change) {
+	in, out, at := contracts.ID(name), contracts.ID(name+"-out"), time.Unix(1_800_000_000, 0).UTC()
+	d := contracts.Delivery{ID: out, Message: in, Partner: "hus", Digest: "bytes", State: contracts.StateTranslated}
+	step := func(kind string) []contracts.Step {
+		return []contracts.Step{{ID: contracts.ID(kind), At: at, Message: out, Step: kind}}
+	}
+	translated = contracts.Change{Received: at, Entries: []contracts.Entry{{ID: in, Partner: "apotti", State: contracts.StateTranslated, Received: at}},
+		Deliveries: []contracts.Delivery{d}, Steps: step(contracts.StepReaddress), Bodies: body(name, size).Bodies,
+		Identifiers: []contracts.Identifier{{Partner: "hus", Kind: contracts.IDPlacer, Value: name, Message: in}}}
+	d.State, d.Attempts = contracts.StateSending, 1
+	sending = contracts.Change{Received: at, Deliveries: []contracts.Delivery{d}, Steps: step(contracts.StepSending)}
+	d.State, d.Answer = contracts.StateDelivered, "AA"
+	delivered = contracts.Change{Received: at, Deliveries: []contracts.Delivery{d}, Steps: step(contracts.StepDelivered)}
+	return translated, sending, delivered
+}
+
+// killed closes a ledger with changes in its journal, as a process leaves them that was killed, and gives its path.
+func killed(t *testing.T, l *Ledger, changes ...contracts.Change) (path string) {
+	t.Helper()
+	path = ask(t, l, "SELECT file FROM pragma_database_list WHERE name = 'main'").(string)
+	if err := l.w.within(t.Context(), "leave", func(tx) error {
+		for _, c := range changes {
+			text, err := encode(c, pack(c))
+			if err == nil {
+				err = l.w.(*writer).record([]*journaled{{encoded: text}})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func mustOpen(t *testing.T, path string, pragmas ...string) *Ledger {
+	t.Helper()
+	l, err := openFile(path, pragmas...)
+	if err != nil {
+		t.Fatalf("it doesn't open again: %v", err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func (l *Ledger) mustTell(t *testing.T, message contracts.ID, state contracts.State, steps int) {
+	t.Helper()
+	if d, err := l.Delivery(t.Context(), message+"-out"); err != nil || d.State != state {
+		t.Errorf("the delivery of %s is %s (%v), want %s", message, d.State, err, state)
+	}
+	if is, err := l.Lookup(t.Context(), "hus", "", string(message)); err != nil || len(is) != 1 {
+		t.Errorf("%s has %d names (%v), want 1", message, len(is), err)
+	}
+	if ss, err := l.MessageSteps(t.Context(), message); err != nil || len(ss) != steps {
+		t.Errorf("%s has %d steps (%v), want %d", message, len(ss), err, steps)
+	}
+	if rows, err := l.List(t.Context(), contracts.Filter{State: state}); err != nil || len(rows) != 1 {
+		t.Errorf("the list has %d messages that are %s (%v), want 1", len(rows), state, err)
+	}
+}
+
+// One line that nobody can write, or read, stands in the way of nothing.
+func TestABrokenLineOfTheJournalIsSetAside(t *testing.T) {
+	l := opened(t)
+	translated, sending, _ := referred("good", 10)
+	broken, _, _ := referred("broken", 10)
+	broken.Steps[0].ID = ""
+	path := killed(t, l, translated, broken, contracts.Change{}, sending)
+	again := mustOpen(t, path)
+	again.mustTell(t, "good", contracts.StateSending, 2)
+	for range 2 {
+		if n, err := again.Aside(t.Context()); err != nil || n != 2 {
+			t.Errorf("%d changes were set aside (%v), want 2", n, err)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+		again = mustOpen(t, path)
+	}
+}
+
+// A version without a journal did meanwhile what the journal tells of, and more.
+func TestWhatTheTablesKnowBetterIsDone(t *testing.T) {
+	l := opened(t)
+	translated, sending, delivered := referred("m", 10)
+	for _, c := range []contracts.Change{translated, sending, delivered} {
+		c.Resumes, c.Steps = []string{"nobody"}, nil // so it isn't for the journal
+		if err := l.Apply(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	translated.Deliveries = []contracts.Delivery{translated.Deliveries[0]}
+	translated.Deliveries[0].Digest = "other bytes"
+	again := mustOpen(t, killed(t, l, translated, sending))
+	again.mustTell(t, "m", contracts.StateDelivered, 2)
+	if n, err := again.Aside(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d changes were set aside (%v), want none", n, err)
+	}
+}
+
+// A hub that crashed since its disk is full starts again, tells what it can, and goes on when there is room.
+func TestAFullDiskDoesntHinderOpening(t *testing.T) {
+	l := opened(t)
+	translated, sending, delivered := referred("m", 100_000)
+	again := mustOpen(t, killed(t, l, translated, sending), "max_page_count(1)")
+	if d, err := again.Delivery(t.Context(), "m-out"); err != nil || d.State != contracts.StateSending {
+		t.Errorf("the delivery is %s (%v), want the attempt that was under way", d.State, err)
+	}
+	again.mustHave(t, "m", true)
+	if err := again.Health(t.Context()); contracts.KindOf(err) != contracts.Unavailable {
+		t.Errorf("its health is %v, want a fault of kind unavailable", err)
+	}
+	w := again.w.(*writer)
+	w.due.Stop() // so that nobody else is at the connection
+	if _, err := w.exec("PRAGMA max_page_count = 1000000"); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Apply(t.Context(), delivered); err != nil {
+		t.Error(err)
+	}
+	again.mustTell(t, "m", contracts.StateDelivered, 3)
 }

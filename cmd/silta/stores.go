@@ -166,6 +166,9 @@ func (h *house) openLedger(ctx context.Context, s settings) error {
 	}
 	h.ledger = l
 	h.opened = append(h.opened, l.Close)
+	if n, err := l.Aside(ctx); err == nil && n > 0 {
+		h.log.WithField("changes", n).Warn("The ledger keeps changes that a process left when it was killed and that can't be written; they are in its table aside. Report it.")
+	}
 	return nil
 }
 
