@@ -149,13 +149,17 @@ func (w *writer) apply(ctx context.Context, c contracts.Change) error {
 	return w.do(t)
 }
 
-// age has what the journal holds written to the tables, but not while the writer has its hands full.
+// age has what the journal holds written to the tables, but not while the writer has its hands full; and again after a
+// while, as long as it holds something: it may have failed.
 func (w *writer) age() {
+	if w.journal.empty() || w.closing.Load() {
+		return
+	}
 	select {
 	case w.tasks <- &task{ctx: context.Background(), op: "age", work: nothing, done: make(chan struct{})}:
 	default:
-		w.due.Reset(journalAge)
 	}
+	w.due.Reset(journalAge)
 }
 
 func (w *writer) within(ctx context.Context, op string, work func(tx) error) error {

@@ -426,3 +426,36 @@ func TestAFullDiskDoesntHinderOpening(t *testing.T) {
 	}
 	again.mustTell(t, "m", contracts.StateDelivered, 3)
 }
+
+// What the tables couldn't take is tried again by itself.
+func TestWhatGotOldInTheJournalIsTriedAgain(t *testing.T) {
+	l := opened(t)
+	w := l.w.(*writer)
+	translated, _, _ := referred("m", 100_000)
+	if err := l.Apply(t.Context(), translated); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(pages int) {
+		if _, err := w.exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.due.Stop() // so that nobody else is at the connection
+	limit(1)
+	w.age()
+	if err := l.Health(t.Context()); contracts.KindOf(err) != contracts.Unavailable { // behind it in the queue
+		t.Fatalf("the health is %v, want a fault of kind unavailable", err)
+	}
+	if !w.due.Stop() {
+		t.Error("nobody tries again")
+	}
+	limit(1 << 30)
+	w.age()
+	if err := l.Health(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.due.Stop()
+	if w.age(); w.due.Stop() {
+		t.Error("with an empty journal it goes on")
+	}
+}
