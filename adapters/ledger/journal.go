@@ -102,13 +102,36 @@ func forJournal(c contracts.Change, bodies []packedBody) (*journaled, error) {
 	if len(c.Keys)+len(c.Wait)+len(c.Done)+len(c.Replace)+len(c.Revive)+len(c.Pauses)+len(c.Resumes)+len(c.Activations) > 0 || !translates(c) && !progresses(c) {
 		return nil, nil
 	}
-	j := &journaled{change: c, bodies: bodies}
-	j.change.Bodies = nil
-	var err error
-	if j.encoded, err = encode(c, j.bodies); err != nil || len(j.encoded) > largeChange {
+	text, err := encode(c, bodies)
+	if err != nil || len(text) > largeChange || bytes.Contains(text, notUTF8) {
 		return nil, err
 	}
-	return j, nil
+	return &journaled{change: owned(c), bodies: bodies, encoded: text}, nil
+}
+
+// notUTF8 is what JSON has in the place of bytes that aren't UTF-8. The tables keep these as they came.
+var notUTF8 = []byte(`\ufffd`)
+
+// owned copies what a change of the usual kind points to, but for its bodies: it is the caller's again after Apply.
+func owned(c contracts.Change) contracts.Change {
+	c.Entries, c.Deliveries, c.Identifiers, c.Journeys = slices.Clone(c.Entries), slices.Clone(c.Deliveries), slices.Clone(c.Identifiers), slices.Clone(c.Journeys)
+	c.Steps, c.Bodies = slices.Clone(c.Steps), nil
+	for i, s := range c.Steps {
+		c.Steps[i].Losses = slices.Clone(s.Losses)
+		for n := range s.Losses {
+			c.Steps[i].Losses[n] = copied(s.Losses[n])
+		}
+		c.Steps[i].Fault = copied(s.Fault)
+	}
+	return c
+}
+
+func copied(f *contracts.Fault) *contracts.Fault {
+	if f == nil {
+		return nil
+	}
+	own := *f
+	return &own
 }
 
 // translates says that a change tells of one message that was translated, and of nothing else. A delivery that comes twice
@@ -184,7 +207,6 @@ func (j *journal) add(c *journaled) {
 			return
 		}
 	}
-	c.change.Deliveries, c.change.Steps = slices.Clone(c.change.Deliveries), slices.Clip(c.change.Steps)
 	j.changes = append(j.changes, c)
 	for _, e := range c.change.Entries {
 		e.Received = instant(micros(e.Received))

@@ -103,20 +103,11 @@ func TestWhatTheJournalHoldsOutlivesItsProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	crashed, copied := filepath.Join(dir, "crashed.db"), filepath.Join(dir, "copied.db")
-	for _, end := range []string{"", "-wal"} {
-		b, err := os.ReadFile(path + end)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(crashed+end, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	killed, copied := crashed(t, path), filepath.Join(dir, "copied.db")
 	if err := l.Backup(t.Context(), copied); err != nil {
 		t.Fatal(err)
 	}
-	for _, from := range []string{crashed, copied} {
+	for _, from := range []string{killed, copied} {
 		again := open(t, from)
 		for i := range int64(4) {
 			if d := cmp.Diff(tells(t, l, i), tells(t, again, i)); d != "" {
@@ -131,6 +122,68 @@ func TestWhatTheJournalHoldsOutlivesItsProcess(t *testing.T) {
 			t.Errorf("%s: %v", filepath.Base(from), err)
 		}
 	}
+}
+
+// A caller may do with a change what it likes once Apply has returned.
+func TestTheJournalKeepsNothingOfTheCallers(t *testing.T) {
+	tell := func(spoil func(contracts.Change)) told {
+		l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+		c := life(0, lifeTime)[0]
+		c.Steps[0].Fault = contracts.Faultf(contracts.Refused, "TST-001", "MSA-1", "An invented fault.")
+		c.Steps[1].Losses = contracts.Faults{contracts.Faultf(contracts.Refused, "TST-002", "PID-3", "An invented finding.")}
+		if err := l.Apply(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		spoil(c)
+		return tells(t, l, 0)
+	}
+	want := tell(func(contracts.Change) {})
+	got := tell(func(c contracts.Change) {
+		c.Entries[0].Control, c.Deliveries[0].Control, c.Journeys[0].State = "spoilt", "spoilt", "spoilt"
+		c.Steps[0].Fault.Code, c.Steps[1].Losses[0].Code, c.Steps[2].Type = "TST-009", "TST-009", "spoilt"
+		for i := range c.Identifiers {
+			c.Identifiers[i].Value = "spoilt"
+		}
+	})
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-kept +spoilt):\n%s", d)
+	}
+}
+
+// Bytes that are no UTF-8 stay what they are, whether a process is killed or not.
+func TestTheJournalChangesNoBytes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := open(t, path)
+	c := life(0, lifeTime)[0]
+	value := "L\xe4\x00x"
+	c.Entries[0].Control, c.Identifiers[1].Value = "M\xe4", value
+	if err := l.Apply(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]*ledger.Ledger{"at once": l, "after a crash": open(t, crashed(t, path))} {
+		if is, err := l.Lookup(t.Context(), "apotti", "", value); err != nil || len(is) != 1 {
+			t.Errorf("%s: %d names (%v), want 1", name, len(is), err)
+		}
+		if e, err := l.Entry(t.Context(), c.Entries[0].ID); err != nil || e.Control != "M\xe4" {
+			t.Errorf("%s: the control id is %q (%v)", name, e.Control, err)
+		}
+	}
+}
+
+// crashed copies a ledger's files as a killed process leaves them.
+func crashed(t *testing.T, path string) string {
+	t.Helper()
+	copied := filepath.Join(t.TempDir(), "crashed.db")
+	for _, end := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(copied+end, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return copied
 }
 
 // A change of another kind meets what the journal holds of its message, in the same transaction or before.
