@@ -113,7 +113,7 @@ func (m *Map) change(msg *hl7v2.Message, res, plain *Result, o *origin, c Contex
 	}
 	rules, own := differences(plain.Message, after.Message), differences(msg, back.Message)
 	for _, at := range keys(own) {
-		if !rules[at] && !tookAlong(res, back, o, at) && !wholeSegments(rules, back, at) {
+		if !rules[at] && !tookAlong(res, back, o, at, rules) && !wholeSegments(rules, back, at) {
 			return fmt.Sprintf("changing %s also changes %s.", place, at), true
 		}
 	}
@@ -156,9 +156,12 @@ func wholeSegments(rules map[string]bool, back *Result, at string) bool {
 func isField(place string) bool { return strings.Contains(place, "-") }
 
 // tookAlong says whether a field that isn't put back was read into the element that was changed, and that it was told: an id
-// that a sender also gives in ORC-2, the text of a diagnosis in DG1-4. It would contradict the change.
-func tookAlong(res, back *Result, o *origin, at string) bool {
+// that a sender also gives in ORC-2, the text of a diagnosis in DG1-4. It would contradict the change. So would the type of a value that is written in another.
+func tookAlong(res, back *Result, o *origin, at string, rules map[string]bool) bool {
 	told := slices.ContainsFunc(back.Findings, func(f *contracts.Fault) bool { return f.Code == CodeResidue && f.At == at })
+	if told && at == "OBX-2" && rules["OBX-5"] {
+		return true
+	}
 	return told && slices.ContainsFunc(res.lineage, func(other origin) bool {
 		return other.segment > 0 && res.segments[other.segment-1].id+"-"+itoa(int(other.field)) == at && element(res.node(&other)) == element(res.node(o))
 	})

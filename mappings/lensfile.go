@@ -173,25 +173,43 @@ var rpLens = &lens{name: "rp", cells: 1, elements: 1, v2: []string{"RP", "varies
 		return ""
 	}}
 
-// quantityLens pairs a number and its unit with a Quantity. The number stays text: 140.0 is 140.0.
+// comparators are those of table SN-1 that a Quantity has too, the longer first; = is what it says without one.
+var comparators = []string{"<=", ">=", "<", ">"}
+
+// quantityLens pairs a number and its unit with a Quantity. The number stays text: 140.0 is 140.0. A comparator before it
+// isn't of NM, but laboratories write "<5" there every day, and without it the 5 would say something else.
 var quantityLens = &lens{name: "quantity", cells: 2, elements: 1, v2: []string{"NM", "varies", "ST"}, fhir: []string{"Quantity", "SimpleQuantity"},
 	get: func(g *getter) string {
-		value, ok := decimal(strings.TrimSpace(g.in[0].text()))
+		comparator, number := cutComparator(strings.TrimSpace(g.in[0].text()))
+		value, ok := decimal(number)
 		if !ok {
 			return "This isn't a number."
 		}
+		g.put(g.out[0], "comparator", comparator)
 		g.quantity(value)
 		return ""
 	},
 	put: func(p *putter) string {
-		if p.in[0].peek("comparator") != "" {
-			return "The quantity has a comparator, which a plain number can't say."
+		comparator := p.in[0].peek("comparator")
+		if comparator != "" && !has(comparators, comparator) {
+			return "HL7 v2 doesn't have this comparator."
 		}
-		return p.quantity(1)
+		if why := p.quantity(1, comparator); why != "" {
+			return why
+		}
+		p.in[0].read("comparator")
+		return ""
 	}}
 
-// comparators are those of table SN-1 that a Quantity has too; = is what it says without one.
-var comparators = []string{"<", "<=", ">=", ">"}
+// cutComparator takes a comparator off the front of a number; blanks may stand between the two.
+func cutComparator(s string) (comparator, number string) {
+	for _, c := range comparators {
+		if rest, ok := strings.CutPrefix(s, c); ok {
+			return c, strings.TrimLeft(rest, " ")
+		}
+	}
+	return "", s
+}
 
 // snQuantityLens pairs a structured numeric of one number, with or without a comparator, and its unit with a Quantity.
 // Ranges, ratios and categories aren't quantities.
@@ -217,7 +235,7 @@ var snQuantityLens = &lens{name: "sn-quantity", cells: 2, elements: 1, v2: []str
 		return ""
 	},
 	put: func(p *putter) string {
-		if why := p.quantity(2); why != "" {
+		if why := p.quantity(2, ""); why != "" {
 			return why
 		}
 		p.set(0, 1, p.in[0].read("comparator"))
@@ -240,14 +258,14 @@ func (g *getter) quantity(value string) {
 	}
 }
 
-// quantity writes the number into a component of the first cell and the unit into the second.
-func (p *putter) quantity(at int16) string {
+// quantity writes the number, with what stands before it, into a component of the first cell and the unit into the second.
+func (p *putter) quantity(at int16, before string) string {
 	n := p.in[0]
 	value := n.peek("value")
 	if plain, ok := decimal(value); !ok || plain != value {
 		return "This isn't a number in the form that HL7 v2 takes."
 	}
-	p.set(0, at, n.read("value"))
+	p.set(0, at, before+n.read("value"))
 	unit, code := n.read("unit"), n.read("code")
 	if code == "" {
 		p.set(1, 1, unit)

@@ -89,7 +89,7 @@ func TestWhatIsKeptAfterAChange(t *testing.T) {
 		`PRD|RP|Mäkelä^Öykkö`,
 		`PID|1||010594Y9021^^^&1.2.246.21&ISO^NNFIN||Mäki&von^Åsa^""^^^^L^^^^2019||||||||||||||4711^^^X`,
 		`OBR|1|||L^Labra^L`,
-		`OBX|1|NM|A^Eka^L||1|mmol|||||F|||20260301||oma`,
+		`OBX|1|NM|A^Eka^L||<1|mmol|||||F|||20260301||oma`,
 		`ZOB|yksi`,
 		`OBX|2|NM|B^Toka^L||2|mmol|||||F|||20260302`,
 		`NTE||L|Hemolyysi`,
@@ -107,6 +107,8 @@ func TestWhatIsKeptAfterAChange(t *testing.T) {
 		holds, lacks      []string
 	}{
 		{"another priority takes the old one's text along", "ServiceRequest.priority", "stat", []string{"RF1|P|S^STAT^HL70280||||LAH-1^APOTTI\r"}, []string{"Pikana"}},
+		{"another comparator takes the old value's type along", "Observation.valueQuantity.comparator", ">", []string{"OBX|1|SN|A^Eka^L||>^1|mmol|||||F|||20260301||oma\r"}, nil},
+		{"where the value stays, so does its type", "Patient.name[0].family", "Toinen", []string{"OBX|1|NM|A^Eka^L||<1|mmol|||||F|||20260301||oma\r"}, nil},
 		{"a family name keeps the other parts", "Patient.name[0].family", "Toinen", []string{`|Toinen^Åsa^""^^^^L^^^^2019||||||||||||||4711^^^X` + "\r"}, []string{"von"}},
 		{"a taken observation takes its own, the others keep theirs", "Observation.valueQuantity", "", []string{"ZOB|yksi\rOBX|1|NM|B^Toka^L||2|mmol|||||F|||20260302\rNTE||L|Hemolyysi\rZPI|1|oma\r"}, []string{"A^Eka"}},
 	} {

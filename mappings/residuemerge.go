@@ -213,6 +213,10 @@ func (m *merger) fields(k *keptSegment, now line) line {
 			out = append(out, "")
 		}
 		out[f.N] = text
+		if now.id() == "OBX" && f.N == 5 && dropped && text == now.field(5) && out.field(2) != now.field(2) {
+			out[2] = now.field(2) // what was kept is the type of the old value
+			m.drop(now.id(), 2)
+		}
 	}
 	return out.trimmed()
 }
