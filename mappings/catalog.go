@@ -74,7 +74,7 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 	}
 	for _, src := range sources {
 		src.extend(c.bases, c.blocks)
-		if src.broken {
+		if src.broken || src.usesBroken(c.blocks) {
 			continue
 		}
 		if m := compile(src, c.blocks, c.concepts); m != nil {
@@ -121,6 +121,11 @@ func readSources(set *reporterSet, layer fs.FS) []*source {
 			}
 			src := parse(set.file(file), data)
 			src.dir = path.Dir(file)
+			if src.broken {
+				src.doc = named(src.dir, name == "block.yaml") // what stands on it or uses it has no fault by that
+				list = append(list, src)
+				continue
+			}
 			if want := "catalog/" + src.doc.id.s + "/" + src.doc.version.s; want != src.dir {
 				src.r.add(CodeCatalogLayout, src.doc.id.at, "The file says another id or version than its folder.")
 			}
@@ -133,10 +138,18 @@ func readSources(set *reporterSet, layer fs.FS) []*source {
 	return list
 }
 
+// named is an empty document of the id and version that a folder says.
+func named(dir string, block bool) *document {
+	id, version := path.Split(dir)
+	return &document{id: text{s: path.Base(id)}, version: text{s: version}, block: block}
+}
+
 func parse(r *reporter, data []byte) *source {
 	sum := sha256.Sum256(data)
 	src := &source{root: readYAML(r, data), r: r, data: data, digest: hex.EncodeToString(sum[:])}
-	if src.wanted = src.root.get("extends") != nil; src.wanted {
+	if src.broken = src.root == nil; src.broken {
+		src.doc = &document{}
+	} else if src.wanted = src.root.get("extends") != nil; src.wanted {
 		src.doc = decodeHead(r, src.root) // the rest means something on its base alone
 	} else {
 		src.doc = decode(r, src.root)
@@ -192,6 +205,14 @@ func compile(src *source, blocks map[string]*source, concepts map[string]*codeMa
 		m.extends = src.base.doc.id.s + "@" + src.base.doc.version.s
 	}
 	return m
+}
+
+// usesBroken says whether the file uses a block that can't be read: what it says about the rest may be wrong.
+func (src *source) usesBroken(blocks map[string]*source) bool {
+	return slices.ContainsFunc(src.doc.uses, func(u useDef) bool {
+		b := blocks[u.block.s]
+		return b != nil && b.broken
+	})
 }
 
 // mustEqual refuses a file that says something else than one of an earlier layer under the same name and version:

@@ -410,7 +410,7 @@ type source struct {
 	digest string
 	dir    string // its folder in the layer, for the cases
 	wanted bool   // an overlay that extend hasn't put onto its base yet
-	broken bool   // an overlay whose base isn't there: nothing can be said about the rest
+	broken bool   // no YAML, or an overlay whose base isn't there: nothing can be said about the rest
 }
 
 // reporterSet keeps a reporter for each file.

@@ -107,6 +107,9 @@ func (c *Catalog) current(p pin) (digest, file string) {
 				return strings.TrimPrefix(m.digest, "sha256:"), m.dir + "/map.yaml"
 			}
 		}
+		if src := c.bases[p.name]; src != nil { // it can't be compiled: what was published could
+			return src.digest, src.r.file
+		}
 	case "base":
 		if src := c.bases[p.name]; src != nil {
 			return src.digest, src.r.file

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -172,6 +173,38 @@ var mistakes = []struct{ name, code, old, new, says string }{
 	{"a block without its version", CodePin, "rules:\n", "use:\n  - {block: §patient, for: pat}\nrules:\n", "version"},
 	{"the first of many", CodeFirstOfMany, "v2: PID-8.1,", "v2: §PID-11.1,", "(1)"},
 	{"codes without a way back", CodeCoverage, "code: urgency}¦, reverseOnly: {urgent: A}", "code: §urgency}¦", "urgent"},
+}
+
+// TestWhatIsNoYAMLHasOneFault: nothing is said about what couldn't be read, nor about what stands on it.
+func TestWhatIsNoYAMLHasOneFault(t *testing.T) {
+	for name, slip := range map[string]string{
+		"an open brace": "title: {en: \"Small\"",
+		"a tab":         "title:\n\ten: Small",
+		"an open quote": "title: {en: \"Small}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			broken := strings.Replace(small, "title: {en: \"Small\"}", slip, 1)
+			block := "silta: block/v1\nid: part\nversion: 1.0.0\nfhir: {type: Patient}\n" + slip + "\n"
+			_, err := Load(fstest.MapFS{
+				"catalog/small/0.1.0/map.yaml":  {Data: []byte(broken)},
+				"catalog/above/0.1.0/map.yaml":  {Data: []byte("silta: map/v1\nid: above\nversion: 0.1.0\nextends: small@0.1.0\n")},
+				"catalog/part/1.0.0/block.yaml": {Data: []byte(block)},
+				"catalog/user/0.1.0/map.yaml": {Data: []byte(strings.NewReplacer("id: small", "id: user", "rules:\n", "use:\n  - {block: part@1.0.0, for: pat}\nrules:\n",
+					"  - {fhir: task.intent, value: order}\n", "").Replace(small))},
+			})
+			var got []string
+			for _, f := range contracts.FaultsOf(err) {
+				got = append(got, f.File+" "+f.Code)
+			}
+			slices.Sort(got)
+			if want := []string{"catalog/part/1.0.0/block.yaml MAP-001", "catalog/small/0.1.0/map.yaml MAP-001"}; !slices.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+			if _, faults := catalog(t).CompileFile("small.map.yaml", []byte(broken)); len(faults) != 1 || faults[0].Code != CodeYAML {
+				t.Errorf("the file alone has %v", faults)
+			}
+		})
+	}
 }
 
 // TestAllMistakesAtOnce: every fault of a file is reported, in the order of the file.
