@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,19 +154,25 @@ func (c *compiler) field(u *unit, segment string, n int, at pos) *hl7v2.FieldDef
 		u.r.add(CodeVersion, at, "HL7 v%s has no %s-%d; say since or until.", c.dict.Version(), segment, n)
 	} else if s := c.dict.Segment(segment); s != nil {
 		u.r.add(CodeFieldRange, at, "%s has %d fields in HL7 v%s, no %s-%d.", segment, len(s.Fields), c.dict.Version(), segment, n)
+	} else if i := c.zsegment(segment); i >= 0 {
+		u.r.add(CodeFieldRange, at, "The map declares %d fields of %s under v2.zsegments, no %s-%d.", len(c.main.doc.v2.zsegments[i].fields), segment, segment, n)
 	} else {
 		u.r.add(CodeSegment, at, "HL7 v%s has no segment %s%s.", c.dict.Version(), segment, meant(segment, c.dict.Segments()))
 	}
 	return nil
 }
 
+// zsegment is where the map declares a Z-segment, or -1.
+func (c *compiler) zsegment(id string) int {
+	return slices.IndexFunc(c.main.doc.v2.zsegments, func(z zsegment) bool { return z.id.s == id })
+}
+
 func (c *compiler) zfield(segment string, n int) *hl7v2.FieldDef {
-	for _, z := range c.main.doc.v2.zsegments {
-		if z.id.s == segment && n >= 1 && n <= len(z.fields) {
-			return &hl7v2.FieldDef{Type: z.fields[n-1].s, Usage: hl7v2.Optional, Max: 0}
-		}
+	i := c.zsegment(segment)
+	if i < 0 || n < 1 || n > len(c.main.doc.v2.zsegments[i].fields) {
+		return nil
 	}
-	return nil
+	return &hl7v2.FieldDef{Type: c.main.doc.v2.zsegments[i].fields[n-1].s, Usage: hl7v2.Optional, Max: 0}
 }
 
 // bindField checks field, component and subcomponent and finds the data type.
@@ -185,6 +192,7 @@ func (c *compiler) bindField(u *unit, ref *v2Ref, at pos) bool {
 		return false
 	}
 	ref.typ = v2Type(ref.segment, ref.field, def.Type)
+	whole := fmt.Sprintf("%s-%d", ref.segment, ref.field)
 	for i, n := range []int16{ref.comp, ref.sub} {
 		if n == 0 {
 			break
@@ -195,13 +203,14 @@ func (c *compiler) bindField(u *unit, ref *v2Ref, at pos) bool {
 		}
 		if typ == "" {
 			if c.elsewhere(func(d *hl7v2.Dict) bool { return partExists(d, ref, i) }) {
-				u.r.add(CodeVersion, at, "%s of %s-%d has no part %d in HL7 v%s; say since or until.", ref.typ, ref.segment, ref.field, n, c.dict.Version())
+				u.r.add(CodeVersion, at, "%s of %s has no part %d in HL7 v%s; say since or until.", ref.typ, whole, n, c.dict.Version())
 			} else {
-				u.r.add(CodeFieldRange, at, "%s-%d is %s, which has no part %d.", ref.segment, ref.field, ref.typ, n)
+				u.r.add(CodeFieldRange, at, "%s is %s, which has no part %d.", whole, ref.typ, n)
 			}
 			return false
 		}
 		ref.typ = typ
+		whole += "." + strconv.Itoa(int(n))
 	}
 	return true
 }

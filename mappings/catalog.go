@@ -237,7 +237,7 @@ func versionRange(src *source) []string {
 			to = from
 		}
 		if !has(all, from) || !has(all, to) {
-			src.r.add(CodeVersion, t.at, "HL7 versions run from %s to %s.", all[0], all[len(all)-1])
+			src.r.add(CodeVersion, t.at, "The HL7 versions are %s, and ranges of them such as %s..%s.", strings.Join(all, ", "), all[0], all[len(all)-1])
 			continue
 		}
 		if !hl7v2.VersionAtLeast(to, from) {

@@ -213,6 +213,22 @@ func (m *codeMap) with(r *reporter, def codesDef, names func(text) string) *code
 	return &all
 }
 
+// displays warns of a display whose code the whole code map doesn't have on the v2 side.
+func (m *codeMap) displays(r *reporter, def codesDef) {
+	var codes []string
+	for _, p := range m.forward {
+		codes = append(codes, p.from)
+	}
+	for _, p := range m.back {
+		codes = append(codes, p.to)
+	}
+	for _, p := range def.display {
+		if !has(codes, p.from.s) && !m.keep {
+			r.add(CodeDisplay, p.from.at, "The code map has no code %q on the v2 side, so nothing shows this%s.", p.from.s, meant(p.from.s, codes))
+		}
+	}
+}
+
 // preferred says whether a file names the code that is written back for another.
 func preferred(def codesDef, p codePair) bool {
 	for _, w := range append(def.prefer, def.reverseOnly...) {

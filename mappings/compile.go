@@ -107,6 +107,7 @@ func (c *compiler) unit(src *source, it *frame, prefix string) *unit {
 	for _, def := range src.doc.codes {
 		if !def.use.set() {
 			u.codes[def.name.s] = inlineCodes(u.r, def, u.constant)
+			u.codes[def.name.s].displays(u.r, def)
 			continue
 		}
 		m := c.concepts[def.use.s]
@@ -119,6 +120,7 @@ func (c *compiler) unit(src *source, it *frame, prefix string) *unit {
 			continue
 		}
 		u.codes[def.name.s] = m.with(u.r, def, u.constant)
+		u.codes[def.name.s].displays(u.r, def)
 	}
 	return u
 }
@@ -201,7 +203,31 @@ func (c *compiler) structure() {
 		}
 		c.p.structure = with
 	}
+	c.zfieldTypes()
 	c.p.root = newGroupDef(c.p.structure.Root, nil)
+}
+
+// zfieldTypes checks the data types of declared Z-segments' fields. One of any HL7 version will do: partners put newer
+// ones into their own segments.
+func (c *compiler) zfieldTypes() {
+	if len(c.main.doc.v2.zsegments) == 0 {
+		return // reading every dictionary takes time
+	}
+	known := map[string]bool{}
+	for _, v := range hl7v2.Versions() {
+		if d, err := hl7v2.Dictionary(v); err == nil {
+			for _, typ := range d.Types() {
+				known[typ] = true
+			}
+		}
+	}
+	for _, z := range c.main.doc.v2.zsegments {
+		for i, t := range z.fields {
+			if !known[t.s] {
+				c.main.r.add(CodeZSegment, at(t.at, z.id.at), "%s-%d: HL7 has no data type %q%s.", z.id.s, i+1, t.s, meant(t.s, keys(known)))
+			}
+		}
+	}
 }
 
 func (c *compiler) firstVersion() bool {

@@ -349,9 +349,10 @@ func (d decoder) codeMaps(doc *document, root *value) {
 			continue
 		}
 		c.use, c.unmapped, c.table, c.system = d.text(v.get("use")), d.text(v.get("unmapped")), d.text(v.get("table")), d.text(v.get("system"))
-		d.choice(c.unmapped, "error", "keep", "task")
 		if c.unmapped.s == "task" {
 			d.add(CodeLater, c.unmapped.at, "`unmapped: task` is part of the language that this version doesn't run yet.")
+		} else {
+			d.choice(c.unmapped, "error", "keep")
 		}
 		if !c.use.set() && !c.unmapped.set() {
 			d.add(CodeType, v.at, "A code map says what happens to a code that it doesn't have: unmapped: error or keep.")

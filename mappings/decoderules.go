@@ -34,6 +34,7 @@ func (d decoder) rule(v *value) ruleDef {
 	r.v2, r.fhir = d.texts(v.get("v2")), d.texts(v.get("fhir"))
 	r.as, r.code, r.system = d.text(v.get("as")), d.text(v.get("code")), d.text(v.get("system"))
 	r.link, r.value, r.prefix, r.dir = d.text(v.get("link")), d.text(v.get("value")), d.text(v.get("prefix")), d.text(v.get("dir"))
+	d.oneWay(v)
 	r.rules, r.first = d.rules(v.get("rules")), d.rules(v.get("first"))
 	r.since, r.until, r.rep, r.sep = d.text(v.get("since")), d.text(v.get("until")), d.text(v.get("rep")), d.text(v.get("sep"))
 	if after := v.member("after"); after != nil {
@@ -61,6 +62,22 @@ func (d decoder) rule(v *value) ruleDef {
 		r.absent = d.text(absent.get("fhir"))
 	}
 	return r
+}
+
+// oneWay refuses a lens beside what pairs the two sides without one.
+func (d decoder) oneWay(v *value) {
+	as := v.member("as")
+	for _, name := range []string{"code", "value"} {
+		other := v.member(name)
+		if as == nil || other == nil {
+			continue
+		}
+		place := as.at
+		if place.file != "" { // an overlay put the other one to its base's lens
+			place = other.at
+		}
+		d.add(CodeLens, place, "`as` has no part in a rule with `%s`: leave out one of them.", name)
+	}
 }
 
 // expression is a text whose place is that of its first character, not of the quote.

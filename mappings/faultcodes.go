@@ -44,6 +44,7 @@ const (
 	CodePin           = "MAP-061"
 	CodeFirstOfMany   = "MAP-110"
 	CodeCoverage      = "MAP-112"
+	CodeDisplay       = "MAP-113"
 
 	CodeUnmapped      = "MAP-200"
 	CodeNoRow         = "MAP-201"
@@ -79,7 +80,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeYAML, "The file isn't one YAML document, or uses anchors, aliases or tags."},
 	{CodeUnknownKey, "A key that the language doesn't have. Compare with the suggestion and with the JSON Schema."},
 	{CodeDuplicate, "A key, a rule id, a frame or a table id stands twice."},
-	{CodeQuote, "A text needs quotes: brackets, braces, a hash or a YAML word stand in it unquoted."},
+	{CodeQuote, "A text needs quotes: brackets, braces, a hash, a key or a YAML word stand in it unquoted."},
 	{CodeType, "A value has another form than its key takes, or a version isn't major.minor.patch."},
 	{CodeLater, "A construct of the language that this version of the engine doesn't run. Express it otherwise."},
 	{CodeSegment, "A segment that HL7 v2 doesn't have in the versions of the map."},
@@ -87,11 +88,11 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeFieldRange, "A field, component or subcomponent number that the segment or data type doesn't have."},
 	{CodeVersion, "A place that not every version of the map has. Say since or until."},
 	{CodePath, "A path that isn't written as the language has it."},
-	{CodeZSegment, "A Z-segment that the map doesn't declare under v2.zsegments."},
+	{CodeZSegment, "A Z-segment that the map doesn't declare under v2.zsegments, or a field of one with a data type that HL7 doesn't have."},
 	{CodeElement, "A resource type or element that FHIR R4 doesn't have."},
 	{CodeFrame, "A path starts with a frame that the map doesn't declare under resources."},
 	{CodeTypeClash, "No lens fits the v2 type and the FHIR type of a rule, or the named one doesn't."},
-	{CodeLens, "An unknown lens, or another number of paths than the lens takes."},
+	{CodeLens, "An unknown lens, another number of paths than the lens takes, or a lens beside a code map or a value."},
 	{CodeStars, "The two sides of a rule repeat differently. Pair (*) with (*), or say rep."},
 	{CodeName, "A name, slice or block that isn't declared."},
 	{CodeTarget, "A reference element that may not point to that type."},
@@ -117,6 +118,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodePin, "A reference to a base, block or code map without its version, or with one that isn't there."},
 	{CodeFirstOfMany, "The path takes the first of a field's repetitions without saying so; further ones aren't carried."},
 	{CodeCoverage, "The code map doesn't cover the whole value set on the way back; what it lacks is reported as a loss."},
+	{CodeDisplay, "A display for a code that its code map doesn't have on the v2 side."},
 	{CodeUnmapped, "A code that the code map doesn't know. Add it to the code map, or have the sender correct it."},
 	{CodeNoRow, "No row of the table fits these values. Add a row, or have the sender correct them."},
 	{CodeValue, "A value that its lens refuses: no date, no number, a text with line breaks in a one-line field."},

@@ -221,10 +221,8 @@ func (c *compiler) ignoreV2(u *unit, def ignoreDef) {
 }
 
 func (c *compiler) elsewhereSegment(id string) bool {
-	for _, z := range c.main.doc.v2.zsegments {
-		if z.id.s == id {
-			return true
-		}
+	if c.zsegment(id) >= 0 {
+		return true
 	}
 	for _, v := range c.versions {
 		if d, err := hl7v2.Dictionary(v); err == nil && d.Segment(id) != nil {

@@ -92,6 +92,9 @@ func (v *value) get(name string) *value {
 // unquotedPath is the mistake that costs most when writing maps: brackets or braces in an unquoted scalar.
 var unquotedPath = regexp.MustCompile(`(?:v2|fhir|from|if|set|link|by|to):\s*([A-Za-z][\w.*()-]*\[[^\]]*\][\w.()*-]*)`)
 
+// swallowed is a key inside an unquoted text, where a comma was meant to end the text: {KII: UR; EI: R}.
+var swallowed = regexp.MustCompile(`:(\s|$)|;\s*[\w-]+:`)
+
 // readYAML reads one document. A syntax fault ends the reading; repeated keys are reported and the first one counts.
 func readYAML(r *reporter, data []byte) *value {
 	for i, line := range strings.Split(string(data), "\n") {
@@ -223,18 +226,21 @@ func (r *reporter) convert(n ast.Node) *value {
 		r.add(CodeYAML, nodePos(n), "Anchors, aliases and tags have no place in a map; use names, slices or a block.")
 		return &value{at: nodePos(n)}
 	}
-	v := scalar(n)
+	v := r.scalar(n)
 	if v.text == "-" && !v.quoted {
 		r.warn(CodeQuote, v.at, "Quote this: other YAML readers take a dash of its own for a list.")
 	}
 	return v
 }
 
-func scalar(n ast.Node) *value {
+func (r *reporter) scalar(n ast.Node) *value {
 	t := n.GetToken()
 	v := &value{at: nodePos(n), kind: scalarValue, text: t.Value}
 	v.quoted = t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType
 	if !v.quoted {
+		if swallowed.MatchString(v.text) {
+			r.add(CodeQuote, v.at, "A key stands inside this text. A comma parts the keys of a mapping {…}; quote the text if all of it is meant.")
+		}
 		switch strings.ToLower(t.Value) {
 		case "yes", "no", "on", "off", "y", "n", "true", "false", "null", "~":
 			v.yaml11 = true
@@ -244,7 +250,7 @@ func scalar(n ast.Node) *value {
 }
 
 func (r *reporter) member(v *value, m *ast.MappingValueNode) {
-	key := scalar(m.Key)
+	key := r.scalar(m.Key)
 	for i := range v.keys {
 		if v.keys[i].name == key.text {
 			r.add(CodeDuplicate, key.at, "The key %q stands here twice.", key.text)
