@@ -123,8 +123,8 @@ func (m *Map) change(msg *hl7v2.Message, res, plain *Result, o *origin, c Contex
 	return "", len(rules) > 0
 }
 
-// sameMessage gives the first field in which two messages differ, but for delimiters and the character set. Empty parts
-// at the end say nothing.
+// sameMessage gives the first field in which two messages differ, but for delimiters, the character set and what
+// is transport. Empty parts at the end say nothing.
 func sameMessage(a, b *hl7v2.Message) string {
 	x, y := linesOf(a), linesOf(b)
 	for i := range max(len(x), len(y)) {
@@ -132,7 +132,7 @@ func sameMessage(a, b *hl7v2.Message) string {
 			return "segment " + itoa(i+1)
 		}
 		for n := 1; n < max(len(x[i]), len(y[i])); n++ {
-			if x[i].field(n) != y[i].field(n) {
+			if x[i].field(n) != y[i].field(n) && !transport(x[i].id(), n) {
 				return x[i].id() + "-" + itoa(n) + " of segment " + itoa(i+1)
 			}
 		}
@@ -195,7 +195,7 @@ func differences(a, b *hl7v2.Message) map[string]bool {
 		}
 		for i := range x[id] {
 			for n := 1; n < max(len(x[id][i]), len(y[id][i])); n++ {
-				if x[id][i].field(n) != y[id][i].field(n) {
+				if x[id][i].field(n) != y[id][i].field(n) && !transport(id, n) {
 					at[id+"-"+itoa(n)] = true
 				}
 			}

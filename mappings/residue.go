@@ -25,7 +25,7 @@ const (
 //
 // It speaks of two messages: the one that was read, and the one that the rules alone write of its translation (of which it
 // holds digests, never a text). On the way back those digests tell what has been changed in FHIR since, and a change wins.
-// Texts are ER7 in Unicode, with the standard delimiters. MSH-1, MSH-2 and MSH-18 are never in it.
+// Texts are ER7 in Unicode, with the standard delimiters. MSH-1, MSH-2 and MSH-18 are never in it, nor what is transport.
 type residue struct {
 	Form    string `json:"silta"`
 	Map     string `json:"map"`     // the id at the bottom of the map's overlays: those of one base read each other's
@@ -87,6 +87,13 @@ const asWritten = "\r"
 type line []string
 
 func (l line) id() string { return l[0] }
+
+// transport says whether a field is between the sender and whom it sent to: MSH-8 (security), MSH-13 and 14 (sequence and
+// continuation), MSH-15 and 16 (which acknowledgements it asks for), MSH-17 (country). On another connection they would be
+// untrue: a courier whose message asks for no acknowledgement gets none.
+func transport(id string, field int) bool {
+	return id == "MSH" && (field == 8 || field >= 13 && field <= 17)
+}
 
 func (l line) field(n int) string {
 	if n < len(l) {

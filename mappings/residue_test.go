@@ -205,3 +205,36 @@ func TestTheResidueIsBounded(t *testing.T) {
 		t.Errorf("leaves %+v: two of them aren't kept", res.Leaves)
 	}
 }
+
+// What is between the sender and whom it sent to isn't kept, nor put back from a residue that holds it.
+func TestTransportIsNotKept(t *testing.T) {
+	m, msg := referral(t)
+	head, rest, _ := strings.Cut(string(msg.Bytes()), "\r")
+	fields := append(strings.Split(head, "|"), make([]string, 20)...)[:18]
+	fields[7], fields[12], fields[13], fields[14], fields[15], fields[16] = "SECURITY", "71", "POINTER", "NE", "NE", "FIN"
+	msg, err := hl7v2.Parse([]byte(strings.Join(fields, "|") + "\r" + rest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{Residue: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := res.Leaves; l.Rules+l.Ignored+l.Residue != l.All-3 {
+		t.Errorf("leaves %+v: MSH-8, 13 and 14 are neither ignored nor kept", l)
+	}
+	text := fhir.Extension(fhir.NewBundle(res.Bundle.Root()).Header(), residueURL).Get("valueString")
+	if strings.Contains(text.Text(), "SECURITY") || strings.Contains(text.Text(), "POINTER") {
+		t.Error("it is kept")
+	}
+	text.Put(fhir.String(strings.Replace(text.Text(), `{"of":1`, `{"of":1,"fields":[{"n":15,"reps":[{"raw":"NE"}]}]`, 1)))
+	back, err := m.Reverse(res.Bundle, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{8, 13, 14, 15, 16, 17} {
+		if got := back.Message.Segment(0).Field(n).ER7(); got != "" {
+			t.Errorf("MSH-%d is written", n)
+		}
+	}
+}

@@ -44,15 +44,23 @@ func (m *Map) keep(f *forward, r *Result, msg *hl7v2.Message, c Context) {
 	for _, at := range k.lost {
 		r.Findings = append(r.Findings, notKept(at.String(), "This is too large to be kept beside the canonical message; the way back doesn't bring it."))
 	}
-	r.Leaves.Residue = r.Leaves.All - r.Leaves.Rules - r.Leaves.Ignored - k.lostLeaves()
+	r.Leaves.Residue = r.Leaves.All - r.Leaves.Rules - r.Leaves.Ignored - k.lostLeaves(f)
 	if k.residue.says(m.defaultVersion()) {
 		k.residue.attach(r.Bundle)
 	}
 }
 
 // lostLeaves counts the leaves that nobody read and that aren't kept.
-func (k *residueMaker) lostLeaves() int {
+func (k *residueMaker) lostLeaves(f *forward) int {
 	lost := 0
+	for i := range k.d.segments {
+		s := &k.d.segments[i]
+		for j := range s.leaves {
+			if l := &s.leaves[j]; !l.read && transport(s.id, int(l.field)) && !f.counts(s, l) {
+				lost++
+			}
+		}
+	}
 	for _, at := range k.lost {
 		for _, l := range at.seg.leaves {
 			if !l.read && (at.field == 0 || l.field == at.field && l.rep == at.rep) {
@@ -198,7 +206,7 @@ func (k *residueMaker) collect() {
 		if s.Of > 0 {
 			other := k.written[k.of[i]]
 			for n := 1; n < max(len(l), len(other)); n++ {
-				if l.field(n) != other.field(n) {
+				if l.field(n) != other.field(n) && !transport(l.id(), n) {
 					s.Fields = append(s.Fields, k.field(i, n, l.field(n), other.field(n)))
 				}
 			}

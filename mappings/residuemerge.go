@@ -201,7 +201,7 @@ func (m *merger) fields(k *keptSegment, now line) line {
 	out := slices.Clone(now)
 	for i := range k.Fields {
 		f := &k.Fields[i]
-		if !m.known(now.id(), f.N) {
+		if !m.known(now.id(), f.N) || transport(now.id(), f.N) {
 			m.drop(now.id(), f.N)
 			continue
 		}
