@@ -63,7 +63,7 @@ func (r *reverse) unseen(n *node, parks *contracts.Faults) {
 	}
 	at := n.source.Place()
 	switch {
-	case n.name == "modifierExtension" || n.name == "implicitRules", isStatus(n) && !(n.name == "active" && n.text == "true"):
+	case n.name == "modifierExtension" || n.name == "implicitRules", isStatus(n) && !isGloss(n) && !(n.name == "active" && n.text == "true"):
 		*parks = append(*parks, contracts.Faultf(contracts.Invalid, CodeLeafLost, at, "Nothing carries this to v2, and it changes what the rest means."))
 	case n.name == "reference":
 		r.lose(CodeUnresolved, at, "This reference leads to nothing that the map carries.")

@@ -363,17 +363,34 @@ func (r *reverse) split(o *op, at back, n *node) (bool, *refusal) {
 	return true, nil
 }
 
-// isStatus says whether an element is a modifier of its resource, such as status: to lose it would change what the
-// rest means.
+// isStatus says whether an element is a modifier of its resource or stands in one, such as status or the code of
+// verificationStatus: to lose it would change what the rest means.
 func isStatus(n *node) bool {
-	res := n.parent
-	if res == nil || res.name != "resource" && res.name != "contained" {
+	for n.parent != nil && n.parent.name != "resource" && n.parent.name != "contained" {
+		n = n.parent
+	}
+	if n.parent == nil {
 		return false
 	}
-	t := fhir.Definitions().Type(res.peek("resourceType"))
+	t := fhir.Definitions().Type(n.parent.peek("resourceType"))
 	if t == nil {
 		return false
 	}
 	e := t.Element(n.name)
 	return e != nil && e.Modifier
+}
+
+// isGloss says whether an element only words what is carried beside it: the display of a code, the text of a concept.
+func isGloss(n *node) bool {
+	switch n.name {
+	case "display":
+		return orNone(n.parent.get("code")).seen || orNone(n.parent.get("reference")).seen
+	case "text":
+		for c := n.parent.get("coding"); c != nil; c = c.follow() {
+			if orNone(c.get("code")).seen {
+				return true
+			}
+		}
+	}
+	return false
 }
