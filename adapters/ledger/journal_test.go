@@ -2,8 +2,11 @@ package ledger_test
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -216,6 +219,138 @@ func TestOtherChangesMeetTheJournal(t *testing.T) {
 	if err != nil || d.State != contracts.StateSending || d.Attempts != 2 || d.Fault != nil {
 		t.Errorf("the delivery is %s, attempt %d, fault %v (%v), want the second attempt under way", d.State, d.Attempts, d.Fault, err)
 	}
+}
+
+// Whatever is applied in whatever order: a ledger refuses and tells the same with its journal and without it, also when its
+// process is killed now and then.
+func TestTheJournalMakesNoDifference(t *testing.T) {
+	for seed := range uint64(10) {
+		r := rand.New(rand.NewPCG(seed, 18))
+		path := filepath.Join(t.TempDir(), "with.db")
+		with, without := open(t, path), open(t, filepath.Join(t.TempDir(), "without.db"))
+		for n := range 40 {
+			c := anyChange(r, n)
+			got := with.Apply(t.Context(), c)
+			c.Resumes = []string{"nobody"} // so it isn't for the journal
+			if want := without.Apply(t.Context(), c); refusedAt(got) != refusedAt(want) {
+				t.Fatalf("seed %d, change %d: with a journal %v, without %v", seed, n, got, want)
+			}
+			switch r.IntN(15) {
+			case 0:
+				path = crashed(t, path)
+				with = open(t, path)
+			case 1:
+				if err := with.Health(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if d := cmp.Diff(whole(t, without), whole(t, with)); d != "" {
+			t.Fatalf("seed %d (-without +with a journal):\n%s", seed, d)
+		}
+	}
+}
+
+// refusedAt tells refusals apart; empty for none.
+func refusedAt(err error) string {
+	var f *contracts.Fault
+	if !errors.As(err, &f) {
+		return ""
+	}
+	return f.Code + " " + f.At
+}
+
+// messages are those of which anyChange tells.
+const messages = 5
+
+// anyChange tells of one of a few messages, with two receivers each: that it is translated, what became of it otherwise,
+// or how an attempt went.
+func anyChange(r *rand.Rand, n int) contracts.Change {
+	m := r.Int64N(messages)
+	at := lifeTime.Add(time.Duration(m) * time.Millisecond)
+	l := life(m, at)
+	toOther := func(d contracts.Delivery) contracts.Delivery {
+		d.ID, d.Partner, d.Control, d.Route = d.ID+"2", "kys", d.Control+"2", "apotti>kys"
+		return d
+	}
+	of := func(states ...contracts.State) contracts.State { return states[r.IntN(len(states))] }
+	switch r.IntN(10) {
+	case 0, 1:
+		c := l[0]
+		c.Deliveries = append(c.Deliveries, toOther(c.Deliveries[0]))
+		if r.IntN(6) == 0 {
+			c.Deliveries[0].Digest = "other bytes"
+		}
+		if r.IntN(6) == 0 {
+			c.Deliveries = append(c.Deliveries, c.Deliveries[1])
+		}
+		if r.IntN(4) == 0 {
+			c.Journeys[0] = contracts.Journey{ID: "shared", State: strconv.Itoa(n), Started: at, Updated: at.Add(time.Duration(r.IntN(5)) * time.Second)}
+		}
+		return c
+	case 2:
+		e := l[0].Entries[0]
+		e.State = of(contracts.StateStopped, contracts.StateParked, contracts.StateReceived, contracts.StateWaiting)
+		return contracts.Change{Received: at, Entries: []contracts.Entry{e}}
+	}
+	d := l[1].Deliveries[0]
+	if r.IntN(2) == 0 {
+		d = toOther(d)
+	}
+	d.State = of(contracts.StateSending, contracts.StateSending, contracts.StateDelivered, contracts.StateDelivered, contracts.StateParked,
+		contracts.StateWaiting, contracts.StateStopped, contracts.StateRefused)
+	d.Attempts, d.Unknown, d.Answer = r.IntN(4), r.IntN(2) == 0, []string{"", "AA", "200"}[r.IntN(3)]
+	if r.IntN(3) == 0 {
+		d.Place = contracts.Place{}
+	}
+	if r.IntN(4) == 0 {
+		d.Map = ""
+	}
+	if r.IntN(10) == 0 {
+		d.Digest = "other bytes"
+	}
+	if r.IntN(4) == 0 {
+		d.Fault = contracts.Faultf(contracts.Refused, "TST-001", "MSA-1", "An invented fault.")
+	}
+	step := contracts.Step{ID: contracts.StepID(d.ID, string(d.State), "hus", d.Attempts), At: at.Add(time.Duration(n) * time.Second), Message: d.ID,
+		Journey: d.Journey, Step: string(d.State)}
+	return contracts.Change{Received: at, Deliveries: []contracts.Delivery{d}, Steps: []contracts.Step{step}}
+}
+
+// whole is all that a ledger tells of anyChange's messages, and which of it isn't there. The journal is asked before all
+// is written to the tables, and the tables are asked afterwards.
+func whole(t *testing.T, l *ledger.Ledger) (all []any) {
+	t.Helper()
+	ctx := t.Context()
+	tell := func(value any, err error) {
+		if kind := contracts.KindOf(err); err != nil && kind != contracts.NotFound {
+			t.Fatal(err)
+		}
+		all = append(all, value, contracts.KindOf(err))
+	}
+	short := func() {
+		for m := range int64(messages) {
+			c := life(m, lifeTime.Add(time.Duration(m)*time.Millisecond))[0]
+			tell(l.Entry(ctx, c.Entries[0].ID))
+			tell(l.Delivery(ctx, c.Deliveries[0].ID))
+			tell(l.Delivery(ctx, c.Deliveries[0].ID+"2"))
+			tell(l.Lookup(ctx, "", "", "L"+c.Entries[0].Control))
+			body, err := l.Body(ctx, c.Entries[0].Canonical)
+			tell(body.Len(), err)
+		}
+	}
+	short()
+	for m := range int64(messages) {
+		c := life(m, lifeTime.Add(time.Duration(m)*time.Millisecond))[0]
+		tell(l.MessageSteps(ctx, c.Entries[0].ID))
+		tell(l.Deliveries(ctx, c.Entries[0].ID))
+		tell(l.Identifiers(ctx, c.Journeys[0].ID))
+		tell(l.Journey(ctx, c.Journeys[0].ID))
+	}
+	tell(l.Journey(ctx, "shared"))
+	tell(l.List(ctx, contracts.Filter{}))
+	short()
+	return all
 }
 
 func open(t *testing.T, path string) *ledger.Ledger {
