@@ -274,7 +274,11 @@ func anyChange(r *rand.Rand, n int) contracts.Change {
 		return d
 	}
 	of := func(states ...contracts.State) contracts.State { return states[r.IntN(len(states))] }
-	switch r.IntN(10) {
+	kind := r.IntN(10)
+	if n < 2*messages { // first most are translated
+		kind = r.IntN(3)
+	}
+	switch kind {
 	case 0, 1:
 		c := l[0]
 		c.Deliveries = append(c.Deliveries, toOther(c.Deliveries[0]))
@@ -283,6 +287,9 @@ func anyChange(r *rand.Rand, n int) contracts.Change {
 		}
 		if r.IntN(6) == 0 {
 			c.Deliveries = append(c.Deliveries, c.Deliveries[1])
+		}
+		if r.IntN(6) == 0 {
+			c.Deliveries[1].ID = life((m+1)%messages, at)[0].Deliveries[0].ID // another message's
 		}
 		if r.IntN(4) == 0 {
 			c.Journeys[0] = contracts.Journey{ID: "shared", State: strconv.Itoa(n), Started: at, Updated: at.Add(time.Duration(r.IntN(5)) * time.Second)}
