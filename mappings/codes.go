@@ -18,7 +18,7 @@ type codeMap struct {
 	forward []codePair
 	back    []codePair
 	display []codePair
-	table   string // HL7 table, written to component 3 on the way back
+	table   string // the name of the v2 codes' system, written to component 3 on the way back
 	system  string // of the target codes, where the target is a Coding or CodeableConcept
 	digest  string
 	at      pos
@@ -99,8 +99,8 @@ func parseConceptMap(data []byte, key string) (*codeMap, error) {
 	g := c.Group[0]
 	sum := sha256.Sum256(data)
 	m := &codeMap{name: key, at: pos{line: 1, col: 1}, digest: hex.EncodeToString(sum[:])}
-	if table, ok := strings.CutPrefix(g.Source, v2Tables); ok {
-		m.table = table
+	if strings.HasPrefix(g.Source, v2Tables) {
+		m.table = systemName(g.Source)
 	}
 	if g.Unmapped.Mode == "provided" {
 		m.keep = true
@@ -133,7 +133,10 @@ func parseConceptMap(data []byte, key string) (*codeMap, error) {
 
 // inlineCodes compiles a code map of a map file.
 func inlineCodes(r *reporter, def codesDef, names func(text) string) *codeMap {
-	m := &codeMap{name: def.name.s, keep: def.unmapped.s == "keep", table: def.table.s, at: def.name.at}
+	m := &codeMap{name: def.name.s, keep: def.unmapped.s == "keep", table: tableName(def.table.s), at: def.name.at}
+	if strings.ContainsAny(m.table, "|^&~\\ \t\r\n") {
+		r.add(CodeType, def.table.at, "A table is an HL7 table's four digits or the name of a code system, without blanks and delimiters.")
+	}
 	if def.system.set() {
 		m.system = names(def.system)
 	}
@@ -176,6 +179,15 @@ func inlineCodes(r *reporter, def codesDef, names func(text) string) *codeMap {
 		}
 	}
 	return m
+}
+
+// tableName is a table as component 3 has it: HL7 stands before the four digits of a table of the standard, and before no
+// other name.
+func tableName(table string) string {
+	if len(table) == 4 && allDigits(table) {
+		return "HL7" + table
+	}
+	return table
 }
 
 // with is a code map of the catalog with what a file says beside it: a system, further codes, others for the same. What the

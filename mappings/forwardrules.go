@@ -342,7 +342,7 @@ func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault)
 		if display, ok := lookup(o.code.display, code); ok && peek(c.down(2)) == display {
 			c.part(2)
 		}
-		if o.code.table != "" && peek(c.down(3)) == "HL7"+o.code.table {
+		if o.code.table != "" && peek(c.down(3)) == o.code.table {
 			c.part(3)
 		}
 	}

@@ -184,6 +184,8 @@ var mistakes = []struct{ name, code, old, new, says string }{
 	{"codes that extend nothing", CodeNoCodeMap, "sex:     {unmapped: error,", "sex:     {extends: §sexes, unmapped: error,", "There is no code map"},
 	{"a block without its version", CodePin, "rules:\n", "use:\n  - {block: §patient, for: pat}\nrules:\n", "version"},
 	{"the first of many", CodeFirstOfMany, "v2: PID-8.1,", "v2: §PID-11.1,", "(1)"},
+	{"a table with a delimiter", CodeType, "sex:     {unmapped: error,", "sex:     {table: §99A^B, unmapped: error,", "delimiters"},
+	{"a table with a blank", CodeType, "sex:     {unmapped: error,", "sex:     {table: §OMA TAULU, unmapped: error,", "blanks"},
 	{"codes without a way back", CodeCoverage, "code: urgency}¦, reverseOnly: {urgent: A}", "code: §urgency}¦", "urgent"},
 }
 

@@ -319,7 +319,7 @@ func (r *reverse) putCode(o *op, p *putter, n *node) *refusal {
 		if display, ok := lookup(o.code.display, code); ok {
 			p.set(0, 2, display)
 		}
-		p.set(0, 3, "HL7"+o.code.table)
+		p.set(0, 3, o.code.table)
 	}
 	return nil
 }
