@@ -219,11 +219,11 @@ func (c cell) paragraphs() string {
 	if !c.lines || c.seg == nil {
 		return text
 	}
-	first, from := c.rep, c.d.last
+	from := c.d.last
 	var buf [8]int16
 	for _, r := range c.seg.reps(c.field, buf[:0]) {
-		if r > first {
-			c.rep = r
+		for c.rep < r { // an empty one is a blank line
+			c.rep++
 			text += "\n" + c.whole()
 		}
 	}
