@@ -41,7 +41,7 @@ type difference struct {
 type diffSummary struct {
 	Messages int            `json:"messages"` // that at least one of the maps takes
 	Differ   int            `json:"differ"`
-	Refused  int            `json:"refused"` // by both, for the same fault
+	Refused  int            `json:"refused"` // by both, for the same fault; one that can't be read is refused too
 	Rules    map[string]int `json:"rules"`   // differences by rule
 }
 
@@ -74,7 +74,7 @@ func newMapDiff(t *terminal, flag *catalogFlag) *cobra.Command {
 			return d.run(dir)
 		},
 	}
-	c.Flags().StringVar(&dir, "messages", "", "the folder with the messages")
+	c.Flags().StringVar(&dir, "messages", "", "the folder with the messages, or a file of them")
 	c.Flags().StringVar(&now, "now", "", "the time of the run (RFC 3339), instead of the clock's")
 	c.Flags().BoolVar(&d.all, "all", false, "compare version stamps, Provenance and the residue too")
 	_ = c.MarkFlagRequired("messages") // fails only for a flag that isn't there
@@ -82,6 +82,9 @@ func newMapDiff(t *terminal, flag *catalogFlag) *cobra.Command {
 }
 
 func (d *mapDiff) run(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return usagef("--messages %s can't be read: there is no such folder or file", dir)
+	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -90,13 +93,16 @@ func (d *mapDiff) run(dir string) error {
 		if err != nil {
 			return err
 		}
-		// A folder of samples holds other files too; what doesn't begin like HL7 v2 is none.
-		if start := bytes.TrimLeft(b, "\v\r\n "); !bytes.HasPrefix(start, []byte("MSH")) && !bytes.HasPrefix(start, []byte("FHS")) && !bytes.HasPrefix(start, []byte("BHS")) {
+		// A folder of samples holds other files too; what neither is called nor begins like HL7 v2 is none.
+		if start := bytes.TrimLeft(b, "\v\r\n "); path != dir && filepath.Ext(path) != ".hl7" && !bytes.HasPrefix(start, []byte("MSH")) && !bytes.HasPrefix(start, []byte("FHS")) && !bytes.HasPrefix(start, []byte("BHS")) {
 			return nil
 		}
 		name, err := filepath.Rel(dir, path)
 		if err != nil {
 			return err
+		}
+		if path == dir {
+			name = filepath.Base(dir)
 		}
 		return d.file(name, b)
 	})
@@ -120,6 +126,7 @@ func (d *mapDiff) file(name string, b []byte) error {
 		m, err := hl7v2.Parse(part.Bytes, d.options...)
 		if err != nil {
 			d.t.faults(of, contracts.FaultsOf(err))
+			d.summary.Refused++
 			continue
 		}
 		if err := d.message(of, m); err != nil {
