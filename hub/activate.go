@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/mappings"
 )
 
 // activations are those of the ledger as last seen. What was made since begins ActivationLead after that look at the
@@ -86,6 +87,11 @@ func (h *Hub) Activate(ctx context.Context, r contracts.ActivationRequest) (cont
 	if err != nil {
 		return a, err
 	}
+	if r.Version != "" { // a rollback goes back to what was taken once
+		if err := h.decides(a, m); err != nil {
+			return a, err
+		}
+	}
 	if a.Before = contracts.ActiveVersion(all, a.Map, a.Partner, a.Type, a.At); a.Before == "" {
 		newest, err := h.maps.Map(a.Map)
 		if err != nil {
@@ -98,6 +104,25 @@ func (h *Hub) Activate(ctx context.Context, r contracts.ActivationRequest) (cont
 	at := contracts.Change{Received: made, Activations: []contracts.Activation{a}, Steps: []contracts.Step{{
 		ID: contracts.StepID(a.ID, contracts.StepActivated, a.Partner, 0), At: made, Step: contracts.StepActivated, From: a.Operator, To: a.Partner, Map: m.Name(), Reason: a.Reason}}}
 	return a, h.apply(ctx, at)
+}
+
+// decides refuses an activation that would never decide about a message: the map takes nothing of its type, or the
+// partner's contract doesn't leave the map's version open for it.
+func (h *Hub) decides(a contracts.Activation, m *mappings.Map) error {
+	ofType := func(word string) bool { return a.Type == "" || contracts.Takes([]string{a.Type}, word) }
+	in, out := kept(m.Types(), ofType), kept(m.CanonicalEvents(), ofType)
+	if len(in)+len(out) == 0 {
+		return contracts.Faultf(contracts.Invalid, "HUB-067", "type", "The map takes nothing of this type; it takes %s.", strings.Join(m.Types(), ", "))
+	}
+	p := h.partners[a.Partner]
+	if p == nil || slices.ContainsFunc(in, func(typ string) bool { return p.MapIn(typ) == a.Map }) || slices.ContainsFunc(out, func(event string) bool { return p.MapOut(event) == a.Map }) {
+		return nil
+	}
+	return contracts.Faultf(contracts.Invalid, "HUB-068", "partner", "The partner's contract doesn't name this map without a version for such messages, so an activation changes nothing for it.")
+}
+
+func kept(words []string, keep func(string) bool) []string {
+	return slices.DeleteFunc(words, func(word string) bool { return !keep(word) })
 }
 
 // before is the version to which an activation of the same map, partner and type goes back: that before the latest one.

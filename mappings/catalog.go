@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
+	"github.com/hoitosilta/silta/contracts/profiles"
 )
 
 // lensSet is the number of the lens library. It rises with every change of a lens that changes any output, and is part
@@ -279,12 +280,17 @@ func (c *Catalog) Maps() []*Map { return c.maps }
 // Map finds a map by ID, which means its newest version, or by ID@VERSION. The fault is notfound MAP-303.
 func (c *Catalog) Map(ref string) (*Map, error) {
 	id, version, _ := strings.Cut(ref, "@")
-	var ids []string
+	var ids, versions []string
 	for _, m := range c.maps {
 		if m.ID() == id && (version == "" || version == m.Version()) {
 			return m, nil
 		}
-		ids = append(ids, m.ID())
+		if ids = append(ids, m.ID()); m.ID() == id {
+			versions = append(versions, m.Version())
+		}
+	}
+	if versions != nil {
+		return nil, contracts.Faultf(contracts.NotFound, CodeUnknownMap, ref, "The map has no such version; its versions are %s.", strings.Join(versions, ", "))
 	}
 	return nil, contracts.Faultf(contracts.NotFound, CodeUnknownMap, ref, "There is no map of this name and version%s.", meant(id, ids))
 }
@@ -338,6 +344,29 @@ func (m *Map) Events() []string { return texts(m.doc.v2.events) }
 
 // Versions are the HL7 versions that the map is compiled for.
 func (m *Map) Versions() []string { return slices.Clone(m.versions) }
+
+// Types are the v2 message types that the map takes: REF^I12. One that takes every event of a message code has none of
+// them; then it is REF^*.
+func (m *Map) Types() []string {
+	code, _, _ := strings.Cut(m.Structures()[0], "_")
+	var list []string
+	for _, event := range m.Events() {
+		list = append(list, code+"^"+event)
+	}
+	if list == nil {
+		list = []string{code + "^*"}
+	}
+	return list
+}
+
+// CanonicalEvents are the events of the canonical messages that the map can write to v2; all, where a rule decides.
+func (m *Map) CanonicalEvents() []string {
+	event := m.doc.fhir.event.s
+	if code := event[strings.LastIndexByte(event, '|')+1:]; code != "" && code != "*" {
+		return []string{code}
+	}
+	return profiles.Events()
+}
 
 func texts(list []text) []string {
 	var out []string

@@ -29,7 +29,7 @@ func newMap(t *terminal) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.PersistentFlags().StringVar(&flag.dir, "mappings", "mappings", "a folder with maps of your own, laid out as catalog/ID/VERSION/map.yaml")
-	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapTest(t, &flag), newMapDiff(t, &flag), newMapNew(t, &flag), newMapPublish(t, &flag), newMapActivate(t), newMapRollback(t))
+	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapTest(t, &flag), newMapDiff(t, &flag), newMapNew(t, &flag), newMapPublish(t, &flag), newMapActivate(t, &flag), newMapRollback(t))
 	return c
 }
 
@@ -69,6 +69,22 @@ func (f *catalogFlag) find(t *terminal, cmd *cobra.Command, name string) (*mappi
 	}
 	t.faults(name, faults)
 	return m, nil
+}
+
+// whichVersion is the mistake of a map named without its version, with those that there are here.
+func (f *catalogFlag) whichVersion(cmd *cobra.Command, id string) error {
+	var names []string
+	if catalog, err := f.open(cmd); err == nil {
+		for _, m := range catalog.Maps() {
+			if m.ID() == id {
+				names = append(names, m.Name())
+			}
+		}
+	}
+	if len(names) == 0 {
+		return usagef("say which version of the map: ID@VERSION, as `silta map list` shows them")
+	}
+	return usagef("say which version: %s", strings.Join(names, " or "))
 }
 
 // isFile tells the name of a YAML file from an id.

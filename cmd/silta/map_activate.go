@@ -16,7 +16,7 @@ type activating struct {
 	partner, typ, at, reason string
 }
 
-func newMapActivate(t *terminal) *cobra.Command {
+func newMapActivate(t *terminal, flag *catalogFlag) *cobra.Command {
 	var a activating
 	c := &cobra.Command{
 		Use:   "activate ID@VERSION",
@@ -29,7 +29,7 @@ func newMapActivate(t *terminal) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, version, ok := strings.Cut(args[0], "@")
 			if !ok || version == "" {
-				return usagef("say which version: %s@1.0.0", id)
+				return flag.whichVersion(cmd, id)
 			}
 			return a.ask(t, cmd, id, version)
 		},
@@ -83,8 +83,11 @@ func (a *activating) ask(t *terminal, cmd *cobra.Command, id, version string) er
 		return t.print(made)
 	}
 	whose := ""
+	if made.Type != "" {
+		whose = " for " + made.Type
+	}
 	if made.Partner != "" {
-		whose = " for " + made.Partner
+		whose += " of " + made.Partner
 	}
 	_, err := fmt.Fprintf(t.out, "%s@%s is active%s from %s on, in place of %s.\n", made.Map, made.Version, whose, made.At.Format(time.RFC3339), made.Before)
 	return err

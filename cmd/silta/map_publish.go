@@ -25,7 +25,7 @@ func newMapPublish(t *terminal, flag *catalogFlag) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !strings.Contains(args[0], "@") {
-				return usagef("say which version: %s@1.0.0", args[0])
+				return flag.whichVersion(cmd, args[0])
 			}
 			catalog, err := flag.open(cmd)
 			if err != nil {
