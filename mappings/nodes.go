@@ -53,6 +53,7 @@ func (a *arena) release() {
 	}
 	a.used, a.next = 0, 0
 	if len(a.blocks) > 64 {
+		clear(a.blocks[64:])
 		a.blocks = a.blocks[:64]
 	}
 }
