@@ -59,14 +59,14 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 			name := src.doc.id.s + "@" + src.doc.version.s
 			if src.doc.block {
 				if other, known := c.blocks[name]; known {
-					src.mustEqual(other, name)
+					mustEqual(src.r, src.doc.version.at, bytes.Equal(src.data, other.data), name)
 				} else {
 					c.blocks[name] = src
 				}
 				continue
 			}
 			if other, known := c.bases[name]; known {
-				src.mustEqual(other, name)
+				mustEqual(src.r, src.doc.version.at, bytes.Equal(src.data, other.data), name)
 				continue
 			}
 			sources, c.bases[name] = append(sources, src), src
@@ -218,9 +218,9 @@ func (src *source) usesBroken(blocks map[string]*source) bool {
 
 // mustEqual refuses a file that says something else than one of an earlier layer under the same name and version:
 // which of the two is meant can't be guessed, and ignoring an edit would be the worst guess.
-func (src *source) mustEqual(other *source, name string) {
-	if !bytes.Equal(src.data, other.data) {
-		src.r.add(CodeDuplicate, src.doc.version.at, "%s is in the catalog already, with other content. Give this one a new version; if you changed what is built in, build again.", name)
+func mustEqual(r *reporter, at pos, equal bool, name string) {
+	if !equal {
+		r.add(CodeDuplicate, at, "%s is in the catalog already, with other content. Give this one a new version; if you changed what is built in, build again.", name)
 	}
 }
 

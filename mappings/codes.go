@@ -79,9 +79,11 @@ func readConceptMaps(r *reporterSet, layer fs.FS, into map[string]*codeMap) {
 			rep.add(CodeCatalogLayout, pos{line: 1, col: 1}, "This is no code map: %v.", err)
 			continue
 		}
-		if _, known := into[key]; !known {
-			into[key] = m
+		if other, known := into[key]; known {
+			mustEqual(rep, m.at, m.digest == other.digest, key)
+			continue
 		}
+		into[key] = m
 	}
 }
 

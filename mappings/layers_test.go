@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"bytes"
 	"io/fs"
 	"strings"
 	"testing"
@@ -29,5 +30,38 @@ func TestALayerAddsVersionsAndShadowsNone(t *testing.T) {
 		return strings.NewReplacer("version: 0.1.0", "version: 0.2.0", `["2.3..2.8"]`, `["2.8..2.3"]`).Replace(s)
 	}); err == nil || !strings.Contains(err.Error(), "This range of versions is empty") {
 		t.Errorf("an inverted range: %v", err)
+	}
+}
+
+// A code map of the catalog's name and version that says something else is a fault, as a map is.
+func TestALayerShadowsNoCodeMap(t *testing.T) {
+	const name = "codes/observation-status@0.1.0.json"
+	built, err := fs.ReadFile(Embedded, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(Embedded, fstest.MapFS{name: {Data: built}}); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+	other := append(bytes.Clone(built), '\n')
+	if _, err := Load(Embedded, fstest.MapFS{name: {Data: other}}); err == nil || !strings.Contains(err.Error(), "MAP-003") || !strings.Contains(err.Error(), "observation-status@0.1.0") {
+		t.Errorf("another of that name: %v", err)
+	}
+}
+
+// locked is a layer whose lock file is there and can't be read.
+type locked struct{ fs.FS }
+
+func (l locked) Open(name string) (fs.File, error) {
+	if name == LockFile {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+	}
+	return l.FS.Open(name)
+}
+
+// Nothing starts on a lock file that can't be read: nobody knows what was published.
+func TestALockFileThatCannotBeRead(t *testing.T) {
+	if _, err := Load(Embedded, locked{fstest.MapFS{}}); err == nil || !strings.Contains(err.Error(), "MAP-305") {
+		t.Errorf("it is taken: %v", err)
 	}
 }

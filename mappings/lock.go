@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"strings"
 )
@@ -69,10 +70,14 @@ func (m *Map) Published() bool { return m.published }
 // checkLock compares a layer's lock file with what there is. What was published and is changed or gone is a fault.
 func (c *Catalog) checkLock(set *reporterSet, layer fs.FS) {
 	data, err := fs.ReadFile(layer, LockFile)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return // nothing is published
 	}
 	r := set.file(LockFile)
+	if err != nil {
+		r.add(CodeLocked, pos{line: 1, col: 1}, "The lock file can't be read, so nothing says what is published.")
+		return
+	}
 	line := 0
 	for text := range strings.Lines(string(data)) {
 		line++
