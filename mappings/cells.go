@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
@@ -73,10 +74,22 @@ func (p place) String() string {
 // dialects are for reading back what was written.
 var dialects = sync.Pool{New: func() any { return &dialect{} }}
 
-// layout reads every populated leaf of m once. The texts share the message's bytes. What d held before is void.
-func (d *dialect) layout(m *hl7v2.Message) {
+// mostNumbered bounds the fields of a segment, the repetitions of a field and the parts of those. No partner means more, and
+// looking for one of them passes the others.
+const mostNumbered = 1000
+
+// layout reads every populated leaf of m once. The texts share the message's bytes. What d held before is void. What is
+// numbered beyond mostNumbered isn't read; the fault tells the first.
+func (d *dialect) layout(m *hl7v2.Message) (beyond *contracts.Fault) {
 	d.delims, d.leaves, d.segments, d.last = m.Delimiters(), d.leaves[:0], d.segments[:0], place{}
+	id := ""
 	add := func(l hl7v2.Leaf) {
+		if max(l.Field, l.Repetition, l.Component, l.Subcomponent) > mostNumbered {
+			if beyond == nil {
+				beyond = tooMany(id + "-" + strconv.Itoa(l.Field))
+			}
+			return
+		}
 		d.leaves = append(d.leaves, leaf{field: int16(l.Field), rep: int16(l.Repetition), comp: int16(l.Component), sub: int16(l.Subcomponent), null: l.Null, text: l.Text})
 	}
 	for i, s := range m.Segments() {
@@ -84,8 +97,9 @@ func (d *dialect) layout(m *hl7v2.Message) {
 		if i == 0 {
 			first = 3 // MSH-1 and MSH-2 are delimiters, not content
 		}
+		id = segmentName(s)
 		s.EachLeaf(first, add)
-		d.segments = append(d.segments, segment{id: segmentName(s), index: int32(i), nth: 1, count: len(d.leaves) - start})
+		d.segments = append(d.segments, segment{id: id, index: int32(i), nth: 1, count: len(d.leaves) - start})
 	}
 	at := 0
 	for i := range d.segments {
@@ -99,6 +113,11 @@ func (d *dialect) layout(m *hl7v2.Message) {
 			}
 		}
 	}
+	return beyond
+}
+
+func tooMany(at string) *contracts.Fault {
+	return contracts.Faultf(contracts.Invalid, CodeTooMany, at, "More than %d of one kind stand here.", mostNumbered)
 }
 
 // release forgets the message, whose bytes the texts share.

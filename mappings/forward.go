@@ -86,7 +86,9 @@ func (m *Map) forward(msg *hl7v2.Message, c Context, keeps bool) (*Result, error
 	f := forwards.Get().(*forward)
 	defer f.release()
 	f.p, f.zone, f.untraced = p, m.zone(c), c.Untraced
-	f.d.layout(msg)
+	if fault := f.d.layout(msg); fault != nil {
+		return nil, contracts.Faults{fault}
+	}
 	assemble(f.d, msg, p)
 	f.makeInstances()
 	for _, t := range p.tables {

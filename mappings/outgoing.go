@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/hoitosilta/silta/contracts/hl7v2"
@@ -75,6 +76,7 @@ type outSegment struct {
 	leaves []leaf
 	by     []writer // of the leaves
 	slots  []slot
+	full   int16         // a field of which more repetitions are wanted than mostNumbered, 0: none
 	wants  []*v2Selector // of its anchor and paths: the first alternative is written where none holds
 }
 
@@ -143,11 +145,12 @@ func (s *outSegment) slotFor(field int16, p pick, sel *v2Selector, order int64) 
 	case p.kind == pickIndex:
 		key = indexKey(p.index)
 	}
-	first := int16(0)
+	first, count := int16(0), 0
 	for i := range s.slots {
 		if s.slots[i].field != field {
 			continue
 		}
+		count++
 		if first == 0 {
 			first = int16(i + 1)
 		}
@@ -164,6 +167,10 @@ func (s *outSegment) slotFor(field int16, p pick, sel *v2Selector, order int64) 
 			old.key, old.sel = key, sel
 			return first
 		}
+	}
+	if count >= mostNumbered || len(s.slots) == math.MaxInt16 {
+		s.full = field
+		return max(first, 1) // the message parks
 	}
 	s.slots = append(s.slots, slot{field: field, key: key, order: order, sel: sel})
 	return int16(len(s.slots))

@@ -117,6 +117,11 @@ func (r *reverse) translate(c Context) (*Result, error) {
 	}
 	r.constants()
 	r.faults = append(r.faults, r.loss()...)
+	r.out.visit(func(_ *outGroup, s *outSegment) {
+		if s.full > 0 {
+			r.faults = append(r.faults, tooMany(s.id+"-"+itoa(int(s.full))))
+		}
+	})
 	if len(r.faults) > 0 {
 		return nil, r.faults
 	}

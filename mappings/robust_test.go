@@ -128,3 +128,41 @@ func damageFields(random *rand.Rand, segment, other []byte) []byte {
 	}
 	return bytes.Join(fields, []byte("|"))
 }
+
+// A message of more repetitions than anybody means parks at their place, either way, and costs no hours.
+func TestTooManyRepetitionsPark(t *testing.T) {
+	m, err := catalog(t).Map("adt-a40")
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := func(n int) *hl7v2.Message {
+		msg, err := hl7v2.Parse([]byte("MSH|^~\\&|A|HUS|B|HUS|20260306120000+0200||ADT^A40^ADT_A39|R1|P|2.5.1||||||UNICODE UTF-8\rEVN||20260302\rPID|1||10^^^C^MR||Laine^Liisa||1962|F\rMRG|" +
+			strings.TrimSuffix(strings.Repeat("12^^^C^MR~", n), "~")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return msg
+	}
+	parks := func(err error, at string) bool {
+		list := contracts.FaultsOf(err)
+		return len(list) == 1 && list[0].Code == CodeTooMany && list[0].At == at
+	}
+	if _, err := m.Forward(message(70000), Context{}); !parks(err, "MRG-1") {
+		t.Errorf("forward: %v", err)
+	}
+	res, err := m.Forward(message(mostNumbered), Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Reverse(res.Bundle, Context{}); err != nil {
+		t.Errorf("as many as there may be: %v", err)
+	}
+	for e := range res.Bundle.Root().Get("entry").Each() {
+		if list := e.Get("resource").Get("identifier"); list.Len() == mostNumbered {
+			list.Push(fhir.Object()).Add("value", fhir.String("13"))
+		}
+	}
+	if _, err := m.Reverse(res.Bundle, Context{}); !parks(err, "MRG-1") {
+		t.Errorf("back: %v", err)
+	}
+}
