@@ -185,7 +185,8 @@ func (l line) mark(dict *hl7v2.Dict) string {
 	return l.id() + h.text()
 }
 
-// shortDigest is 24 bits of a text's hash: enough to see that the text was changed, and too little to find it by trying.
+// shortDigest is 24 bits of a text's hash: enough to see that the text was changed. It is no secret: a sex, a status or a
+// HETU is found from it by trying, which is one more reason that a residue leaves only where the contract keeps it.
 func shortDigest(text string) string {
 	if text == "" {
 		return ""
@@ -230,9 +231,9 @@ func (m *Map) residueIn(bundle *fhir.Tree) *residue {
 	return k
 }
 
-// sound says whether all that a residue refers to is there, and no text in it could end a segment.
+// sound says whether all that a residue refers to is there and within bounds, and no text in it could end a segment or be
+// another header.
 func (k *residue) sound() bool {
-	within := func(n, most int) bool { return n >= 0 && n <= most }
 	for _, w := range k.Wrote {
 		if len(w) < 3 {
 			return false
@@ -241,22 +242,63 @@ func (k *residue) sound() bool {
 	taken := make([]bool, len(k.Wrote)+1)
 	for i := range k.Kept {
 		s := &k.Kept[i]
-		if !within(s.Of, len(k.Wrote)) || !within(s.With, len(k.Wrote)) || s.Of > 0 && taken[s.Of] || s.Of == 0 && !hl7v2.IsSegmentID(s.Raw[:min(3, len(s.Raw))]) || strings.ContainsAny(s.Raw, "\r\n") {
+		if !inRange(s.Of, 0, len(k.Wrote)) || !inRange(s.With, 0, len(k.Wrote)) || s.Of > 0 && taken[s.Of] || s.Of == 0 && !soundSegment(s.Raw) {
 			return false
 		}
 		taken[s.Of] = true
-		for _, f := range s.Fields {
-			if f.N < 1 || !slices.IsSortedFunc(s.Fields, func(a, b keptField) int { return a.N - b.N }) {
+		for _, on := range s.If {
+			if !inRange(on.Field, 1, mostNumbered) || !k.names(on.On) {
 				return false
 			}
-			for _, r := range f.Reps {
-				if !within(r.Of, len(f.Wrote)) || strings.ContainsAny(strings.ReplaceAll(r.Raw, asWritten, ""), "\n|") {
-					return false
-				}
+		}
+		if !slices.IsSortedFunc(s.Fields, func(a, b keptField) int { return a.N - b.N }) {
+			return false
+		}
+		for j := range s.Fields {
+			if !k.soundField(&s.Fields[j]) {
+				return false
 			}
 		}
 	}
 	return true
+}
+
+func inRange(n, least, most int) bool { return n >= least && n <= most }
+
+// soundSegment says whether a text is one segment, and not the header.
+func soundSegment(raw string) bool {
+	id := raw[:min(3, len(raw))]
+	return hl7v2.IsSegmentID(id) && id != "MSH" && !strings.ContainsAny(raw, "\r\n") && (len(raw) == 3 || raw[3] == '|') && strings.Count(raw, "|") <= mostNumbered
+}
+
+func (k *residue) soundField(f *keptField) bool {
+	if !inRange(f.N, 1, mostNumbered) {
+		return false
+	}
+	for _, r := range f.Reps {
+		if !inRange(r.Of, 0, len(f.Wrote)) || strings.ContainsAny(r.Raw, "\n|") || !k.names(r.If) {
+			return false
+		}
+		for _, text := range strings.Split(r.Raw, "^") {
+			if strings.Contains(text, asWritten) && (text != asWritten || r.Of == 0) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// names says whether texts name fields of written segments.
+func (k *residue) names(fields []string) bool {
+	return !slices.ContainsFunc(fields, func(name string) bool {
+		seg, field, _ := strings.Cut(name, "-")
+		return !numeral(seg) || !numeral(field) || !inRange(atoi(seg), 1, len(k.Wrote)) || !inRange(atoi(field), 1, mostNumbered)
+	})
+}
+
+// numeral says whether a text is a number of a few digits.
+func numeral(text string) bool {
+	return text != "" && len(text) < 8 && strings.Trim(text, "0123456789") == ""
 }
 
 // align pairs the items of two lists that are equal, in order, as many as possible: for each of a its number in b, or -1.

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -159,9 +160,19 @@ func TestResidueOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own := func(kept string) string {
+		return `{"silta":"residue/v1","map":"ref-i12","version":"2.3","wrote":["MSHabcd"],"kept":[` + kept + `]}`
+	}
+	if k := (&residue{}); json.Unmarshal([]byte(own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1-9"]}]}`)), k) != nil || !k.sound() {
+		t.Error("a sound one isn't")
+	}
 	for _, text := range []string{"{", "{}", `{"silta":"residue/v1","map":"siu-s12","version":"2.3","kept":[{"raw":"ZZZ|1"}]}`,
 		`{"silta":"residue/v1","map":"ref-i12","version":"2.3","kept":[{"of":7}]}`, `{"silta":"residue/v1","map":"ref-i12","kept":[{"raw":"ZZZ|1\rEVN|"}]}`,
-		`{"silta":"residue/v1","map":"ref-i12","wrote":["MSHabcd"],"kept":[{"of":1,"fields":[{"n":-1}]}]}`} {
+		`{"silta":"residue/v1","map":"ref-i12","wrote":["MSHabcd"],"kept":[{"of":1,"fields":[{"n":-1}]}]}`,
+		own(`{"raw":"ZPI|1","if":[{"n":-1,"on":["1-9"]}]}`), own(`{"raw":"ZPI|1","if":[{"n":1,"on":["9-9"]}]}`), own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1--5"]}]}`),
+		own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1"]}]}`), own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1-99999999999999999999"]}]}`),
+		own(`{"of":1,"fields":[{"n":3,"reps":[{"raw":"x","if":["1--5"]}]}]}`), own(`{"of":1,"fields":[{"n":30000000,"reps":[{"raw":"x"}]}]}`),
+		own(`{"of":1,"fields":[{"n":3,"reps":[{"raw":"a\rPID"}]}]}`), own(`{"of":1,"fields":[{"n":3,"reps":[{"raw":"\r"}]}]}`), own(`{"raw":"MSH|^~\\&|OTHER"}`), own(`{"raw":"ZPIX|1"}`)} {
 		bundle, err := fhir.Parse(res.Bundle.Append(nil))
 		if err != nil {
 			t.Fatal(err)
