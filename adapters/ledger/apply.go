@@ -20,13 +20,13 @@ func (l *Ledger) Apply(ctx context.Context, c contracts.Change) error {
 // statement writes one row or several of a table. If it touches no row and has a refuse, that tells why the change is
 // refused.
 type statement struct {
-	text   string
-	args   []any
-	usual  string // does the same by the same arguments more cheaply, unless it touches no row: then nothing is done yet
-	refuse func(tx) error
-	turn   turn   // of its table
-	row    string // what it locks there
-	month  month  // in which its history lies
+	text    string
+	args    []any
+	cheaper string // does the same by the same arguments more cheaply, unless it touches no row: then nothing is done yet
+	refuse  func(tx) error
+	turn    turn   // of its table
+	row     string // what it locks there
+	month   month  // in which its history lies
 }
 
 // turn is the order in which transactions lock rows: by table, then by row.
@@ -214,7 +214,7 @@ func (p *preparation) deliveries(c contracts.Change) error {
 			d.Answer, text, d.Place.Topic, int64(d.Place.Partition), d.Place.Offset}, p.received...)
 		row := statement{text: p.texts.delivery, args: args, month: p.month, refuse: refuseDelivery(d), turn: deliveryTurn, row: string(d.Message)} // a message's stay in the order of receivers
 		if d.State != "" && d.State != contracts.StateTranslated {
-			row.usual = progressSQL
+			row.cheaper = progressSQL
 		}
 		p.rows = append(p.rows, row)
 	}

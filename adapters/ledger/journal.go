@@ -397,10 +397,10 @@ func (w *writer) record(changes []*journaled) error {
 	return err
 }
 
-// fold writes what the journal holds, and then more, to the tables.
-func (w *writer) fold(more []*journaled) error {
+// carry writes what the journal holds, and then more, to the tables.
+func (w *writer) carry(more []*journaled) error {
 	for _, c := range slices.Concat(w.journal.changes, more) {
-		if err := w.unfold(c); err != nil {
+		if err := w.carryOne(c); err != nil {
 			return err
 		}
 	}
@@ -408,9 +408,9 @@ func (w *writer) fold(more []*journaled) error {
 	return err
 }
 
-// unfold writes one change of the journal to the tables. They can't refuse it: whoever took it into the journal looked. But
+// carryOne writes one change of the journal to the tables. They can't refuse it: whoever took it into the journal looked. But
 // for one that was left behind: what they refuse of it they know better.
-func (w *writer) unfold(c *journaled) error {
+func (w *writer) carryOne(c *journaled) error {
 	if c.aside != nil {
 		_, err := w.exec(setAsideSQL, c.aside)
 		return err
@@ -421,7 +421,7 @@ func (w *writer) unfold(c *journaled) error {
 	}
 	for i := range rows {
 		if len(c.change.Entries) > 0 {
-			rows[i].usual = "" // there is no row yet that could move on
+			rows[i].cheaper = "" // there is no row yet that could move on
 		}
 		if err := w.put(&rows[i]); err != nil {
 			var refusal *contracts.Fault

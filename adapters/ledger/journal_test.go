@@ -288,7 +288,7 @@ func anyChange(r *rand.Rand, n int) contracts.Change {
 		if r.IntN(6) == 0 {
 			c.Deliveries = append(c.Deliveries, c.Deliveries[1])
 		}
-		if r.IntN(6) == 0 {
+		if r.IntN(3) == 0 {
 			c.Deliveries[1].ID = life((m+1)%messages, at)[0].Deliveries[0].ID // another message's
 		}
 		if r.IntN(4) == 0 {

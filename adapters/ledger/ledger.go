@@ -21,6 +21,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -50,7 +51,7 @@ type writing interface {
 	apply(ctx context.Context, c contracts.Change) error
 	// within runs work in a transaction. It can run several times; what it does counts only if within returns nil.
 	within(ctx context.Context, op string, work func(tx) error) error
-	close()
+	close() error
 }
 
 func migrate(db *sql.DB, dialect goose.Dialect, folder string, options ...goose.ProviderOption) error {
@@ -69,12 +70,12 @@ func migrate(db *sql.DB, dialect goose.Dialect, folder string, options ...goose.
 }
 
 // Close ends writing after the changes that were begun, and closes the file. Calls that come later get a fault of
-// kind unavailable.
+// kind unavailable. So does Close itself where a full disk keeps changes in a file's journal: nothing is lost, the next
+// Open has them.
 func (l *Ledger) Close() error {
 	var err error
 	l.closed.Do(func() {
-		l.w.close()
-		err = l.reads.Close()
+		err = errors.Join(l.w.close(), l.reads.Close())
 	})
 	return fault("close", err)
 }

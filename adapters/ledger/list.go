@@ -9,14 +9,14 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// usual is how many rows a list gives when nobody says.
-const usual = 200
+// listed is how many rows a list gives when nobody says.
+const listed = 200
 
 // List gives the rows that f chooses, newest first. A partner is looked for as sender and as receiver; a state is the
 // one that the row shows.
 func (l *Ledger) List(ctx context.Context, f contracts.Filter) ([]contracts.Row, error) {
 	if f.Limit <= 0 {
-		f.Limit = usual
+		f.Limit = listed
 	}
 	// Only the conditions that are asked for stand in the text, so that each finds its index.
 	var where strings.Builder

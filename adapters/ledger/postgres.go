@@ -123,9 +123,10 @@ func (s *server) within(ctx context.Context, op string, work func(tx) error) err
 	return fault(op, pgx.BeginFunc(ctx, s.conns, func(open pgx.Tx) error { return work(session{ctx, open}) }))
 }
 
-func (s *server) close() {
+func (s *server) close() error {
 	s.queue.close()
 	s.conns.Close()
+	return nil
 }
 
 // attempt writes tasks, and begins the months that it finds missing.

@@ -31,8 +31,8 @@ type task struct {
 	err  error
 	done chan struct{}
 
-	change contracts.Change
-	usual  *journaled // for the journal, if the change is of that kind
+	change    contracts.Change
+	journaled *journaled // the change for the journal, if it is of the usual kind
 }
 
 // tx is an open transaction.

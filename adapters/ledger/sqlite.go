@@ -141,7 +141,7 @@ func (w *writer) apply(ctx context.Context, c contracts.Change) error {
 	bodies := pack(c)
 	var err error
 	if t.rows, err = prepare(c, bodies, false); err == nil { // for the journal, too: what is incomplete never gets there
-		t.usual, err = forJournal(c, bodies)
+		t.journaled, err = forJournal(c, bodies)
 	}
 	if err != nil {
 		return fault("apply", err)
@@ -166,13 +166,15 @@ func (w *writer) within(ctx context.Context, op string, work func(tx) error) err
 	return w.do(&task{ctx: ctx, op: op, work: work})
 }
 
-func (w *writer) close() {
+// close says, too, if what the journal holds couldn't be written to the tables: then the next open does it.
+func (w *writer) close() (err error) {
 	w.due.Stop()
 	w.queue.close()
-	if len(w.journal.changes) > 0 {
-		_, _ = w.attempt([]*task{{work: nothing}}) // else the next open does it
+	if !w.journal.empty() {
+		_, err = w.attempt([]*task{{work: nothing}})
 	}
 	w.closeConn()
+	return err
 }
 
 func (w *writer) closeConn() {
@@ -195,9 +197,9 @@ func (w *writer) attempt(tasks []*task) (refused *task, err error) {
 	if err != nil {
 		return nil, err
 	}
-	folds := w.mustFold(admitted, others)
-	if folds {
-		err = w.fold(admitted)
+	carries := w.mustCarry(admitted, others)
+	if carries {
+		err = w.carry(admitted)
 	} else {
 		err = w.record(admitted)
 	}
@@ -219,7 +221,7 @@ func (w *writer) attempt(tasks []*task) (refused *task, err error) {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	w.held.set(keys)
-	if folds {
+	if carries {
 		w.journal.clear()
 	} else if len(admitted) > 0 {
 		if len(w.journal.changes) == 0 {
@@ -238,8 +240,8 @@ func (w *writer) sort(tasks []*task) (admitted []*journaled, others []*task, err
 			continue
 		}
 		admits := false
-		if t.usual != nil {
-			if admits, err = w.admit(t.usual, taken); err != nil {
+		if t.journaled != nil {
+			if admits, err = w.admit(t.journaled, taken); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -247,7 +249,7 @@ func (w *writer) sort(tasks []*task) (admitted []*journaled, others []*task, err
 			others = append(others, t)
 			continue
 		}
-		admitted = append(admitted, t.usual)
+		admitted = append(admitted, t.journaled)
 		for _, id := range ids(t.change) {
 			taken[id] = true
 		}
@@ -255,9 +257,9 @@ func (w *writer) sort(tasks []*task) (admitted []*journaled, others []*task, err
 	return admitted, others, nil
 }
 
-// mustFold says whether a transaction writes all to the tables: because the journal is full, or because one of its tasks
+// mustCarry says whether a transaction writes all to the tables: because the journal is full, or because one of its tasks
 // may meet there what the journal holds.
-func (w *writer) mustFold(admitted []*journaled, others []*task) bool {
+func (w *writer) mustCarry(admitted []*journaled, others []*task) bool {
 	size, taken := w.journal.size, map[contracts.ID]bool{}
 	for _, c := range admitted {
 		size += len(c.encoded)
@@ -284,8 +286,8 @@ func (w *writer) write(t *task) error {
 
 // put writes one statement's rows, or refuses.
 func (w *writer) put(s *statement) error {
-	if s.usual != "" {
-		if n, err := w.exec(s.usual, s.args...); n > 0 || err != nil {
+	if s.cheaper != "" {
+		if n, err := w.exec(s.cheaper, s.args...); n > 0 || err != nil {
 			return err
 		}
 	}

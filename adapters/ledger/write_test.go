@@ -427,6 +427,23 @@ func TestAFullDiskDoesntHinderOpening(t *testing.T) {
 	again.mustTell(t, "m", contracts.StateDelivered, 3)
 }
 
+// Closing says so when something stays for the next open.
+func TestClosingTellsWhatStaysInTheJournal(t *testing.T) {
+	l := opened(t)
+	translated, _, _ := referred("m", 100_000)
+	if err := l.Apply(t.Context(), translated); err != nil {
+		t.Fatal(err)
+	}
+	w := l.w.(*writer)
+	w.due.Stop() // so that nobody else is at the connection
+	if _, err := w.exec("PRAGMA max_page_count = 1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); contracts.KindOf(err) != contracts.Unavailable {
+		t.Errorf("it gives %v, want a fault of kind unavailable", err)
+	}
+}
+
 // What the tables couldn't take is tried again by itself.
 func TestWhatGotOldInTheJournalIsTriedAgain(t *testing.T) {
 	l := opened(t)
