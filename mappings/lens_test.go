@@ -126,6 +126,8 @@ var lensValues = []struct {
 	{"quantity", "", []string{"NM", "CE"}, []string{"<>1", ""}, "", nil},
 	{"quantity", "", []string{"NM", "CE"}, []string{"=5", ""}, "", nil},
 	{"quantity", "", []string{"NM", "CE"}, []string{"<", "mg/l"}, "", nil},
+	{"quantity", "", []string{"NM", "CE"}, []string{"", "mg/l"}, "", nil},
+	{"sn-quantity", "", []string{"SN", "CE"}, []string{"", "mg/l"}, "", nil},
 	{"cwe", "", []string{"CWE"}, []string{"H40.1^Glaukooma^1.2.246.537.6.1^F93^Glaukooma^IC2^1999^2007^silmät"},
 		`{"one":{"coding":[{"system":"urn:oid:1.2.246.537.6.1","version":"1999","code":"H40.1","display":"Glaukooma"},{"system":"http://hl7.org/fhir/sid/icpc-2","version":"2007","code":"F93","display":"Glaukooma"}],"text":"silmät"}}`, nil},
 	{"cwe", "", []string{"CE"}, []string{"^Näkökentän puutos"}, `{"one":{"text":"Näkökentän puutos"}}`, nil},

@@ -180,7 +180,11 @@ var comparators = []string{"<=", ">=", "<", ">"}
 // isn't of NM, but laboratories write "<5" there every day, and without it the 5 would say something else.
 var quantityLens = &lens{name: "quantity", cells: 2, elements: 1, v2: []string{"NM", "varies", "ST"}, fhir: []string{"Quantity", "SimpleQuantity"},
 	get: func(g *getter) string {
-		comparator, number := cutComparator(strings.TrimSpace(g.in[0].text()))
+		text := strings.TrimSpace(g.in[0].text())
+		if text == "" {
+			return nothing // a cancelled result keeps its unit
+		}
+		comparator, number := cutComparator(text)
 		value, ok := decimal(number)
 		if !ok {
 			return "This isn't a number."
@@ -216,6 +220,9 @@ func cutComparator(s string) (comparator, number string) {
 var snQuantityLens = &lens{name: "sn-quantity", cells: 2, elements: 1, v2: []string{"SN", "varies"}, fhir: []string{"Quantity", "SimpleQuantity"},
 	get: func(g *getter) string {
 		c := g.in[0]
+		if !c.filled() {
+			return nothing
+		}
 		comparator := strings.TrimSpace(peek(c.down(1)))
 		value, ok := decimal(strings.TrimSpace(peek(c.down(2))))
 		if !ok || peek(c.down(3)) != "" || peek(c.down(4)) != "" {
