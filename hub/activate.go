@@ -112,13 +112,13 @@ func (h *Hub) decides(a contracts.Activation, m *mappings.Map) error {
 	ofType := func(word string) bool { return a.Type == "" || contracts.Takes([]string{a.Type}, word) }
 	in, out := kept(m.Types(), ofType), kept(m.CanonicalEvents(), ofType)
 	if len(in)+len(out) == 0 {
-		return contracts.Faultf(contracts.Invalid, "HUB-067", "type", "The map takes nothing of this type; it takes %s.", strings.Join(m.Types(), ", "))
+		return contracts.Faultf(contracts.Invalid, "HUB-068", "type", "The map takes nothing of this type; it takes %s.", strings.Join(m.Types(), ", "))
 	}
 	p := h.partners[a.Partner]
 	if p == nil || slices.ContainsFunc(in, func(typ string) bool { return p.MapIn(typ) == a.Map }) || slices.ContainsFunc(out, func(event string) bool { return p.MapOut(event) == a.Map }) {
 		return nil
 	}
-	return contracts.Faultf(contracts.Invalid, "HUB-068", "partner", "The partner's contract doesn't name this map without a version for such messages, so an activation changes nothing for it.")
+	return contracts.Faultf(contracts.Invalid, "HUB-069", "partner", "The partner's contract doesn't name this map without a version for such messages, so an activation changes nothing for it.")
 }
 
 func kept(words []string, keep func(string) bool) []string {

@@ -83,11 +83,11 @@ func (a *activating) ask(t *terminal, cmd *cobra.Command, id, version string) er
 		return t.print(made)
 	}
 	whose := ""
-	if made.Type != "" {
-		whose = " for " + made.Type
-	}
-	if made.Partner != "" {
-		whose += " of " + made.Partner
+	switch {
+	case made.Partner != "" && made.Type != "":
+		whose = " for " + made.Type + " of " + made.Partner
+	case made.Partner+made.Type != "":
+		whose = " for " + made.Partner + made.Type
 	}
 	_, err := fmt.Fprintf(t.out, "%s@%s is active%s from %s on, in place of %s.\n", made.Map, made.Version, whose, made.At.Format(time.RFC3339), made.Before)
 	return err

@@ -91,10 +91,10 @@ func TestWhatCantBeActivated(t *testing.T) {
 		{"HUB-060", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Partner: "nobody"}},
 		{"HUB-065", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", At: time.Now()}},
 		{"HUB-066", contracts.ActivationRequest{Map: "ref-i12"}},
-		{"HUB-067", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Type: "ADT^A99"}},
-		{"HUB-067", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Partner: "apotti", Type: "REF^A99"}},
-		{"HUB-068", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Partner: "apotti", Type: "request"}}, // nothing goes out to it
-		{"HUB-068", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Partner: "hus"}},
+		{"HUB-068", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Type: "ADT^A99"}},
+		{"HUB-068", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Partner: "apotti", Type: "REF^A99"}},
+		{"HUB-069", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Partner: "apotti", Type: "request"}}, // nothing goes out to it
+		{"HUB-069", contracts.ActivationRequest{Map: "ref-i12", Version: "0.9.0", Partner: "hus"}},
 		{"MAP-303", contracts.ActivationRequest{Map: "ref-i12", Version: "9.9.9"}},
 	} {
 		_, err := h.hub.Activate(t.Context(), row.ask)
