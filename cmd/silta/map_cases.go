@@ -140,7 +140,9 @@ func (t *terminal) mapTested(m testable, verbose bool) error {
 	return err
 }
 
-func percent(n int, of mappings.Leaves) string { return fmt.Sprintf("%.0f %%", 100*float64(n)/float64(of.All)) }
+func percent(n int, of mappings.Leaves) string {
+	return fmt.Sprintf("%.0f %%", 100*float64(n)/float64(of.All))
+}
 
 func (t *terminal) caseReport(r *mappings.CaseReport, verbose bool) error {
 	if t.json() {
