@@ -249,3 +249,30 @@ func TestTransportIsNotKept(t *testing.T) {
 		}
 	}
 }
+
+// With a truncation character in MSH-2, a text that ends with it is escaped, kept or written by the rules.
+func TestTheTruncationCharacterIsEscapedInWhatIsKept(t *testing.T) {
+	m, err := catalog(t).Map("oru-r01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|RIS|HUS|A|B|20260306120000+0200||ORU^R01^ORU_R01|R1|P|2.7||||||UNICODE UTF-8\rPID|1||A^^^X^MR||K#^L#1|own#&a\r" +
+		"OBR|1|L-1|R-101^RIS|36643-5^Kuva#^LN|||20260306|||||||||||||||20260306115500+0200||RAD|F\rZPI|1|a#~b#c\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{Residue: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := m.Reverse(res.Bundle, Context{Mark: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(back.Message.Bytes())
+	for _, want := range []string{`MSH|^~\&#|`, `|K\P\^L#1|own\P\&a`, `^Kuva\P\^LN|`, `ZPI|1|a\P\~b#c`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it lacks %s\n%s", want, lines([]byte(got)))
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,8 +27,8 @@ type mergedLine struct {
 	with int // see keptSegment
 }
 
-// merge appends the segments to the builder. It gives for each segment that the rules write its number among them, or -1.
-func (r *reverse) merge(b *hl7v2.Builder, charset *hl7v2.Charset) ([]int, error) {
+// merge appends the segments to the builder, whose delimiters are the standard ones, with # for truncation if marks. It gives for each segment that the rules write its number among them, or -1.
+func (r *reverse) merge(b *hl7v2.Builder, charset *hl7v2.Charset, marks bool) ([]int, error) {
 	plain := hl7v2.NewBuilder(hl7v2.Standard, hl7v2.UTF8)
 	r.out.write(plain, r.p.dict, map[counter]int{})
 	data, err := plain.Bytes()
@@ -49,10 +50,22 @@ func (r *reverse) merge(b *hl7v2.Builder, charset *hl7v2.Charset) ([]int, error)
 		if l.now >= 0 {
 			where[l.now] = i
 		}
+		if marks {
+			l.line.escapeMarks()
+		}
 		l.line.write(b.Append(l.line.id()), charset)
 	}
 	return where, nil
 }
+
+// escapeMarks escapes # at the end of a part, where a reader with a truncation character takes it for that.
+func (l line) escapeMarks() {
+	for n := 1; n < len(l); n++ {
+		l[n] = finalMark.ReplaceAllString(l[n], `\P\$1`)
+	}
+}
+
+var finalMark = regexp.MustCompile(`#([~^&]|$)`)
 
 // write sets the fields of a segment. What the character set lacks is the builder's business.
 func (l line) write(s *hl7v2.NewSegment, charset *hl7v2.Charset) {

@@ -421,7 +421,7 @@ func (r *reverse) result(c Context) (*Result, error) {
 		r.out.write(b, r.p.dict, map[counter]int{})
 	} else {
 		var err error
-		if where, err = r.merge(b, charset); err != nil {
+		if where, err = r.merge(b, charset, delims.Truncation != 0); err != nil {
 			return nil, contracts.FaultsOf(err)
 		}
 	}
