@@ -102,6 +102,21 @@ func (f *forward) childless(fr *frame) {
 	}
 }
 
+// childless parks a Bundle in which a parent lacks the child that it must have, or has one of which nothing is written: a
+// merge that doesn't say of whom, for one.
+func (r *reverse) childless() {
+	for _, fr := range r.p.frames {
+		if !fr.always || fr.message || fr.parent == nil {
+			continue
+		}
+		for _, p := range r.f.of(fr.parent) {
+			if !slices.ContainsFunc(r.f.of(fr), func(in *instance) bool { return in.parent == p && (in.outSeg != nil || in.out != nil) }) {
+				r.faults = append(r.faults, contracts.Faultf(contracts.Invalid, CodeMissing, p.res.source.Place(), "This %s has no %s that %s could be written from.", fr.parent.typ, fr.typ, fr.anchor))
+			}
+		}
+	}
+}
+
 func (f *forward) need(in *instance, n *need) {
 	for _, name := range n.names {
 		if k := in.res.get(name); k != nil && k.holds() {

@@ -116,6 +116,7 @@ func (r *reverse) translate(c Context) (*Result, error) {
 		r.run(o)
 	}
 	r.constants()
+	r.childless()
 	r.faults = append(r.faults, r.loss()...)
 	r.out.visit(func(_ *outGroup, s *outSegment) {
 		if s.full > 0 {
