@@ -129,6 +129,7 @@ func (r *reverse) anchor(in *instance) *outSegment {
 	fr := in.frame
 	if in.parent != nil && in.parent.frame.from == fr.from {
 		in.outSeg = r.anchor(in.parent)
+		r.shared(in)
 		return in.outSeg
 	}
 	g := r.group(in)
@@ -136,6 +137,7 @@ func (r *reverse) anchor(in *instance) *outSegment {
 	list := g.segments(fr.anchor, buf[:0])
 	if m := g.def.members[g.def.direct(fr.anchor)]; (!m.repeats || fr.field > 0) && len(list) > 0 {
 		in.outSeg = list[0]
+		r.shared(in)
 	} else {
 		in.outSeg = g.segment(fr.anchor, in.ordinal())
 	}
@@ -143,6 +145,19 @@ func (r *reverse) anchor(in *instance) *outSegment {
 		in.outSeg.wants = append(in.outSeg.wants, fr.selector)
 	}
 	return in.outSeg
+}
+
+// shared tells of a resource that must share its segment with another of its frame: what stands there is read as one.
+func (r *reverse) shared(in *instance) {
+	if in.frame.field > 0 {
+		return // each has a repetition
+	}
+	for _, other := range r.f.of(in.frame) {
+		if other != in && other.outSeg == in.outSeg {
+			r.lose(CodeLeafLost, in.res.source.Place(), "There is one %s for this %s and another; what both say there can't be told apart, or is lost.", in.frame.anchor, in.frame.typ)
+			return
+		}
+	}
 }
 
 // outside is the group inside which an instance's own group stands: its parent's, or the message.

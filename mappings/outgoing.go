@@ -58,7 +58,8 @@ func (m *outMemory) release() {
 		clear(s.by)
 		clear(s.slots)
 		clear(s.wants)
-		*s = outSegment{leaves: s.leaves[:0], by: s.by[:0], slots: s.slots[:0], wants: s.wants[:0]}
+		clear(s.lost)
+		*s = outSegment{leaves: s.leaves[:0], by: s.by[:0], slots: s.slots[:0], wants: s.wants[:0], lost: s.lost[:0]}
 	}
 	m.usedGroups, m.usedSegments = 0, 0
 }
@@ -76,6 +77,7 @@ type outSegment struct {
 	leaves []leaf
 	by     []writer // of the leaves
 	slots  []slot
+	lost   []*node       // of which another element took the cell
 	full   int16         // a field of which more repetitions are wanted than mostNumbered, 0: none
 	wants  []*v2Selector // of its anchor and paths: the first alternative is written where none holds
 }
@@ -180,6 +182,9 @@ func (s *outSegment) write(field, slot, comp, sub int16, text string, rule *op, 
 	for i := range s.leaves {
 		l := &s.leaves[i]
 		if l.field == field && l.rep == slot && l.comp == comp && l.sub == sub {
+			if old := s.by[i].node; old != nil && from != nil && old != from && l.text != text {
+				s.lost = append(s.lost, old)
+			}
 			l.text, s.by[i] = text, writer{rule, from}
 			return
 		}

@@ -119,6 +119,9 @@ func (r *reverse) translate(c Context) (*Result, error) {
 	r.childless()
 	r.faults = append(r.faults, r.loss()...)
 	r.out.visit(func(_ *outGroup, s *outSegment) {
+		for _, n := range s.lost {
+			r.lose(CodeLeafLost, n.source.Place(), "Another element is written where this one would stand.")
+		}
 		if s.full > 0 {
 			r.faults = append(r.faults, tooMany(s.id+"-"+itoa(int(s.full))))
 		}
