@@ -126,6 +126,6 @@ func TestTheLawsHoldOfTheCorpus(t *testing.T) {
 		t.Logf("%s: %d messages, %.2f of the leaves read by rules, %.2f ignored", id, taken[id], float64(l.Rules)/float64(l.All), float64(l.Ignored)/float64(l.All))
 	}
 	if len(taken) == 0 {
-		t.Skip("no map takes a message of the corpus yet")
+		t.Error("no map takes a message of the corpus, so the laws were tried on none")
 	}
 }

@@ -158,7 +158,12 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), folder); err != nil {
 		return err
 	}
-	// Written apart and linked into place, so that a crash leaves the whole file or none.
+	return writeApart(path, data, mode, os.Link) // which refuses a file that is there
+}
+
+// writeApart writes a file apart, and puts it where it belongs by link or rename, so that a crash leaves the whole file or what
+// was there before.
+func writeApart(path string, data []byte, mode fs.FileMode, put func(apart, path string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
@@ -173,7 +178,7 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err != nil { // it refuses a file that is there
+	if err := put(f.Name(), path); err != nil {
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(path))

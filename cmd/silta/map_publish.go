@@ -87,24 +87,5 @@ func writeLock(path string, m *mappings.Map) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return replaceFile(path, bytes.Clone(m.Publish(lock)), 0o644)
-}
-
-// replaceFile writes a file apart and puts it in its place, so that a crash leaves the old one or the new one.
-func replaceFile(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err = f.Chmod(mode); err == nil {
-		_, err = f.Write(data)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return writeApart(path, bytes.Clone(m.Publish(lock)), 0o644, os.Rename)
 }
