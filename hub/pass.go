@@ -80,7 +80,7 @@ func (h *Hub) passOne(p *partner, e contracts.Entry, r contracts.Record, t threa
 	if err != nil {
 		return outgoing{}, err
 	}
-	if err := h.readdressV2(m, p, e.Received, d.Control); err != nil {
+	if err := h.readdressV2(m, p, hl7Time(e.Received.In(p.zone)), d.Control); err != nil {
 		return outgoing{}, err
 	}
 	if t.origin != nil {

@@ -499,22 +499,22 @@ func (h *Hub) toV2(ctx context.Context, p *partner, e contracts.Entry, bundle *f
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := h.readdressV2(result.Message, p, e.Received, d.Control); err != nil {
+	if err := h.readdressV2(result.Message, p, mapping.Time(e.Received, p.zone), d.Control); err != nil {
 		return nil, nil, err
 	}
 	d.Type = result.Message.MessageType()
 	return result.Message.Bytes(), result.Findings, nil
 }
 
-// readdressV2 puts our addresses, the partner's, the time and our control id on a message (MSH-3 to MSH-7, MSH-10).
-func (h *Hub) readdressV2(m *hl7v2.Message, p *partner, received time.Time, control string) error {
+// readdressV2 puts our addresses, the partner's, the time of receipt and our control id on a message (MSH-3 to MSH-7, MSH-10).
+func (h *Hub) readdressV2(m *hl7v2.Message, p *partner, received, control string) error {
 	names := p.Dialect.Names
 	for _, field := range []struct {
 		path  hl7v2.Path
 		value string
 	}{
 		{msh3, names.OurApplication}, {msh4, names.OurFacility}, {msh5, names.Application}, {msh6, names.Facility},
-		{msh7, hl7Time(received.In(p.zone))}, {msh10, control},
+		{msh7, received}, {msh10, control},
 	} {
 		if err := m.SetText(field.path, field.value); err != nil {
 			return err

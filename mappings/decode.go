@@ -194,9 +194,8 @@ func (d decoder) v2Head(v *value) v2Head {
 	}
 	if z := v.get("zone"); d.object(z, "zone", zoneKeys...) {
 		h.zone = d.text(z.get("read"))
-		if w := d.text(z.get("write")); w.set() && w.s != "offset" {
-			d.add(CodeLater, w.at, "Times are written with their offset in this version.")
-		}
+		h.write = d.text(z.get("write"))
+		d.choice(h.write, writeOffset, writeLocal, writeUTC)
 	}
 	for _, m := range d.members(v.get("zsegments"), "zsegments") {
 		z := zsegment{id: text{m.name, m.at}}

@@ -2,8 +2,10 @@ package mappings
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
@@ -80,10 +82,27 @@ func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
 	if err != nil {
 		return fmt.Sprintf("what the way back wrote parks: %v.", err)
 	}
-	if line := firstDifference(withoutIDs(first.Bundle.Indent(nil)), withoutIDs(second.Bundle.Indent(nil))); line != "" {
+	before, after := withoutIDs(first.Bundle.Indent(nil)), withoutIDs(second.Bundle.Indent(nil))
+	if m.doc.v2.write.set() && m.doc.v2.write.s != writeOffset {
+		before, after = inUTC(before), inUTC(after)
+	}
+	if line := firstDifference(before, after); line != "" {
 		return "back and forth again gives another Bundle, first at " + line + "."
 	}
 	return ""
+}
+
+var times = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)"`)
+
+// inUTC gives a Bundle with all times in UTC, for maps that write them without the offset that they came with.
+func inUTC(b []byte) []byte {
+	return times.ReplaceAllFunc(b, func(text []byte) []byte {
+		at, err := time.Parse(`"`+time.RFC3339Nano+`"`, string(text))
+		if err != nil {
+			return text
+		}
+		return at.UTC().AppendFormat(nil, `"`+time.RFC3339Nano+`"`)
+	})
 }
 
 // change is L4 for one leaf: the fields in which the way back differs from the message are those in which the plain way

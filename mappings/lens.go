@@ -69,12 +69,14 @@ type putter struct {
 	version string   // of v2, that is written
 	system  string
 	writes  []written
+	clock   string         // what `zone.write` says of times; empty: with their offset
+	zone    *time.Location // of local times
 }
 
 // release forgets the nodes and texts of the last rule.
 func (p *putter) release() {
 	clear(p.writes[:cap(p.writes)])
-	p.in, p.types, p.writes = nil, p.types[:0], p.writes[:0]
+	p.in, p.types, p.writes, p.clock, p.zone = nil, p.types[:0], p.writes[:0], "", nil
 }
 
 type written struct {

@@ -286,6 +286,49 @@ func (p *putter) moment(i int, n *node) string {
 	if len(fraction) > 4 && strings.Trim(fraction[4:], "0") != "" {
 		return fmt.Sprintf("HL7 v2 holds four digits of a second, this time has %d.", len(fraction))
 	}
+	if p.clock == writeLocal || p.clock == writeUTC {
+		text, zone = p.shifted(n.value(), text, zone)
+	}
 	p.set(i, 1, text+zone)
 	return ""
+}
+
+// shifted gives a time in UTC, or in the zone of local times without an offset. A local time that comes twice, in the night
+// when summer time ends, is read as the first: the second keeps its offset.
+func (p *putter) shifted(s, text, offset string) (string, string) {
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return text, offset // it was read as HL7's time all the same: 24:00 or a leap second
+	}
+	_, fraction, found := strings.Cut(text, ".")
+	if found {
+		fraction = "." + fraction
+	}
+	if p.clock == writeUTC {
+		return at.UTC().Format(hl7Seconds) + fraction, "+0000"
+	}
+	local := at.In(p.zone)
+	read, err := hl7v2.ParseDateTime(local.Format(hl7Seconds))
+	if err != nil {
+		return text, offset
+	}
+	if first, _ := read.Time(p.zone); !first.Truncate(time.Second).Equal(at.Truncate(time.Second)) {
+		return local.Format(hl7Seconds) + fraction, local.Format("-0700")
+	}
+	return local.Format(hl7Seconds) + fraction, ""
+}
+
+// hl7Seconds is HL7's form of a time to the second.
+const hl7Seconds = "20060102150405"
+
+// Time writes a time as the map writes those of its messages: to the second, with the zone's offset unless `zone.write`
+// says otherwise. HL7 v2.5.1 DTM, chapter 2A.22.
+func (m *Map) Time(t time.Time, zone *time.Location) string {
+	p := &putter{clock: m.doc.v2.write.s, zone: zone}
+	t = t.In(zone)
+	text, offset := t.Format(hl7Seconds), t.Format("-0700")
+	if p.clock == writeLocal || p.clock == writeUTC {
+		text, offset = p.shifted(t.Format(time.RFC3339), text, offset)
+	}
+	return text + offset
 }

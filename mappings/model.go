@@ -29,6 +29,13 @@ type document struct {
 	preserve text
 }
 
+// What `zone.write` may say of the times that the way back writes.
+const (
+	writeOffset = "offset" // as they stand in FHIR, with their offset
+	writeLocal  = "local"  // in the zone of the map or the contract, without an offset
+	writeUTC    = "utc"    // in UTC, with +0000
+)
+
 // What `preserve` may say of that which no rule carries.
 const (
 	preserveRest = "rest" // it is kept beside the canonical message
@@ -43,6 +50,7 @@ type v2Head struct {
 	anchor     text // of a block
 	zsegments  []zsegment
 	zone       text
+	write      text
 }
 
 type zsegment struct {

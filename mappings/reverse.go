@@ -72,6 +72,7 @@ func (m *Map) reverse(bundle *fhir.Tree, c Context, kept *residue) (*Result, err
 	defer r.release()
 	r.p = m.program(version)
 	r.kept = kept
+	r.putter.clock, r.putter.zone = m.doc.v2.write.s, m.zone(c)
 	var origin *finder
 	if c.Origin != nil && c.Origin.Bundle != nil && r.p.usesOrigin {
 		var fault *contracts.Fault
