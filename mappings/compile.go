@@ -61,6 +61,8 @@ func compileVersion(src *source, blocks map[string]*source, concepts map[string]
 	c.scopes()
 	c.rules()
 	c.ignores()
+	c.drops()
+	c.p.withholds = c.main.doc.loss.s == lossWithheld
 	c.settleClaims()
 	c.plan()
 	c.required()

@@ -6,8 +6,8 @@ import (
 
 // later are the keys of the language that this engine doesn't run yet; a file that uses one must hear so.
 var later = map[string]bool{
-	"drop": true, "loss": true, "dialect": true,
-	"per": true, "nulls": true, "chunk": true, "groups": true, "except": true, "key": true, "also_anchor": true,
+	"dialect": true,
+	"per":     true, "nulls": true, "chunk": true, "groups": true, "except": true, "key": true, "also_anchor": true,
 }
 
 // decoder turns YAML values into the model, reporting every unknown key and wrong form.
@@ -100,7 +100,7 @@ func (d decoder) members(v *value, what string) []member {
 }
 
 var headKeys = []string{"silta", "id", "version", "title", "v2", "fhir", "names", "slices", "resources", "links", "const",
-	"tables", "use", "rules", "ignore", "codes", "preserve", "extends", "override", "remove"}
+	"tables", "use", "rules", "ignore", "drop", "loss", "codes", "preserve", "extends", "override", "remove"}
 
 // The keys of the language's objects.
 var (
@@ -142,7 +142,12 @@ func decode(r *reporter, root *value) *document {
 	d.tables(doc, root)
 	d.uses(doc, root)
 	doc.rules = d.rules(root.get("rules"))
-	d.ignores(doc, root)
+	doc.ignored = d.reasons(root, "ignore", "v2", "fhir")
+	doc.dropped = d.reasons(root, "drop", "v2")
+	if loss := root.get("loss"); d.object(loss, "loss", "fhir") {
+		doc.loss = d.text(loss.get("fhir"))
+		d.choice(doc.loss, lossWithheld)
+	}
 	d.codeMaps(doc, root)
 	return doc
 }
@@ -328,16 +333,18 @@ func (d decoder) uses(doc *document, root *value) {
 	}
 }
 
-func (d decoder) ignores(doc *document, root *value) {
-	v := root.get("ignore")
-	if v == nil || !d.object(v, "ignore", bothKeys...) {
-		return
+// reasons reads paths with the reason of each, by side.
+func (d decoder) reasons(root *value, key string, sides ...string) (list []ignoreDef) {
+	v := root.get(key)
+	if v == nil || !d.object(v, key, sides...) {
+		return nil
 	}
-	for _, side := range []string{"v2", "fhir"} {
-		for _, m := range d.members(v.get(side), "ignore") {
-			doc.ignored = append(doc.ignored, ignoreDef{side == "fhir", text{m.name, m.at}, d.text(m.value)})
+	for _, side := range sides {
+		for _, m := range d.members(v.get(side), key) {
+			list = append(list, ignoreDef{side == "fhir", text{m.name, m.at}, d.text(m.value)})
 		}
 	}
+	return list
 }
 
 func (d decoder) codeMaps(doc *document, root *value) {

@@ -114,7 +114,7 @@ func (o overlay) merge() *value {
 		switch name {
 		case "extends", "override", "remove":
 			continue
-		case "title", "v2", "fhir", "names", "slices", "resources", "ignore":
+		case "title", "v2", "fhir", "names", "slices", "resources", "ignore", "drop", "loss":
 			m = mergedMember(base, over)
 		case "codes":
 			m = o.codes(base, over)

@@ -40,6 +40,7 @@ const (
 	CodeRequired      = "MAP-050"
 	CodeWhen          = "MAP-052"
 	CodeModifier      = "MAP-053"
+	CodeDropped       = "MAP-054"
 	CodeOverlay       = "MAP-060"
 	CodePin           = "MAP-061"
 	CodeFirstOfMany   = "MAP-110"
@@ -115,6 +116,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeRequired, "A required FHIR element that nothing writes."},
 	{CodeWhen, "A `when` that isn't a CEL expression giving true or false, that asks for what isn't there, or that lacks a side of a two-way rule."},
 	{CodeModifier, "A modifier element may not be ignored: it changes what the rest means."},
+	{CodeDropped, "A place that is dropped, and that a rule reads all the same."},
 	{CodeOverlay, "An overlay changes what its base doesn't have, adds what it has already, or stands on itself; or a word of overlays stands in a map without extends."},
 	{CodePin, "A reference to a base, block or code map without its version, or with one that isn't there."},
 	{CodeFirstOfMany, "The path takes the first of a field's repetitions without saying so; further ones aren't carried."},

@@ -311,7 +311,7 @@ func (f *forward) coverage(r *Result) {
 	for i := range f.d.segments {
 		s := &f.d.segments[i]
 		var last place
-		var told place
+		var told, gone place
 		for j := range s.leaves {
 			l := &s.leaves[j]
 			r.Leaves.All++
@@ -319,7 +319,8 @@ func (f *forward) coverage(r *Result) {
 				r.Leaves.Rules++
 				continue
 			}
-			if f.counts(s, l) {
+			dropped := names(f.p.dropped, s, l)
+			if !dropped && f.counts(s, l) {
 				r.Leaves.Ignored++
 				continue
 			}
@@ -327,10 +328,14 @@ func (f *forward) coverage(r *Result) {
 				last = here
 				r.Unread = append(r.Unread, unreadPlace(s, l))
 			}
-			if here := (place{seg: s, field: l.field, rep: l.rep}); here != told {
-				told = here
+			before := &told
+			if dropped {
+				before = &gone
+			}
+			if here := (place{seg: s, field: l.field, rep: l.rep}); here != *before {
+				*before = here
 				if found++; found <= mostUnread {
-					r.Findings = append(r.Findings, unread(s, l))
+					r.Findings = append(r.Findings, unread(s, l, dropped))
 				}
 			}
 		}
@@ -348,10 +353,13 @@ func (f *forward) coverage(r *Result) {
 const mostUnread = 200
 
 // unread tells of a repetition of a field that isn't carried, or not as a whole.
-func unread(s *segment, l *leaf) *contracts.Fault {
+func unread(s *segment, l *leaf, dropped bool) *contracts.Fault {
 	p := place{seg: s, field: l.field}
 	if l.rep > 1 {
 		p.rep = l.rep
+	}
+	if dropped {
+		return notKept(p.String(), "The map drops this: it isn't carried, and not kept for the way back.")
 	}
 	text := "Nothing carries this into the canonical message."
 	for i := range s.leaves {
@@ -387,9 +395,13 @@ func (f *forward) counts(s *segment, l *leaf) bool {
 			return true
 		}
 	}
-	for i := range f.p.ignored {
-		x := &f.p.ignored[i]
-		if x.segment == s.id && (x.from == 0 || l.field >= x.from && l.field <= x.to) && (x.comp == 0 || x.comp == l.comp) {
+	return names(f.p.ignored, s, l)
+}
+
+// names says whether one of a list of places is that of a leaf.
+func names(list []ignored, s *segment, l *leaf) bool {
+	for i := range list {
+		if list[i].has(s.id, l.field, l.comp) {
 			return true
 		}
 	}

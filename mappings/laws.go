@@ -130,6 +130,13 @@ func (m *Map) change(msg *hl7v2.Message, res, plain *Result, o *origin, c Contex
 	if err != nil {
 		return fmt.Sprintf("a changed %s parks with the residue alone: %v.", place, err), false
 	}
+	if declared(res.Findings) { // what isn't kept doesn't come back, changed or not
+		unchanged, err := m.Reverse(res.Bundle, c)
+		if err != nil {
+			return fmt.Sprintf("the way back parks: %v.", err), false
+		}
+		msg = unchanged.Message
+	}
 	rules, own := differences(plain.Message, after.Message), differences(msg, back.Message)
 	for _, at := range keys(own) {
 		if !rules[at] && !tookAlong(res, back, o, at, rules) && !wholeSegments(rules, back, at) {

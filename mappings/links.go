@@ -176,9 +176,7 @@ func (c *compiler) ignores() { c.ignore(c.main) }
 
 func (c *compiler) ignore(u *unit) {
 	for _, def := range u.doc.ignored {
-		if !def.why.set() || strings.TrimSpace(def.why.s) == "" {
-			u.r.add(CodeType, def.path.at, "An ignored path needs its reason.")
-		}
+		c.reason(u, def)
 		if def.fhir {
 			ref := c.fhirPath(u, def.path, nil)
 			if ref == nil {
@@ -190,34 +188,60 @@ func (c *compiler) ignore(u *unit) {
 			c.p.ignored = append(c.p.ignored, ignored{fhir: ref})
 			continue
 		}
-		c.ignoreV2(u, def)
+		if x, ok := c.fields(u, def); ok {
+			c.p.ignored = append(c.p.ignored, x)
+		}
 	}
 }
 
-// ignoreV2 reads EVN, PID-2, it-2, MSH-15..16 or OBX-3.2.
-func (c *compiler) ignoreV2(u *unit, def ignoreDef) {
+// drops compiles what of a message is given up: no rule may read it, and the residue doesn't keep it.
+func (c *compiler) drops() {
+	for _, def := range c.main.doc.dropped {
+		c.reason(c.main, def)
+		x, ok := c.fields(c.main, def)
+		if !ok {
+			continue
+		}
+		for _, ref := range c.v2refs {
+			if ref.segment == x.segment && (x.from == 0 || ref.field == 0 || ref.field >= x.from && ref.field <= x.to) && (x.comp == 0 || ref.comp == 0 || ref.comp == x.comp) {
+				c.main.r.add(CodeDropped, def.path.at, "A rule reads %s here, so it isn't dropped. Take the rule out first.", ref.path.source)
+				break
+			}
+		}
+		c.p.dropped = append(c.p.dropped, x)
+	}
+}
+
+func (c *compiler) reason(u *unit, def ignoreDef) {
+	if !def.why.set() || strings.TrimSpace(def.why.s) == "" {
+		u.r.add(CodeType, def.path.at, "An ignored or dropped path needs its reason.")
+	}
+}
+
+// fields reads EVN, PID-2, it-2, MSH-15..16 or OBX-3.2.
+func (c *compiler) fields(u *unit, def ignoreDef) (x ignored, ok bool) {
 	s, last := def.path.s, 0
 	if from, to, ok := strings.Cut(s, ".."); ok {
 		n, err := strconv.Atoi(to)
 		if err != nil {
 			u.r.add(CodePath, def.path.at, "A range of fields is written MSH-15..16.")
-			return
+			return x, false
 		}
 		s, last = from, n
 	}
 	p, err := parseV2Path(s)
 	if err != nil || p.it && u.it == nil {
 		u.r.add(CodePath, def.path.at, "This isn't a v2 path; one looks like PID-2, EVN or MSH-15..16.")
-		return
+		return x, false
 	}
 	if p.it {
 		p.segment = u.it.anchor
 	}
 	if c.dict.Segment(p.segment) == nil && !c.elsewhereSegment(p.segment) {
 		u.r.add(CodeSegment, def.path.at, "HL7 v%s has no segment %s%s.", c.dict.Version(), p.segment, meant(p.segment, c.dict.Segments()))
-		return
+		return x, false
 	}
-	c.p.ignored = append(c.p.ignored, ignored{segment: p.segment, from: int16(p.field), to: int16(max(last, p.field)), comp: int16(p.comp)})
+	return ignored{segment: p.segment, from: int16(p.field), to: int16(max(last, p.field)), comp: int16(p.comp)}, true
 }
 
 func (c *compiler) elsewhereSegment(id string) bool {

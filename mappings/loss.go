@@ -31,7 +31,7 @@ func (r *reverse) loss() contracts.Faults {
 			}
 		}
 		if e.node.resource == nil {
-			r.lose(CodeResourceLost, e.node.source.Place(), "No path of the map leads to this %s.", e.typ)
+			r.leave(CodeResourceLost, e.node.source.Place(), "No path of the map leads to this "+e.typ+".")
 			e.node.seeAll()
 		}
 	}
@@ -48,7 +48,19 @@ func (r *reverse) loss() contracts.Faults {
 	}
 	var parks contracts.Faults
 	r.unseen(r.f.root, &parks)
+	if r.withheld > 0 {
+		r.findings = append(r.findings, notKept("Bundle", "What no rule of the map carries stays behind on purpose: "+itoa(r.withheld)+" elements and resources."))
+	}
 	return parks
+}
+
+// leave reports what nothing carries; a map that withholds counts it.
+func (r *reverse) leave(code, at, text string) {
+	if r.p.withholds {
+		r.withheld++
+		return
+	}
+	r.lose(code, at, "%s", text)
 }
 
 func (r *reverse) unseen(n *node, parks *contracts.Faults) {
@@ -66,9 +78,9 @@ func (r *reverse) unseen(n *node, parks *contracts.Faults) {
 	case n.name == "modifierExtension" || n.name == "implicitRules", isStatus(n) && !isGloss(n) && !(n.name == "active" && n.text == "true"):
 		*parks = append(*parks, contracts.Faultf(contracts.Invalid, CodeLeafLost, at, "Nothing carries this to v2, and it changes what the rest means."))
 	case n.name == "reference":
-		r.lose(CodeUnresolved, at, "This reference leads to nothing that the map carries.")
+		r.leave(CodeUnresolved, at, "This reference leads to nothing that the map carries.")
 	default:
-		r.lose(CodeLeafLost, at, "Nothing carries this to v2.")
+		r.leave(CodeLeafLost, at, "Nothing carries this to v2.")
 	}
 }
 

@@ -183,6 +183,7 @@ var mistakes = []struct{ name, code, old, new, says string }{
 	{"a rule behind another without a base", CodeOverlay, "code: sex}", "code: sex, §after: ids}", "extended"},
 	{"codes that extend nothing", CodeNoCodeMap, "sex:     {unmapped: error,", "sex:     {extends: §sexes, unmapped: error,", "There is no code map"},
 	{"a block without its version", CodePin, "rules:\n", "use:\n  - {block: §patient, for: pat}\nrules:\n", "version"},
+	{"dropped and read", CodeDropped, "ignore:\n  v2: {PID-2: \"withdrawn\"}", "drop:\n  v2: {§PID-8: \"not for them\"}", "PID-8.1"},
 	{"the first of many", CodeFirstOfMany, "v2: PID-8.1,", "v2: §PID-11.1,", "(1)"},
 	{"a table with a delimiter", CodeType, "sex:     {unmapped: error,", "sex:     {table: §99A^B, unmapped: error,", "delimiters"},
 	{"a table with a blank", CodeType, "sex:     {unmapped: error,", "sex:     {table: §OMA TAULU, unmapped: error,", "blanks"},

@@ -25,9 +25,14 @@ type document struct {
 	uses     []useDef
 	rules    []ruleDef
 	ignored  []ignoreDef
+	dropped  []ignoreDef
+	loss     text
 	codes    []codesDef
 	preserve text
 }
+
+// lossWithheld is what `loss` may say: what the way back doesn't carry stays behind on purpose, and is counted, not reported.
+const lossWithheld = "withheld"
 
 // What `zone.write` may say of the times that the way back writes.
 const (

@@ -19,6 +19,8 @@ type program struct {
 	links      []*link
 	consts     []*constant
 	ignored    []ignored
+	dropped    []ignored          // v2 fields alone
+	withholds  bool               // what the way back doesn't carry is counted, not reported
 	owned      map[*groupDef]bool // scopes of `in` frames
 	usesOrigin bool
 }
@@ -245,4 +247,9 @@ type ignored struct {
 	comp     int16
 	fhir     *fhirRef
 	typ      string
+}
+
+// has says whether a component of a field is meant.
+func (x *ignored) has(segment string, field, comp int16) bool {
+	return x.segment == segment && (x.from == 0 || field >= x.from && field <= x.to) && (x.comp == 0 || x.comp == comp)
 }

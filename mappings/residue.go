@@ -134,6 +134,39 @@ func (l line) trimmed() line {
 	return l
 }
 
+// without gives the lines without what the map drops. They are changed in place.
+func (p *program) without(lines []line) []line {
+	for i := range p.dropped {
+		x := &p.dropped[i]
+		for j, l := range lines {
+			if l.id() != x.segment {
+				continue
+			}
+			for n := max(int(x.from), 1); n < len(l) && (x.from == 0 || n <= int(x.to)); n++ {
+				l[n] = withoutComponent(l[n], int(x.comp))
+			}
+			lines[j] = l.trimmed()
+		}
+	}
+	return lines
+}
+
+// withoutComponent empties a component in each repetition of a field, or the field where it is 0.
+func withoutComponent(field string, comp int) string {
+	if comp == 0 || field == "" {
+		return ""
+	}
+	reps := strings.Split(field, "~")
+	for i, rep := range reps {
+		parts := strings.Split(rep, "^")
+		if comp <= len(parts) {
+			parts[comp-1] = ""
+		}
+		reps[i] = strings.TrimRight(strings.Join(parts, "^"), "^")
+	}
+	return strings.TrimRight(strings.Join(reps, "~"), "~")
+}
+
 // rewritten is a field in the standard delimiters.
 func rewritten(v hl7v2.Value) string {
 	if v.IsNull() {

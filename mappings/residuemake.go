@@ -36,7 +36,7 @@ func (m *Map) keep(f *forward, r *Result, msg *hl7v2.Message, c Context) {
 		r.Findings = append(r.Findings, notKept("MSH", "The way back of this message parks, so nothing is kept of what the rules don't carry."))
 		return
 	}
-	k := &residueMaker{d: f.d, dict: f.p.dict, read: linesOf(msg), written: linesOf(back.Message), left: mostResidue}
+	k := &residueMaker{d: f.d, dict: f.p.dict, read: f.p.without(linesOf(msg)), written: linesOf(back.Message), left: mostResidue}
 	k.relate(r, back)
 	k.pairSegments()
 	k.residue = residue{Form: residueForm, Map: m.root, Version: msg.Version()}
@@ -56,7 +56,7 @@ func (k *residueMaker) lostLeaves(f *forward) int {
 	for i := range k.d.segments {
 		s := &k.d.segments[i]
 		for j := range s.leaves {
-			if l := &s.leaves[j]; !l.read && transport(s.id, int(l.field)) && !f.counts(s, l) {
+			if l := &s.leaves[j]; !l.read && (names(f.p.dropped, s, l) || transport(s.id, int(l.field)) && !f.counts(s, l)) {
 				lost++
 			}
 		}
@@ -210,6 +210,8 @@ func (k *residueMaker) collect() {
 					s.Fields = append(s.Fields, k.field(i, n, l.field(n), other.field(n)))
 				}
 			}
+		} else if len(l) == 1 && len(k.d.segments[i].leaves) > 0 {
+			continue // all of it is dropped
 		} else if s.Raw = l.raw(); !k.fits(place{seg: &k.d.segments[i]}, s.Raw) {
 			continue
 		} else {

@@ -22,6 +22,7 @@ type reverse struct {
 	rule     int64    // the number of the rule that runs, for the order of what it writes
 	kept     *residue // what the rules don't bring back, nil where there is none
 	version  string   // MSH-12.1
+	withheld int      // elements and resources that the map leaves behind on purpose
 	findings contracts.Faults
 	faults   contracts.Faults
 }
@@ -102,7 +103,7 @@ func (r *reverse) release() {
 	clear(r.orphans)
 	r.putter.release()
 	r.p, r.f, r.out, r.kept, r.findings, r.faults = nil, nil, nil, nil, nil, nil
-	r.stack, r.rule = r.stack[:0], 0
+	r.stack, r.rule, r.withheld = r.stack[:0], 0, 0
 	reverses.Put(r)
 }
 
