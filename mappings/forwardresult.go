@@ -320,7 +320,11 @@ func (f *forward) coverage(r *Result) {
 				continue
 			}
 			dropped := names(f.p.dropped, s, l)
-			if !dropped && f.counts(s, l) {
+			if !dropped && f.engines(s, l) {
+				r.Leaves.Engine++
+				continue
+			}
+			if !dropped && names(f.p.ignored, s, l) {
 				r.Leaves.Ignored++
 				continue
 			}
@@ -345,7 +349,7 @@ func (f *forward) coverage(r *Result) {
 	}
 	r.Coverage = 1
 	if r.Leaves.All > 0 {
-		r.Coverage = float64(r.Leaves.Rules+r.Leaves.Ignored) / float64(r.Leaves.All)
+		r.Coverage = float64(r.Leaves.Rules+r.Leaves.Engine+r.Leaves.Ignored) / float64(r.Leaves.All)
 	}
 }
 
@@ -385,8 +389,8 @@ func unreadPlace(s *segment, l *leaf) string {
 	return p.String()
 }
 
-// counts says whether a leaf is covered without a rule: the version, the character set, counters, and what is ignored.
-func (f *forward) counts(s *segment, l *leaf) bool {
+// engines says whether a leaf is the engine's own: the version, the character set, a counter.
+func (f *forward) engines(s *segment, l *leaf) bool {
 	if s.id == "MSH" && (l.field == 12 || l.field == 18) {
 		return true
 	}
@@ -395,7 +399,7 @@ func (f *forward) counts(s *segment, l *leaf) bool {
 			return true
 		}
 	}
-	return names(f.p.ignored, s, l)
+	return false
 }
 
 // names says whether one of a list of places is that of a leaf.

@@ -44,7 +44,7 @@ func (m *Map) keep(f *forward, r *Result, msg *hl7v2.Message, c Context) {
 	for _, at := range k.lost {
 		r.Findings = append(r.Findings, notKept(at.String(), "This is too large to be kept beside the canonical message; the way back doesn't bring it."))
 	}
-	r.Leaves.Residue = r.Leaves.All - r.Leaves.Rules - r.Leaves.Ignored - k.lostLeaves(f)
+	r.Leaves.Residue = r.Leaves.All - r.Leaves.Rules - r.Leaves.Engine - r.Leaves.Ignored - k.lostLeaves(f)
 	if k.residue.says(m.defaultVersion()) {
 		k.residue.attach(r.Bundle)
 	}
@@ -56,7 +56,7 @@ func (k *residueMaker) lostLeaves(f *forward) int {
 	for i := range k.d.segments {
 		s := &k.d.segments[i]
 		for j := range s.leaves {
-			if l := &s.leaves[j]; !l.read && (names(f.p.dropped, s, l) || transport(s.id, int(l.field)) && !f.counts(s, l)) {
+			if l := &s.leaves[j]; !l.read && (names(f.p.dropped, s, l) || transport(s.id, int(l.field)) && !f.engines(s, l) && !names(f.p.ignored, s, l)) {
 				lost++
 			}
 		}

@@ -38,13 +38,14 @@ func (r *Result) place(o *origin) place {
 type Leaves struct {
 	All     int `json:"leaves"`
 	Rules   int `json:"rules"`   // read by a rule, a selector or a table
-	Ignored int `json:"ignored"` // not read, for a reason that the map gives, or because the engine writes them: counters, version, character set
+	Engine  int `json:"engine"`  // the engine's own: counters, version, character set
+	Ignored int `json:"ignored"` // not read, for a reason that the map gives
 	Residue int `json:"residue"` // neither, and kept for the way back
 }
 
 // Add sums up, for a figure of several messages.
 func (l *Leaves) Add(other Leaves) {
-	l.All, l.Rules, l.Ignored, l.Residue = l.All+other.All, l.Rules+other.Rules, l.Ignored+other.Ignored, l.Residue+other.Residue
+	l.All, l.Rules, l.Engine, l.Ignored, l.Residue = l.All+other.All, l.Rules+other.Rules, l.Engine+other.Engine, l.Ignored+other.Ignored, l.Residue+other.Residue
 }
 
 // Lines gives the lineage of every written leaf, in the order in which they were written.

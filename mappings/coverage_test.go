@@ -1,0 +1,94 @@
+package mappings
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// What a map must carry of the messages that it takes, as parts of their populated leaves. What the engine carries itself
+// counts for neither, and what is only kept for the way back doesn't either.
+const (
+	leastByRules  = 0.85
+	mostByIgnored = 0.10
+)
+
+// uncovered are maps of which the samples that they take don't reach that yet.
+var uncovered = map[string]bool{"adt-a01": true, "adt-a40": true, "oru-r01": true, "mdm-t02": true}
+
+// TestRulesCarryWhatIsSent reads the messages of the cases beside each map.
+func TestRulesCarryWhatIsSent(t *testing.T) {
+	for _, m := range catalog(t).Maps() {
+		var sum coverage
+		for _, c := range parsedCases(t, m) {
+			if c.parts["in.hl7"] == nil {
+				continue
+			}
+			msg, err := hl7v2.Parse(c.message("in.hl7"), hl7v2.WithDefaultCharset(hl7v2.UTF8))
+			if err != nil {
+				t.Fatalf("%s: %v", c.file, err)
+			}
+			sum.add(m, c.file, msg)
+		}
+		sum.check(t, m)
+	}
+}
+
+// TestRulesCarryTheCorpus reads every message of the corpus that a map takes.
+func TestRulesCarryTheCorpus(t *testing.T) {
+	c, sums := catalog(t), map[*Map]*coverage{}
+	corpus(t, func(file string, msg *hl7v2.Message) {
+		m := c.For(msg)
+		if m == nil {
+			return
+		}
+		if sums[m] == nil {
+			sums[m] = &coverage{}
+		}
+		sums[m].add(m, file, msg)
+	})
+	if len(sums) == 0 {
+		t.Fatal("no map takes a message of the corpus")
+	}
+	for m, sum := range sums {
+		sum.check(t, m)
+	}
+}
+
+// coverage is what a map carries of several messages.
+type coverage struct {
+	Leaves
+	messages int
+	least    float64 // by rules, of the message of which they carry least
+	file     string  // which that is
+}
+
+func (s *coverage) add(m *Map, file string, msg *hl7v2.Message) {
+	res, err := m.Forward(msg, Context{})
+	if err != nil {
+		return // it parks
+	}
+	s.messages++
+	s.Add(res.Leaves)
+	if part := float64(res.Leaves.Rules) / float64(res.Leaves.All); s.file == "" || part < s.least {
+		s.least, s.file = part, file[strings.LastIndex(file, "/")+1:]
+	}
+}
+
+func (s *coverage) check(t *testing.T, m *Map) {
+	t.Helper()
+	if s.All == 0 {
+		if s.messages == 0 {
+			t.Logf("%s takes no message", m.Name())
+		}
+		return
+	}
+	part := func(n int) float64 { return float64(n) / float64(s.All) }
+	t.Logf("%s: of the %d leaves of %d messages rules read %.3f, %.3f are the engine's own, %.3f ignored; least are read of %s, %.2f",
+		m.Name(), s.All, s.messages, part(s.Rules), part(s.Engine), part(s.Ignored), s.file, s.least)
+	if enough := part(s.Rules) >= leastByRules && part(s.Ignored) <= mostByIgnored; enough != !uncovered[m.ID()] {
+		t.Errorf("%s: rules read %.3f of the leaves, at least %.2f are asked for; %.3f are ignored, at most %.2f may be; listed as uncovered: %v",
+			m.Name(), part(s.Rules), leastByRules, part(s.Ignored), mostByIgnored, uncovered[m.ID()])
+	}
+}
