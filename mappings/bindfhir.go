@@ -19,6 +19,7 @@ func (c *compiler) fhirPath(u *unit, t text, in *nest) *fhirRef {
 	switch {
 	case p.frame == "it" && in != nil:
 		defs, ref.elem, ref.typ = in.defs, in.element.elem, in.element.typ
+		ref.owner, ref.modifier = in.element.owner, in.element.modifier
 	case p.frame == "it" && u.it != nil:
 		ref.frame, defs = u.it, u.it.defs
 	case c.frames[p.frame] != nil:
@@ -69,6 +70,7 @@ func (c *compiler) fhirPath(u *unit, t text, in *nest) *fhirRef {
 			place.sel = c.fhirSelector(u, step.pick, next, t)
 		}
 		ref.steps = append(ref.steps, place)
+		ref.owner, ref.modifier = defs.Name, ref.modifier || elem.Modifier
 		ref.elem, ref.typ, defs = elem, next.Name, next
 		if place.list {
 			c.claims[key] = append(c.claims[key], &ref.steps[len(ref.steps)-1])

@@ -13,16 +13,25 @@ import (
 
 // codeMap pairs codes both ways. forward and back are sorted by from.
 type codeMap struct {
-	name    string // NAME@VERSION, or the inline map's own
-	keep    bool   // what it doesn't know passes through
-	forward []codePair
-	back    []codePair
-	display []codePair
-	table   string // the name of the v2 codes' system, written to component 3 on the way back
-	system  string // of the target codes, where the target is a Coding or CodeableConcept
-	digest  string
-	at      pos
+	name     string // NAME@VERSION, or the inline map's own
+	unmapped unmapped
+	forward  []codePair
+	back     []codePair
+	display  []codePair
+	table    string // the name of the v2 codes' system, written to component 3 on the way back
+	system   string // of the target codes, where the target is a Coding or CodeableConcept
+	digest   string
+	at       pos
 }
+
+// unmapped says what happens to a code that a code map doesn't know. There is no default.
+type unmapped string
+
+const (
+	unmappedError unmapped = "error" // it parks
+	unmappedKeep  unmapped = "keep"  // it passes as it is
+	unmappedTask  unmapped = "task"  // it goes on as the sender's own, or without it, and somebody has to look at it
+)
 
 type codePair struct{ from, to string }
 
@@ -100,12 +109,16 @@ func parseConceptMap(data []byte, key string) (*codeMap, error) {
 	}
 	g := c.Group[0]
 	sum := sha256.Sum256(data)
-	m := &codeMap{name: key, at: pos{line: 1, col: 1}, digest: hex.EncodeToString(sum[:])}
+	m := &codeMap{name: key, unmapped: unmappedError, at: pos{line: 1, col: 1}, digest: hex.EncodeToString(sum[:])}
 	if strings.HasPrefix(g.Source, v2Tables) {
 		m.table = systemName(g.Source)
 	}
-	if g.Unmapped.Mode == "provided" {
-		m.keep = true
+	switch g.Unmapped.Mode {
+	case "":
+	case "provided":
+		m.unmapped = unmappedKeep
+	default:
+		return nil, fmt.Errorf("group.unmapped gives unknown codes another meaning; provided is the only mode that a code map may have")
 	}
 	for _, e := range g.Element {
 		for _, t := range e.Target {
@@ -135,7 +148,7 @@ func parseConceptMap(data []byte, key string) (*codeMap, error) {
 
 // inlineCodes compiles a code map of a map file.
 func inlineCodes(r *reporter, def codesDef, names func(text) string) *codeMap {
-	m := &codeMap{name: def.name.s, keep: def.unmapped.s == "keep", table: tableName(def.table.s), at: def.name.at}
+	m := &codeMap{name: def.name.s, unmapped: unmapped(def.unmapped.s), table: tableName(def.table.s), at: def.name.at}
 	if strings.ContainsAny(m.table, "|^&~\\ \t\r\n") {
 		r.add(CodeType, def.table.at, "A table is an HL7 table's four digits or the name of a code system, without blanks and delimiters.")
 	}
@@ -204,7 +217,7 @@ func (m *codeMap) with(r *reporter, def codesDef, names func(text) string) *code
 		all.table = own.table
 	}
 	if def.unmapped.set() {
-		all.keep = own.keep
+		all.unmapped = own.unmapped
 	}
 	all.display = over(m.display, own.display)
 	if len(own.forward) == 0 && len(own.back) == 0 {
@@ -237,7 +250,7 @@ func (m *codeMap) displays(r *reporter, def codesDef) {
 		codes = append(codes, p.to)
 	}
 	for _, p := range def.display {
-		if !has(codes, p.from.s) && !m.keep {
+		if !has(codes, p.from.s) && m.unmapped == unmappedError {
 			r.add(CodeDisplay, p.from.at, "The code map has no code %q on the v2 side, so nothing shows this%s.", p.from.s, meant(p.from.s, codes))
 		}
 	}

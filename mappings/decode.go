@@ -355,13 +355,9 @@ func (d decoder) codeMaps(doc *document, root *value) {
 			continue
 		}
 		c.use, c.unmapped, c.table, c.system = d.text(v.get("use")), d.text(v.get("unmapped")), d.text(v.get("table")), d.text(v.get("system"))
-		if c.unmapped.s == "task" {
-			d.add(CodeLater, c.unmapped.at, "`unmapped: task` is part of the language that this version doesn't run yet.")
-		} else {
-			d.choice(c.unmapped, "error", "keep")
-		}
+		d.choice(c.unmapped, string(unmappedError), string(unmappedKeep), string(unmappedTask))
 		if !c.use.set() && !c.unmapped.set() {
-			d.add(CodeType, v.at, "A code map says what happens to a code that it doesn't have: unmapped: error or keep.")
+			d.add(CodeType, v.at, "A code map says what happens to a code that it doesn't have: unmapped: error, keep or task.")
 		}
 		c.pairs, c.reverseOnly, c.forwardOnly = d.pairs(v.get("map")), d.pairs(v.get("reverseOnly")), d.pairs(v.get("forwardOnly"))
 		c.prefer, c.display = d.pairs(v.get("prefer")), d.pairs(v.get("display"))

@@ -24,12 +24,17 @@ func (f *forward) run(o *op) {
 }
 
 func (f *forward) keep(_ bool, fault *contracts.Fault) {
-	if fault != nil {
+	switch {
+	case fault == nil:
+	case fault.Grade == contracts.GradeError:
 		f.faults = append(f.faults, fault)
+	default:
+		f.findings = append(f.findings, fault)
 	}
 }
 
-// try runs a rule at one spot. It says whether the rule wrote; a fault means that its source is there and was refused.
+// try runs a rule at one spot. It says whether the rule wrote; a fault means that its source is there and was refused, or,
+// where it is a warning, left out.
 func (f *forward) try(o *op, at spot) (bool, *contracts.Fault) {
 	if !o.forward || !f.allow(o, at) {
 		return false, nil
@@ -169,9 +174,10 @@ func (f *forward) lens(o *op, at spot) (bool, *contracts.Fault) {
 	wrote := false
 	for _, c := range cells {
 		ok, fault := f.translate(o, at, []cell{c})
-		if fault != nil {
+		if fault != nil && fault.Grade == contracts.GradeError {
 			return wrote, fault
 		}
+		f.keep(ok, fault)
 		wrote = wrote || ok
 	}
 	return wrote, nil
@@ -325,39 +331,68 @@ func (f *forward) finish(o *op, refs []*fhirRef, nodes []*node, at spot) {
 
 // translateCode looks a code up. Components 2 and 3 count as read where they say what the way back would write.
 func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault) {
-	code := c.text()
+	code := peek(c)
 	if code == "" {
 		return false, nil
 	}
-	to, ok := lookup(o.code.forward, code)
-	if !ok {
-		if !o.code.keep {
-			where := f.d.last.String()
-			return false, contracts.Faultf(contracts.Unmapped, CodeUnmapped, where, "The code map %s doesn't know this code.", o.code.name)
+	from := place{c.seg, c.field, c.rep, max(c.comp, 1), max(c.sub, 1)}
+	to, known := lookup(o.code.forward, code)
+	if !known {
+		if o.code.unmapped == unmappedError {
+			return false, contracts.Faultf(contracts.Unmapped, CodeUnmapped, from.String(), "The code map %s doesn't know this code.", o.code.name)
 		}
 		to = code
 	}
-	from := f.d.last
-	if c.comp == 0 {
-		if display, ok := lookup(o.code.display, code); ok && peek(c.down(2)) == display {
-			c.part(2)
-		}
-		if o.code.table != "" && peek(c.down(3)) == o.code.table {
-			c.part(3)
-		}
-	}
-	f.d.last = from
+	own := !known && o.code.unmapped == unmappedTask
+	wrote := false
 	for _, ref := range append(o.fhir[:len(o.fhir):len(o.fhir)], o.alsoFHIR...) {
+		if own && !ref.takesAny() {
+			continue
+		}
 		n := f.target(ref, at, sourceOrder(c))
 		if n == nil {
 			return false, nil
 		}
-		f.op = o
-		f.writeCode(n, ref.typ, o.code, to)
+		c.text()
+		f.op, wrote = o, true
+		if own {
+			f.writeOwn(n, ref.typ, o.code, c)
+		} else {
+			f.writeCode(n, ref.typ, o.code, to)
+		}
 		f.constantsOf(ref, n, o)
 	}
+	if own {
+		task := openTask(from.String(), o.code, wrote)
+		if !wrote {
+			return false, task
+		}
+		f.findings = append(f.findings, task)
+	} else if c.comp == 0 {
+		f.seeGloss(c, o.code, code)
+	}
+	f.d.last = from
 	f.finish(o, nil, nil, at)
 	return true, nil
+}
+
+// seeGloss counts components 2 and 3 as read where they are what the way back writes for the code.
+func (f *forward) seeGloss(c cell, m *codeMap, code string) {
+	if display, ok := lookup(m.display, code); ok && peek(c.down(2)) == display {
+		c.part(2)
+	}
+	if m.table != "" && peek(c.down(3)) == m.table {
+		c.part(3)
+	}
+}
+
+// openTask is the finding about a code that goes on though its code map doesn't know it. Its kind opens an issue.
+func openTask(at string, m *codeMap, written bool) *contracts.Fault {
+	how := "goes on without it"
+	if written {
+		how = "goes on with the code as it came"
+	}
+	return warning(contracts.Unmapped, CodeTask, at, "The code map "+m.name+" doesn't know this code; the message "+how+".")
 }
 
 func (f *forward) writeCode(n *node, typ string, m *codeMap, code string) {
@@ -370,4 +405,23 @@ func (f *forward) writeCode(n *node, typ string, m *codeMap, code string) {
 		n = f.child(n, "code")
 	}
 	f.set(n, fhir.KindString, code)
+}
+
+// writeOwn writes a code that the map doesn't know as the sender's own, never as one of the map's system.
+func (f *forward) writeOwn(n *node, typ string, m *codeMap, c cell) {
+	if typ == "CodeableConcept" {
+		n = f.item(n, "coding")
+	} else if typ != "Coding" {
+		f.set(n, fhir.KindString, c.text())
+		return
+	}
+	table, wide := m.table, c.comp == 0 && isWide(c.typ)
+	if named := peek(c.down(3)); wide && named != "" {
+		table = c.part(3)
+	}
+	f.getter.put(n, "system", systemURL(table))
+	f.getter.put(n, "code", c.text())
+	if wide {
+		f.getter.put(n, "display", strings.TrimSpace(c.part(2)))
+	}
 }

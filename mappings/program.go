@@ -114,9 +114,12 @@ type fhirRef struct {
 	steps  []fhirPlace
 	typ    string // the final type: HumanName, code; Appointment.participant
 	elem   *fhir.Element
+	owner  string // the type whose element it is: Patient, Coding
 	origin bool
 	order  int64
 	at     pos
+
+	modifier bool // it, or what it stands in, changes what the rest means
 }
 
 type fhirPlace struct {

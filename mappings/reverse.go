@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 
@@ -140,9 +141,12 @@ func (r *reverse) parkOrigin(ref *fhirRef) {
 }
 
 func (r *reverse) lose(code, at, format string, args ...any) {
-	f := contracts.Faultf(contracts.Loss, code, at, format, args...)
-	f.Grade = contracts.GradeWarning
-	r.findings = append(r.findings, f)
+	r.findings = append(r.findings, warning(contracts.Loss, code, at, fmt.Sprintf(format, args...)))
+}
+
+// warning is a finding that stops nothing.
+func warning(kind contracts.Kind, code, at, text string) *contracts.Fault {
+	return &contracts.Fault{Kind: kind, Code: code, At: at, Public: text, Grade: contracts.GradeWarning}
 }
 
 // run runs a rule for every instance of its frame.
@@ -168,11 +172,15 @@ func (r *reverse) report(_ bool, no *refusal) {
 		return
 	}
 	no.node.seeAll() // it is reported here, once
-	if no.code == CodeUnmappedBack && isStatus(no.node) {
-		r.faults = append(r.faults, contracts.Faultf(contracts.Unmapped, no.code, no.node.source.Place(), "%s", no.why))
-		return
+	at := no.node.source.Place()
+	switch {
+	case no.code == CodeTask:
+		r.findings = append(r.findings, warning(contracts.Unmapped, no.code, at, no.why))
+	case no.code == CodeUnmappedBack && isStatus(no.node):
+		r.faults = append(r.faults, contracts.Faultf(contracts.Unmapped, no.code, at, "%s", no.why))
+	default:
+		r.lose(no.code, at, "%s", no.why)
 	}
-	r.lose(no.code, no.node.source.Place(), "%s", no.why)
 }
 
 // try runs a rule at one spot and says whether it wrote.

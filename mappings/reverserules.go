@@ -287,24 +287,38 @@ func partPlace(ref *v2Ref, w written) (comp, sub int16) {
 
 // putCode looks a code up on its way back.
 func (r *reverse) putCode(o *op, p *putter, n *node) *refusal {
-	leaf := n
+	leaf, task := n, o.code.unmapped == unmappedTask
 	switch o.fhir[0].typ {
 	case "CodeableConcept":
 		coding := coded(n.get("coding"), o.code.system)
-		if coding == nil {
+		switch {
+		case coding == nil && task && n.get("coding") != nil:
+			return r.putOwn(o, p, n.get("coding"))
+		case coding == nil:
 			return &refusal{n, CodeUnmappedBack, "The concept has no code of the system that the map knows."}
 		}
 		n = coding
 		leaf = orNone(n.get("code"))
 	case "Coding":
-		if n.peek("system") != o.code.system {
+		switch {
+		case n.peek("system") == o.code.system:
+		case task:
+			return r.putOwn(o, p, n)
+		default:
 			return &refusal{n, CodeUnmappedBack, "The code isn't of the system that the map knows."}
 		}
 		leaf = orNone(n.get("code"))
 	}
 	code, ok := lookup(o.code.back, leaf.text)
 	if !ok {
-		if !o.code.keep {
+		switch {
+		case task && leaf != n:
+			return r.putOwn(o, p, n)
+		case task && o.fhir[0].takesAny():
+			r.findings = append(r.findings, openTask(leaf.source.Place(), o.code, true))
+		case task:
+			return untranslated(leaf, o.code)
+		case o.code.unmapped == unmappedError:
 			return &refusal{leaf, CodeUnmappedBack, "The code map " + o.code.name + " has no way back for this code."}
 		}
 		code = leaf.text
@@ -315,11 +329,34 @@ func (r *reverse) putCode(o *op, p *putter, n *node) *refusal {
 		n.read("display")
 	}
 	p.set(0, 1, code)
-	if o.v2[0].comp == 0 && p.wide(0) && o.code.table != "" {
+	if (ok || !task) && o.v2[0].comp == 0 && p.wide(0) && o.code.table != "" {
 		if display, ok := lookup(o.code.display, code); ok {
 			p.set(0, 2, display)
 		}
 		p.set(0, 3, o.code.table)
+	}
+	return nil
+}
+
+// untranslated is a code that has to be left out though its map lets it go on.
+func untranslated(n *node, m *codeMap) *refusal {
+	return &refusal{n, CodeTask, openTask("", m, false).Public}
+}
+
+// putOwn writes a coding that the map doesn't know as what it is, where the field has room for its system or says that
+// system by itself. Else it is left out.
+func (r *reverse) putOwn(o *op, p *putter, n *node) *refusal {
+	wide := o.v2[0].comp == 0 && p.wide(0)
+	system, ours := n.peek("system"), systemURL(o.code.table)
+	if leaf := n.get("code"); leaf == nil || system != ours && (!wide || system == "") {
+		return untranslated(n, o.code)
+	}
+	r.findings = append(r.findings, openTask(n.source.Place()+".code", o.code, true))
+	n.read("system")
+	p.set(0, 1, n.read("code"))
+	if wide {
+		p.set(0, 2, n.read("display"))
+		p.set(0, 3, systemName(system))
 	}
 	return nil
 }

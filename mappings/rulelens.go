@@ -103,7 +103,7 @@ func (c *compiler) codeRule(u *unit, def ruleDef, o *op) bool {
 		for _, p := range m.forward {
 			c.code(u, target, p.to, def.code.at)
 		}
-		if m.keep && target.elem.Codes() != nil {
+		if m.unmapped == unmappedKeep && target.elem.Codes() != nil {
 			u.r.add(CodeBinding, def.code.at, "%s has a required value set, so unknown codes can't be kept.", target.path.source)
 		}
 		for _, code := range target.elem.Codes() {
@@ -120,6 +120,9 @@ func (c *compiler) codeRule(u *unit, def ruleDef, o *op) bool {
 		u.r.add(CodeTypeClash, def.code.at, "A code map can't write %s, which is a %s.", target.path.source, target.typ)
 		return false
 	}
+	if m.unmapped == unmappedTask {
+		c.task(u, def, o)
+	}
 	if def.absent.set() {
 		c.code(u, target, o.absent, def.absent.at)
 		if m.hasTarget(o.absent) {
@@ -128,6 +131,30 @@ func (c *compiler) codeRule(u *unit, def ruleDef, o *op) bool {
 	}
 	return true
 }
+
+// task checks that a code which the map doesn't know can go on, as it is or left out, without saying anything untrue.
+func (c *compiler) task(u *unit, def ruleDef, o *op) {
+	for _, ref := range append(o.fhir[:len(o.fhir):len(o.fhir)], o.alsoFHIR...) {
+		why := ""
+		switch {
+		case ref.modifier:
+			why = "it changes what the rest means"
+		case ref.owner == "Coding":
+			why = "the code would stand beside the system of another; let the code map write the whole " + ref.owner
+		case ref.takesAny():
+		case ref.elem.Min > 0:
+			why = "it is required, and its value set doesn't have the code"
+		case def.absent.set():
+			why = "`absent` would say that nothing stood there"
+		}
+		if why != "" {
+			u.r.add(CodeTaskPlace, def.code.at, "%s can't go on with a code that the map doesn't know (unmapped: task): %s.", ref.path.source, why)
+		}
+	}
+}
+
+// takesAny says whether an element takes codes that nobody has listed.
+func (r *fhirRef) takesAny() bool { return r.elem == nil || r.elem.Codes() == nil }
 
 func (c *compiler) declaresCodes(u *unit, name string) bool {
 	for _, def := range u.doc.codes {

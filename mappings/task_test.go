@@ -1,0 +1,151 @@
+package mappings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// tasked is a map whose code maps let unknown codes go on: into a code of a closed value set, an open one, a concept of a
+// coded field, and one of a field without components.
+const tasked = `silta: map/v1
+id: tasked
+version: 0.1.0
+title: {en: "Tasks"}
+v2:   {structure: REF_I12, events: [I12], versions: ["2.5.1"]}
+fhir: {release: "4.0.1", bundle: message}
+names: {own: "urn:oid:1.2.246.537.6.999"}
+resources:
+  msh: {type: MessageHeader, from: MSH, always: true}
+  sr:  {type: ServiceRequest, from: message, always: true}
+  pat: {type: Patient, from: PID}
+links:
+  - {fhir: msh.focus, to: sr}
+  - {fhir: sr.subject, to: pat}
+const:
+  - {fhir: msh.eventCoding.code, value: request}
+  - {fhir: sr.status, value: active}
+  - {fhir: sr.intent, value: order}
+  - {v2: MSH-9.1, value: REF}
+  - {v2: MSH-9.2, value: I12}
+rules:
+  - {id: source,  v2: MSH-3,     fhir: msh.source,  as: hd-endpoint}
+  - {id: names,   v2: PID-5(*),  fhir: pat.name(*), as: xpn}
+  - {id: sex,     v2: PID-8,     fhir: pat.gender,  code: sex}
+  - {id: tongue,  v2: PID-15.1,  fhir: "pat.communication(1).language", code: tongue}
+  - {id: reasons, v2: RF1-10(*), fhir: sr.reasonCode(*), code: reason}
+  - id: sort
+    first:
+      - {id: coded, v2: RF1-2, fhir: sr.priority, code: urgency}
+      - {id: plain, v2: RF1-2.1, fhir: sr.patientInstruction, dir: "->"}
+codes:
+  sex:     {unmapped: task, map: {F: female, M: male, O: other, U: unknown}}
+  tongue:  {unmapped: task, system: "urn:ietf:bcp:47", map: {SU: fi}, table: "0296"}
+  reason:  {unmapped: task, system: $own, map: {ERI: specialist}, table: 99K}
+  urgency: {unmapped: task, map: {R: routine, S: stat, A: asap}, reverseOnly: {urgent: A}}
+`
+
+func compileText(t *testing.T, text string) *Map {
+	t.Helper()
+	m, faults := catalog(t).CompileFile("map.yaml", []byte(text))
+	if m == nil {
+		t.Fatal(faults)
+	}
+	return m
+}
+
+// A code that nobody knows goes on as the sender's own, or not at all, and is told once; never does it get the system of
+// the map's codes.
+func TestAnUnknownCodeGoesOnAndIsTold(t *testing.T) {
+	m := compileText(t, tasked)
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|K||||||REF^I12|1|P|2.5.1||||||UNICODE UTF-8\rRF1||Q||||||||ERI~OMA^Own words\rPID|1||||Laine|||X|||||||XX\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{Residue: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := tasks(res), []string{"PID-15(1).1", "PID-8(1).1", "RF1-10(2).1"}; !slices.Equal(got, want) {
+		t.Errorf("tasks at %v, want %v", got, want)
+	}
+	made := string(res.Bundle.Append(nil))
+	for _, want := range []string{
+		`"reasonCode":[{"coding":[{"system":"urn:oid:1.2.246.537.6.999","code":"specialist"}]},{"coding":[{"system":"https://github.com/hoitosilta/silta/fhir/CodeSystem/v2/99K","code":"OMA","display":"Own words"}]}]`,
+		`"language":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0296","code":"XX"}]}`,
+		`"patientInstruction":"Q"`,
+	} {
+		if !strings.Contains(made, want) {
+			t.Errorf("the result lacks %s\n%s", want, made)
+		}
+	}
+	if strings.Contains(made, "gender") || strings.Contains(made, "priority") {
+		t.Errorf("a code that has no place was written: %s", made)
+	}
+	back, err := m.Reverse(res.Bundle, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := lines(back.Message.Bytes()), lines(msg.Bytes()); got != want {
+		t.Errorf("back:\n%s\nwant\n%s", got, want)
+	}
+}
+
+// On the way back a coding of another system stands where the field has room for its system, and nowhere else.
+func TestAnUnknownCodeOnTheWayBack(t *testing.T) {
+	m := compileText(t, tasked)
+	for _, row := range []struct{ name, reason, language, want, at string }{
+		{"another system in a coded field", `{"coding":[{"system":"http://snomed.info/sct","code":"22","display":"Pain"}]}`, "", "RF1||||||||||22^Pain^SCT", "reasonCode[0].coding[0].code"},
+		{"an unknown code of the map's system", `{"coding":[{"system":"urn:oid:1.2.246.537.6.999","code":"new"}]}`, "", "RF1||||||||||new^^1.2.246.537.6.999", "reasonCode[0].coding[0].code"},
+		{"no system beside a table", `{"coding":[{"code":"new"}]}`, "", "", "reasonCode[0].coding[0]"},
+		{"the table of a field without components", "", `{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0296","code":"XX"}]}`, "PID|1||||Laine||||||||||XX", "language.coding[0].code"},
+		{"another system in a field without components", "", `{"coding":[{"system":"http://snomed.info/sct","code":"22"}]}`, "", "language.coding[0]"},
+		{"no code at all", `{"text":"Pain"}`, "", "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			reason, language := "", ""
+			if row.reason != "" {
+				reason = `,"reasonCode":[` + row.reason + `]`
+			}
+			if row.language != "" {
+				language = `,"communication":[{"language":` + row.language + `}]`
+			}
+			bundle, err := fhir.Parse(fmt.Appendf(nil, `{"resourceType":"Bundle","type":"message","identifier":{"value":"1"},"entry":[
+{"fullUrl":"urn:uuid:00000000-0000-4000-8000-000000000001","resource":{"resourceType":"MessageHeader","eventCoding":{"code":"request"},"source":{"name":"K","endpoint":"urn:k"},"focus":[{"reference":"urn:uuid:00000000-0000-4000-8000-000000000002"}]}},
+{"fullUrl":"urn:uuid:00000000-0000-4000-8000-000000000002","resource":{"resourceType":"ServiceRequest","status":"active","intent":"order"%s,"subject":{"reference":"urn:uuid:00000000-0000-4000-8000-000000000003"}}},
+{"fullUrl":"urn:uuid:00000000-0000-4000-8000-000000000003","resource":{"resourceType":"Patient","name":[{"family":"Laine"}]%s}}]}`, reason, language))
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := m.Reverse(bundle, Context{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := lines(back.Message.Bytes())
+			if row.want == "" && (strings.Contains(text, "RF1") || strings.Contains(text, "Laine|")) || !strings.Contains(text, row.want) {
+				t.Errorf("want %q in\n%s", row.want, text)
+			}
+			told := tasks(back)
+			if row.at == "" && len(told) > 0 || row.at != "" && (len(told) != 1 || !strings.HasSuffix(told[0], row.at)) {
+				t.Errorf("tasks at %v, want %s", told, row.at)
+			}
+		})
+	}
+}
+
+// tasks are the places of codes that go on without a translation, each of which must stop nothing.
+func tasks(r *Result) []string {
+	var at []string
+	for _, f := range r.Findings {
+		if f.Code == CodeTask && f.Kind == contracts.Unmapped && f.Grade == contracts.GradeWarning {
+			at = append(at, f.At)
+		}
+	}
+	slices.Sort(at)
+	return at
+}
