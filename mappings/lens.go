@@ -102,7 +102,7 @@ var library = []*lens{
 	cxLens, cxPartsLens, eiLens, eiReferenceLens, plnLens, plLens, xonLens, controlIDLens,
 	hdEndpointLens, hdReferenceLens, hdDestinationLens,
 	xpnLens, xpnPartsLens, xcnLens, xadLens, xtnLens,
-	quantityLens, snQuantityLens, edLens, rpLens,
+	quantityLens, snQuantityLens, snRangeLens, snRatioLens, rangeTextLens, edLens, rpLens,
 }
 
 func lensNamed(name string) *lens {

@@ -250,8 +250,9 @@ var snQuantityLens = &lens{name: "sn-quantity", cells: 2, elements: 1, v2: []str
 	}}
 
 // quantity writes the number and the unit, the second cell.
-func (g *getter) quantity(value string) {
-	n, unit := g.out[0], g.in[1]
+func (g *getter) quantity(value string) { g.amount(g.out[0], value, g.in[1]) }
+
+func (g *getter) amount(n *node, value string, unit cell) {
 	g.number(n, "value", value)
 	code, text, system := unit.part(1), unit.part(2), unit.part(3)
 	if text == "" {
@@ -273,17 +274,22 @@ func (p *putter) quantity(at int16, before string) string {
 		return "This isn't a number in the form that HL7 v2 takes."
 	}
 	p.set(0, at, before+n.read("value"))
+	p.unit(1, n)
+	return ""
+}
+
+// unit writes the unit of a Quantity into cell i.
+func (p *putter) unit(i int, n *node) {
 	unit, code := n.read("unit"), n.read("code")
 	if code == "" {
-		p.set(1, 1, unit)
-		return ""
+		p.set(i, 1, unit)
+		return
 	}
-	p.set(1, 1, code)
+	p.set(i, 1, code)
 	if unit != code {
-		p.set(1, 2, unit)
+		p.set(i, 2, unit)
 	}
-	p.set(1, 3, systemName(n.read("system")))
-	return ""
+	p.set(i, 3, systemName(n.read("system")))
 }
 
 // decimal gives an NM as a JSON number: a sign + and leading zeros go, a bare point gets its zero.
