@@ -45,6 +45,7 @@ const (
 	CodeOverlay       = "MAP-060"
 	CodePin           = "MAP-061"
 	CodeFirstOfMany   = "MAP-110"
+	CodeLinkToMany    = "MAP-111"
 	CodeCoverage      = "MAP-112"
 	CodeDisplay       = "MAP-113"
 
@@ -123,6 +124,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeOverlay, "An overlay changes what its base doesn't have, adds what it has already, or stands on itself; or a word of overlays stands in a map without extends."},
 	{CodePin, "A reference to a base, block or code map without its version, or with one that isn't there."},
 	{CodeFirstOfMany, "The path takes the first of a field's repetitions without saying so; further ones aren't carried."},
+	{CodeLinkToMany, "A reference that may stand once, linked to a frame of which a message may have several: the first is linked."},
 	{CodeCoverage, "The code map doesn't cover the whole value set on the way back; what it lacks is reported as a loss."},
 	{CodeDisplay, "A display for a code that its code map doesn't have on the v2 side."},
 	{CodeUnmapped, "A code that the code map doesn't know. Add it to the code map, or have the sender correct it."},

@@ -156,6 +156,11 @@ func (c *compiler) linkDef(u *unit, def linkDef) {
 		c.p.links = append(c.p.links, l)
 		if l.forward {
 			c.fill(ref)
+			for _, f := range to {
+				if !anyList(ref) && severalFor(ref.frame, f) {
+					u.r.warn(CodeLinkToMany, t.at, "%s holds one reference, and a message may have several %s for it: the first is linked.", t.s, f.name)
+				}
+			}
 		}
 		if def.dir.s == "->" {
 			continue
@@ -169,6 +174,19 @@ func (c *compiler) linkDef(u *unit, def linkDef) {
 			f.ways = append(f.ways, w)
 		}
 	}
+}
+
+// severalFor says whether an instance of a frame may have several of another in the nearest scope.
+func severalFor(from, to *frame) bool {
+	if !to.each || to.anchor == from.anchor && to.field == 0 || from.parent == to {
+		return false
+	}
+	for g := from.holder; g != nil; g = g.parent {
+		if g == to.scope {
+			return false // it stands in one of them
+		}
+	}
+	return true
 }
 
 // ignores compiles what counts as covered without a rule.

@@ -189,6 +189,7 @@ var mistakes = []struct{ name, code, old, new, says string }{
 	{"a block without its version", CodePin, "rules:\n", "use:\n  - {block: §patient, for: pat}\nrules:\n", "version"},
 	{"dropped and read", CodeDropped, "ignore:\n  v2: {PID-2: \"withdrawn\"}", "drop:\n  v2: {§PID-8: \"not for them\"}", "PID-8.1"},
 	{"the first of many", CodeFirstOfMany, "v2: PID-8.1,", "v2: §PID-11.1,", "(1)"},
+	{"a link to one of several", CodeLinkToMany, "  who:  {type: PractitionerRole, from: \"PRD[1.1=RP]\"}¦  - {fhir: task.requester, to: who}", "  who:  {type: PractitionerRole, from: \"PRD[1.1=RP]\", each: true}¦  - {fhir: §task.requester, to: who}", "several who"},
 	{"a table with a delimiter", CodeType, "sex:     {unmapped: error,", "sex:     {table: §99A^B, unmapped: error,", "delimiters"},
 	{"a table with a blank", CodeType, "sex:     {unmapped: error,", "sex:     {table: §OMA TAULU, unmapped: error,", "blanks"},
 	{"codes without a way back", CodeCoverage, "code: urgency}¦, reverseOnly: {urgent: A}", "code: §urgency}¦", "urgent"},
