@@ -34,7 +34,7 @@ func through(t testing.TB, l *lens, system string, types []string, fields []stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &forward{d: d, zone: zone, arena: &arena{}, op: &op{}}
+	f := &forward{p: &program{version: "2.5.1"}, d: d, zone: zone, arena: &arena{}, op: &op{}}
 	root := f.arena.new("", nil)
 	g := &getter{run: f, in: cells, system: system}
 	names := []string{"one", "two"}[:l.elements]
@@ -142,6 +142,10 @@ var lensValues = []struct {
 	{"range-text", "", []string{"ST", "CE"}, []string{"neg", ""}, "", nil},
 	{"cwe", "", []string{"CWE"}, []string{"H40.1^Glaukooma^1.2.246.537.6.1^F93^Glaukooma^IC2^1999^2007^silmät"},
 		`{"one":{"coding":[{"system":"urn:oid:1.2.246.537.6.1","version":"1999","code":"H40.1","display":"Glaukooma"},{"system":"http://hl7.org/fhir/sid/icpc-2","version":"2007","code":"F93","display":"Glaukooma"}],"text":"silmät"}}`, nil},
+	{"cwe", "", []string{"CWE"}, []string{"1^a^L^2^b^L^v1^v2^sanoin^3^c^99X^v3"},
+		`{"one":{"coding":[{"system":"https://github.com/hoitosilta/silta/fhir/CodeSystem/v2/L","version":"v1","code":"1","display":"a"},{"system":"https://github.com/hoitosilta/silta/fhir/CodeSystem/v2/L","version":"v2","code":"2","display":"b"},{"system":"https://github.com/hoitosilta/silta/fhir/CodeSystem/v2/99X","version":"v3","code":"3","display":"c"}],"text":"sanoin"}}`, nil},
+	{"cwe", "", []string{"CE"}, []string{"718-7^Hb^LN^4712^B-Hb^L^2.74^1^Hemoglobiini"}, // CE with what CWE has, as senders of 2.5 do
+		`{"one":{"coding":[{"system":"http://loinc.org","version":"2.74","code":"718-7","display":"Hb"},{"system":"https://github.com/hoitosilta/silta/fhir/CodeSystem/v2/L","version":"1","code":"4712","display":"B-Hb"}],"text":"Hemoglobiini"}}`, nil},
 	{"cwe", "", []string{"CE"}, []string{"^Näkökentän puutos"}, `{"one":{"text":"Näkökentän puutos"}}`, nil},
 	{"cwe", "", []string{"CE"}, []string{"L^Leveä^OMA TAULU"}, `{"one":{"coding":[{"system":"https://github.com/hoitosilta/silta/fhir/CodeSystem/v2/OMA%20TAULU","code":"L","display":"Leveä"}]}}`, nil},
 	{"cwe", "", []string{"IS"}, []string{"K"}, `{"one":{"coding":[{"code":"K"}]}}`, nil},
@@ -153,6 +157,9 @@ var lensValues = []struct {
 	{"cx", "", []string{"CX"}, []string{"4711^^^APOTTI&1.2.246.10.99999991.18&ISO^MR"},
 		`{"one":{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:1.2.246.10.99999991.18","assigner":{"display":"APOTTI"},"value":"4711"}}`, nil},
 	{"cx", "", []string{"CX"}, []string{"^^^APOTTI"}, "", nil},
+	{"cx", "", []string{"CX"}, []string{"77^^^HUS^MR^^20200101^20251231"},
+		`{"one":{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"assigner":{"display":"HUS"},"value":"77","period":{"start":"2020-01-01","end":"2025-12-31"}}}`, nil},
+	{"cx", "", []string{"CX"}, []string{"77^^^^^^20260101^20251231"}, `{"one":{"value":"77"}}`, []string{"77"}}, // ends before it begins: beside the point
 	{"cx-parts", "", []string{"ST", "HD", "ID"}, []string{"77", "EYE", "LN"},
 		`{"one":{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"LN"}]},"assigner":{"display":"EYE"},"value":"77"}}`, nil},
 	{"ei", "", []string{"EI"}, []string{"LAH-1^APOTTI^1.2.246.10.99999991.17^ISO"}, `{"one":{"system":"urn:oid:1.2.246.10.99999991.17","assigner":{"display":"APOTTI"},"value":"LAH-1"}}`, nil},
@@ -174,6 +181,10 @@ var lensValues = []struct {
 		`{"one":{"use":"official","text":"von Strömberg, Åsa Päivi Helena","family":"von Strömberg","given":["Åsa","Päivi","Helena"],"prefix":["tri"],"suffix":["nuorempi","LL"]}}`, nil},
 	{"xpn", "", []string{"XPN"}, []string{"Strömberg&von&&&^Åsa"}, `{"one":{"text":"Strömberg, Åsa","family":"Strömberg","given":["Åsa"]}}`, []string{"Strömberg^Åsa"}},
 	{"xpn", "", []string{"XPN"}, []string{"^^^^tri"}, "", nil},
+	{"xpn", "", []string{"XPN"}, []string{"Ström^Åsa^^^^^M^^^^^19940501^20190608"},
+		`{"one":{"use":"maiden","text":"Ström, Åsa","family":"Ström","given":["Åsa"],"period":{"start":"1994-05-01","end":"2019-06-08"}}}`, nil},
+	{"xpn", "", []string{"XPN"}, []string{"Ström^Åsa^^nuorempi^^LL^BAD^^^^^^^dosentti"},
+		`{"one":{"use":"old","text":"Ström, Åsa","family":"Ström","given":["Åsa"],"suffix":["nuorempi","LL","dosentti"]}}`, nil},
 	{"cx-parts", "", []string{"ST", "HD", "ID"}, []string{"", "EYE", "LN"}, "", nil},
 	{"xpn-parts", "", []string{"ST"}, []string{"", "", "", "", "", "L"}, "", nil},
 	{"xpn-parts", "", []string{"ST"}, []string{"Hägg", "Aino", "", "", "", "L"}, `{"one":{"use":"official","text":"Hägg, Aino","family":"Hägg","given":["Aino"]}}`, nil},
@@ -181,6 +192,8 @@ var lensValues = []struct {
 	{"xad", "", []string{"XAD"}, []string{"Mäntypolku 3^B 7^Helsinki^^00100^FIN^H^^Töölö"},
 		`{"one":{"use":"home","line":["Mäntypolku 3","B 7"],"city":"Helsinki","postalCode":"00100","country":"FIN","district":"Töölö"}}`, nil},
 	{"xad", "", []string{"XAD"}, []string{"PL 1^^Espoo^^^^M"}, `{"one":{"type":"postal","line":["PL 1"],"city":"Espoo"}}`, nil},
+	{"xad", "", []string{"XAD"}, []string{"Mäntypolku 3&Mäntypolku&3^^Helsinki^^^^BI^^^^^^20200101^20210630"},
+		`{"one":{"use":"billing","line":["Mäntypolku 3"],"city":"Helsinki","period":{"start":"2020-01-01","end":"2021-06-30"}}}`, []string{"Mäntypolku 3^^Helsinki^^^^BI^^^^^^20200101^20210630"}},
 	{"xtn", "", []string{"XTN"}, []string{"040 123 4567^PRN^CP"}, `{"one":{"system":"phone","value":"040 123 4567","use":"mobile"}}`, nil},
 	{"xtn", "", []string{"XTN"}, []string{"^NET^Internet^asa@example.invalid"}, `{"one":{"system":"email","value":"asa@example.invalid"}}`, nil},
 	{"xtn", "", []string{"XTN"}, []string{"^WPN^PH^^358^9^3101234^12"}, `{"one":{"system":"phone","value":"+358 9 3101234 ext. 12","use":"work"}}`, []string{"+358 9 3101234 ext. 12^WPN^PH"}},

@@ -133,7 +133,7 @@ func (p *putter) coding(n *node, i int, from, version int16, wide bool) {
 	}
 }
 
-// cweLens pairs CWE, CE and their like with a CodeableConcept: two codings and the original text. A text without a code
+// cweLens pairs CWE, CE and their like with a CodeableConcept: three codings and the original text. A text without a code
 // beside it counts as original text; alone it is written to component 2, which every version has.
 var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"CodeableConcept"},
 	get: func(g *getter) string {
@@ -146,13 +146,16 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 			g.put(g.run.item(n, "coding"), "code", code)
 			return ""
 		}
-		versioned := hasVersions(c.typ)
+		versioned := hasVersions(c.typ, g.run.p.version)
 		primary, alternate := strings.TrimSpace(c.part(1)) != "", strings.TrimSpace(c.part(4)) != ""
 		if primary {
 			g.coding(g.run.item(n, "coding"), c, 1, versioned*7)
 		}
 		if alternate {
 			g.coding(g.run.item(n, "coding"), c, 4, versioned*8)
+			if versioned == 1 && primary && strings.TrimSpace(c.part(10)) != "" {
+				g.coding(g.run.item(n, "coding"), c, 10, 13)
+			}
 		}
 		text := c.part(versioned * 9)
 		if text == "" && !primary {
@@ -186,12 +189,17 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 		}
 		if second := first.follow(); second != nil {
 			p.coding(second, 0, 4, p.versionPlace(0, 8), true)
+			if third := second.follow(); third != nil && p.versionPlace(0, 10) > 0 {
+				p.coding(third, 0, 10, 13, true)
+			}
 		}
 		switch {
+		case first.follow() == nil && p.types[0] == "CE":
+			p.set(0, 5, rebreak(n.read("text"))) // CE has no original text; an alternate text without a code is free for it
 		case p.versionPlace(0, 9) > 0:
 			p.set(0, 9, rebreak(n.read("text")))
 		case first.follow() == nil:
-			p.set(0, 5, rebreak(n.read("text"))) // CE has no original text; an alternate text without a code is free for it
+			p.set(0, 5, rebreak(n.read("text")))
 		}
 		return ""
 	}}
@@ -201,13 +209,14 @@ func (p *putter) wide(i int) bool { return isWide(p.types[i]) }
 
 func isWide(typ string) bool { return typ != "IS" && typ != "ID" && typ != "ST" }
 
-// versionPlace is n where the type of cell i has that component, else 0: CE ends at six.
-func (p *putter) versionPlace(i int, n int16) int16 { return n * hasVersions(p.types[i]) }
+// versionPlace is n where the type of cell i has that component, else 0.
+func (p *putter) versionPlace(i int, n int16) int16 { return n * hasVersions(p.types[i], p.version) }
 
 // hasVersions is 1 for the types that have versions and an original text behind the two codes, else 0. What stands
-// there in another type has no place on the way back, so it isn't read.
-func hasVersions(typ string) int16 {
-	if typ == "CWE" || typ == "CNE" {
+// there in another type has no place on the way back, so it isn't read. CE ends at six components; but from 2.5 on, where CWE
+// took its place step by step, senders put them there all the same, and receivers skip what they don't expect.
+func hasVersions(typ, version string) int16 {
+	if typ == "CWE" || typ == "CNE" || typ == "CE" && version >= "2.5" {
 		return 1
 	}
 	return 0
@@ -218,7 +227,7 @@ var cweCodingLens = &lens{name: "cwe-coding", cells: 1, elements: 1, v2: concept
 		if strings.TrimSpace(g.in[0].part(1)) == "" {
 			return "No code stands here."
 		}
-		g.coding(g.out[0], g.in[0], 1, 7*hasVersions(g.in[0].typ))
+		g.coding(g.out[0], g.in[0], 1, 7*hasVersions(g.in[0].typ, g.run.p.version))
 		return ""
 	},
 	put: func(p *putter) string {

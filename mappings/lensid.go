@@ -72,7 +72,7 @@ var eiLens = &lens{name: "ei", cells: 1, elements: 1, v2: []string{"EI", "EIP", 
 	get: func(g *getter) string {
 		c, n := g.in[0], g.out[0]
 		if strings.TrimSpace(c.part(1)) == "" {
-			return "The identifier has no value."
+			return nothing // a register without a number
 		}
 		g.authority(n, c.part(2), c.part(3), c.part(4))
 		g.put(n, "value", strings.TrimSpace(c.part(1)))
@@ -122,7 +122,7 @@ var cxLens = &lens{name: "cx", cells: 1, elements: 1, v2: []string{"CX", "CK", "
 	get: func(g *getter) string {
 		c, n := g.in[0], g.out[0]
 		if strings.TrimSpace(c.part(1)) == "" {
-			return "The identifier has no value."
+			return nothing // a register without a number
 		}
 		if kind := c.part(5); kind != "" {
 			coding := g.run.item(g.run.child(n, "type"), "coding")
@@ -132,6 +132,9 @@ var cxLens = &lens{name: "cx", cells: 1, elements: 1, v2: []string{"CX", "CK", "
 		}
 		g.authority(n, c.deep(4, 1), c.deep(4, 2), c.deep(4, 3))
 		g.put(n, "value", strings.TrimSpace(c.part(1)))
+		if c.typ == "CX" && g.run.p.version >= "2.4" {
+			g.span(n, c.down(7), c.down(8), true)
+		}
 		return ""
 	},
 	put: func(p *putter) string {
@@ -148,6 +151,9 @@ var cxLens = &lens{name: "cx", cells: 1, elements: 1, v2: []string{"CX", "CK", "
 		p.deep(0, 4, 2, uid)
 		p.deep(0, 4, 3, typ)
 		p.set(0, 5, identifierType(n))
+		if p.types[0] == "CX" && p.version >= "2.4" {
+			p.span(n, 0, 7, 8, true)
+		}
 		return ""
 	}}
 

@@ -4,8 +4,9 @@ import (
 	"strings"
 )
 
-// nameUses pair table 0200 with name-use. Other name types stay unread.
-var nameUses = [][2]string{{"L", "official"}, {"D", "usual"}, {"M", "maiden"}, {"N", "nickname"}, {"S", "anonymous"}}
+// nameUses pair table 0200 with name-use; of two for one use the first is written. Other name types stay unread.
+var nameUses = [][2]string{{"L", "official"}, {"D", "usual"}, {"M", "maiden"}, {"N", "nickname"}, {"S", "anonymous"}, {"BAD", "old"}, {"TEMP", "temp"},
+	{"R", "official"}, {"MSK", "anonymous"}, {"NAV", "temp"}}
 
 func pairTo(pairs [][2]string, from string) string {
 	for _, p := range pairs {
@@ -26,7 +27,7 @@ func pairFrom(pairs [][2]string, to string) string {
 }
 
 // name writes a HumanName from its cells. A title or a type without any name is nothing.
-func (g *getter) name(n *node, family, given, further, suffix, prefix, degree, use cell) string {
+func (g *getter) name(n *node, family, given, further, suffix, prefix, degree, use, professional cell) string {
 	if strings.TrimSpace(peek(family)+peek(given)+peek(further)) == "" {
 		return nothing
 	}
@@ -53,6 +54,7 @@ func (g *getter) name(n *node, family, given, further, suffix, prefix, degree, u
 	g.add(n, "prefix", strings.TrimSpace(prefix.text()))
 	g.add(n, "suffix", strings.TrimSpace(suffix.text()))
 	g.add(n, "suffix", strings.TrimSpace(degree.text()))
+	g.add(n, "suffix", strings.TrimSpace(professional.text()))
 	return ""
 }
 
@@ -83,10 +85,10 @@ func nameText(family, given string, more []string) string {
 
 // personName is a HumanName read back.
 type personName struct {
-	family, given, further, suffix, degree, prefix, use string
+	family, given, further, suffix, degree, professional, prefix, use string
 }
 
-func readName(n *node, degree bool) (name personName) {
+func readName(n *node, degree, professional bool) (name personName) {
 	name.family = n.read("family")
 	var more []string
 	for i, k := 0, n.get("given"); k != nil; i, k = i+1, k.follow() {
@@ -104,6 +106,9 @@ func readName(n *node, degree bool) (name personName) {
 		name.suffix = k.value()
 		if k = k.follow(); k != nil && degree {
 			name.degree = k.value()
+			if k = k.follow(); k != nil && professional {
+				name.professional = k.value()
+			}
 		}
 	}
 	if code := pairFrom(nameUses, n.peek("use")); code != "" {
@@ -151,15 +156,29 @@ var xpnLens = &lens{name: "xpn", cells: 1, elements: 1, v2: []string{"XPN", "PN"
 		if c.comp == 0 {
 			family.sub = 1
 		}
-		return g.name(g.out[0], family, c.down(2), c.down(3), c.down(4), c.down(5), c.down(6), c.down(7))
+		spanned := c.typ == "XPN" && g.run.p.version >= "2.5"
+		professional := cell{d: c.d}
+		if spanned {
+			professional = c.down(14)
+		}
+		why := g.name(g.out[0], family, c.down(2), c.down(3), c.down(4), c.down(5), c.down(6), c.down(7), professional)
+		if why == "" && spanned {
+			g.span(g.out[0], c.down(12), c.down(13), false)
+		}
+		return why
 	},
 	put: func(p *putter) string {
-		name := readName(p.in[0], true)
+		spanned := p.types[0] == "XPN" && p.version >= "2.5"
+		name := readName(p.in[0], true, spanned)
 		if name.family == "" && name.given == "" {
 			return noName
 		}
 		for i, text := range []string{name.family, name.given, name.further, name.suffix, name.prefix, name.degree, name.use} {
 			p.set(0, int16(i+1), text)
+		}
+		p.set(0, 14, name.professional)
+		if spanned {
+			p.span(p.in[0], 0, 12, 13, false)
 		}
 		return ""
 	}}
@@ -167,10 +186,10 @@ var xpnLens = &lens{name: "xpn", cells: 1, elements: 1, v2: []string{"XPN", "PN"
 // xpnPartsLens is xpn over six cells of a person field: family, given, further, suffix, prefix, type.
 var xpnPartsLens = &lens{name: "xpn-parts", cells: 6, elements: 1, fhir: []string{"HumanName"},
 	get: func(g *getter) string {
-		return g.name(g.out[0], g.in[0], g.in[1], g.in[2], g.in[3], g.in[4], cell{d: g.in[0].d}, g.in[5])
+		return g.name(g.out[0], g.in[0], g.in[1], g.in[2], g.in[3], g.in[4], cell{d: g.in[0].d}, g.in[5], cell{d: g.in[0].d})
 	},
 	put: func(p *putter) string {
-		name := readName(p.in[0], false)
+		name := readName(p.in[0], false, false)
 		if name.family == "" && name.given == "" {
 			return noName
 		}
@@ -221,8 +240,8 @@ var xcnLens = &lens{name: "xcn", cells: 1, elements: 1, v2: []string{"XCN", "CN"
 		return ""
 	}}
 
-// addressUses pair table 0190 with address-use; M is a type of its own.
-var addressUses = [][2]string{{"H", "home"}, {"B", "work"}, {"O", "work"}, {"C", "temp"}, {"BA", "old"}}
+// addressUses pair table 0190 with address-use; M (mailing) and SH (shipping) are types of their own.
+var addressUses = [][2]string{{"H", "home"}, {"B", "work"}, {"O", "work"}, {"C", "temp"}, {"BA", "old"}, {"BI", "billing"}}
 
 var xadLens = &lens{name: "xad", cells: 1, elements: 1, v2: []string{"XAD", "AD", "ST"}, fhir: []string{"Address"},
 	get: func(g *getter) string {
@@ -231,14 +250,21 @@ var xadLens = &lens{name: "xad", cells: 1, elements: 1, v2: []string{"XAD", "AD"
 			return "The address is empty."
 		}
 		switch kind := peek(c.down(7)); {
-		case kind == "M":
+		case kind == "M" || kind == "SH":
 			c.part(7)
 			g.put(n, "type", "postal")
 		case pairTo(addressUses, kind) != "":
 			c.part(7)
 			g.put(n, "use", pairTo(addressUses, kind))
 		}
-		g.add(n, "line", strings.TrimSpace(c.deep(1, 1)))
+		whole := strings.TrimSpace(c.deep(1, 1))
+		for _, part := range c.streetParts() {
+			if whole != "" && strings.Contains(whole, peek(part)) {
+				part.text() // it says again what stands in the whole line
+			}
+		}
+		c.deep(1, 1)
+		g.add(n, "line", whole)
 		g.add(n, "line", strings.TrimSpace(c.part(2)))
 		for i, name := range [...]string{"city", "state", "postalCode", "country"} {
 			g.put(n, name, strings.TrimSpace(c.part(int16(3+i))))
@@ -246,6 +272,9 @@ var xadLens = &lens{name: "xad", cells: 1, elements: 1, v2: []string{"XAD", "AD"
 		g.put(n, "district", strings.TrimSpace(c.part(9)))
 		if !n.filled() {
 			return "The address has neither street nor place."
+		}
+		if c.typ == "XAD" && g.run.p.version >= "2.5" {
+			g.span(n, c.down(13), c.down(14), false)
 		}
 		return ""
 	},
@@ -270,11 +299,24 @@ var xadLens = &lens{name: "xad", cells: 1, elements: 1, v2: []string{"XAD", "AD"
 			p.set(0, 7, "M")
 		}
 		p.set(0, 9, n.read("district"))
+		if p.types[0] == "XAD" && p.version >= "2.5" {
+			p.span(n, 0, 13, 14, false)
+		}
 		if len(p.writes) == 0 {
 			return "The address has neither street nor place."
 		}
 		return ""
 	}}
+
+// streetParts are the name of the street and the number in it, which a whole line says again.
+func (c cell) streetParts() []cell {
+	if c.comp != 0 {
+		return nil
+	}
+	name, number := c.down(1), c.down(1)
+	name.sub, number.sub = 2, 3
+	return []cell{name, number}
+}
 
 // phoneUses pair table 0201 with contact-point-use.
 var phoneUses = [][2]string{{"PRN", "home"}, {"WPN", "work"}}
@@ -317,6 +359,13 @@ var xtnLens = &lens{name: "xtn", cells: 1, elements: 1, v2: []string{"XTN", "TN"
 		case use == "NET":
 			c.part(2)
 		}
+		if c.typ == "XTN" && g.run.p.version >= "2.6" {
+			g.span(n, c.down(13), c.down(14), false)
+			if rank := peek(c.down(18)); allDigits(rank) && rank[0] != '0' && len(rank) < 7 {
+				c.part(18)
+				g.number(n, "rank", rank)
+			}
+		}
 		return ""
 	},
 	put: func(p *putter) string {
@@ -328,6 +377,10 @@ var xtnLens = &lens{name: "xtn", cells: 1, elements: 1, v2: []string{"XTN", "TN"
 		}
 		n.read("value")
 		n.read("system")
+		if p.types[0] == "XTN" && p.version >= "2.6" {
+			p.span(n, 0, 13, 14, false)
+			p.set(0, 18, n.read("rank"))
+		}
 		use := pairFrom(phoneUses, n.peek("use"))
 		if use != "" {
 			n.read("use")

@@ -256,16 +256,63 @@ func compactDate(s string) (string, bool) {
 	return text, true
 }
 
+// span writes a Period of the given cells; with days, to the day. What is no time of the calendar, or ends before it begins,
+// stays unread: it is beside the point of a name or number, which needn't park for it.
+func (g *getter) span(n *node, from, to cell, days bool) {
+	var texts [2]string
+	for i, c := range [...]cell{from, to} {
+		t, err := hl7v2.ParseDateTime(peek(c))
+		if err != nil {
+			continue
+		}
+		if days || t.Precision <= hl7v2.ToDay {
+			t.Precision = min(t.Precision, hl7v2.ToDay)
+			texts[i] = isoDate(t)
+		} else if _, clock := t.Time(g.zone()); clock != hl7v2.Gap || t.HasZone {
+			texts[i], _ = g.moment(c, false)
+		}
+	}
+	if short := min(len(texts[0]), len(texts[1]), 10); texts[0][:short] > texts[1][:short] {
+		return
+	}
+	for i, c := range [...]cell{from, to} {
+		if texts[i] != "" {
+			c.text()
+			g.put(g.run.child(n, "period"), [...]string{"start", "end"}[i], texts[i])
+		}
+	}
+}
+
+// span writes a Period's ends to components of cell i, if they are times that v2 can say there.
+func (p *putter) span(n *node, i int, from, to int16, days bool) {
+	for j, name := range [...]string{"start", "end"} {
+		end := n.get("period").get(name)
+		if end == nil {
+			continue
+		}
+		if text, why := p.compactMoment(end.text); why == "" && !(days && len(text) > 8) {
+			end.value()
+			p.set(i, [...]int16{from, to}[j], text)
+		}
+	}
+}
+
 // moment writes a FHIR date, dateTime or instant to cell i.
 func (p *putter) moment(i int, n *node) string {
-	s := n.value()
+	text, why := p.compactMoment(n.value())
+	p.set(i, 1, text)
+	return why
+}
+
+// compactMoment turns 2026-03-02T08:00:00+02:00 into 20260302080000+0200, and a date likewise, in the zone that the map
+// writes; or says why it can't.
+func (p *putter) compactMoment(s string) (text, why string) {
 	if len(s) <= 10 {
 		text, ok := compactDate(s)
 		if !ok {
-			return notATime
+			return "", notATime
 		}
-		p.set(i, 1, text)
-		return ""
+		return text, ""
 	}
 	day, clock, _ := strings.Cut(s, "T")
 	date, ok := compactDate(day)
@@ -276,21 +323,20 @@ func (p *putter) moment(i int, n *node) string {
 		clock, zone = clock[:at], strings.Replace(clock[at:], ":", "", 1)
 	}
 	whole, fraction, hasFraction := strings.Cut(clock, ".")
-	text := date + strings.ReplaceAll(whole, ":", "")
+	text = date + strings.ReplaceAll(whole, ":", "")
 	if hasFraction {
 		text += "." + fraction[:min(4, len(fraction))]
 	}
 	if _, err := hl7v2.ParseDateTime(text + zone); !ok || err != nil || len(whole) != 8 {
-		return notATime
+		return "", notATime
 	}
 	if len(fraction) > 4 && strings.Trim(fraction[4:], "0") != "" {
-		return fmt.Sprintf("HL7 v2 holds four digits of a second, this time has %d.", len(fraction))
+		return "", fmt.Sprintf("HL7 v2 holds four digits of a second, this time has %d.", len(fraction))
 	}
 	if p.clock == writeLocal || p.clock == writeUTC {
-		text, zone = p.shifted(n.value(), text, zone)
+		text, zone = p.shifted(s, text, zone)
 	}
-	p.set(i, 1, text+zone)
-	return ""
+	return text + zone, ""
 }
 
 // shifted gives a time in UTC, or in the zone of local times without an offset. A local time that comes twice, in the night
