@@ -165,6 +165,8 @@ type Change struct {
 	Pauses      []Pause  // of partners; the first one of a partner holds
 	Resumes     []string // partners that are paused no more
 	Activations []Activation
+	Raise       []Raised // parts in issues; one message has one part in an issue, the first that is written
+	Close       []ID     // issues whose parts are forgotten
 }
 
 // Filter chooses entries; empty fields choose all.
@@ -172,6 +174,7 @@ type Filter struct {
 	State   State
 	Partner string // as sender or receiver
 	Type    string
+	Issue   string // of this issue
 	Since   time.Time
 	Limit   int // at most so many, newest first; 0 = 200
 }

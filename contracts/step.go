@@ -37,6 +37,7 @@ const (
 	StepPaused      = "paused"    // an operator's word about a partner, not about a message
 	StepResumed     = "resumed"   // likewise
 	StepActivated   = "activated" // an operator's word about a map
+	StepClosed      = "closed"    // an operator's word about an issue, whose fault it shows
 )
 
 // Step records one thing that was done to a message. Its id is derived, so writing it twice leaves one.

@@ -93,6 +93,9 @@ type Ledger interface {
 	// Activations gives all activations of maps, in the order in which they were made.
 	Activations(ctx context.Context) ([]contracts.Activation, error)
 
+	// Issues gives the issues that Change.Raise opened, the one with the newest message first.
+	Issues(ctx context.Context) ([]contracts.Issue, error)
+
 	// Expire forgets messages that were received before a time, with all that belongs to them, and counts them. One
 	// that isn't settled (delivered, refused or stopped, for each receiver) stays, and so does what its journey needs.
 	// It works in portions that don't hold up Apply for long, and may keep more than it must.

@@ -46,6 +46,7 @@ const (
 	reviveTurn
 	pauseTurn
 	activationTurn
+	raiseTurn
 )
 
 func refusal(code, at, public string) func(tx) error {
@@ -99,7 +100,7 @@ func prepare(c contracts.Change, bodies []packedBody, shared bool) ([]statement,
 	if shared {
 		parts = append(parts, p.locks)
 	}
-	for _, part := range append(parts, p.waits, p.replacements, p.revivals, p.pauses, p.activations) {
+	for _, part := range append(parts, p.waits, p.replacements, p.revivals, p.pauses, p.activations, p.raised) {
 		if err := part(c); err != nil {
 			return nil, err
 		}
@@ -391,6 +392,24 @@ func (p *preparation) activations(c contracts.Change) error {
 		p.add(activationTurn, string(a.ID), `INSERT INTO activations (id, map, version, before, partner, type, at, made, operator, reason)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING`,
 			string(a.ID), a.Map, a.Version, a.Before, a.Partner, a.Type, micros(a.At), micros(a.Made), a.Operator, a.Reason)
+	}
+	return nil
+}
+
+func (p *preparation) raised(c contracts.Change) error {
+	for _, r := range c.Raise {
+		if r.Issue == "" || r.Message == "" {
+			return incomplete("part in an issue")
+		}
+		text, err := faultText(r.Fault)
+		if err != nil {
+			return err
+		}
+		p.add(raiseTurn, string(r.Issue), `INSERT INTO raised (issue, message, at, partner, map, fault) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (issue, message) DO NOTHING`,
+			string(r.Issue), string(r.Message), micros(r.At), r.Partner, r.Map, text)
+	}
+	for _, issue := range c.Close {
+		p.add(raiseTurn, string(issue), `DELETE FROM raised WHERE issue = $1`, string(issue))
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func decode(text []byte) (*journaled, error) {
 // forJournal encodes a change for the journal if it is of the usual kind: a message that was translated, or the progress of
 // one delivery's attempt without a fault. Nil: it isn't.
 func forJournal(c contracts.Change, bodies []packedBody) (*journaled, error) {
-	if len(c.Keys)+len(c.Wait)+len(c.Done)+len(c.Replace)+len(c.Revive)+len(c.Pauses)+len(c.Resumes)+len(c.Activations) > 0 || !translates(c) && !progresses(c) {
+	if len(c.Keys)+len(c.Wait)+len(c.Done)+len(c.Replace)+len(c.Revive)+len(c.Pauses)+len(c.Resumes)+len(c.Activations)+len(c.Raise)+len(c.Close) > 0 || !translates(c) && !progresses(c) {
 		return nil, nil
 	}
 	text, err := encode(c, bodies)

@@ -42,6 +42,26 @@ func (l *Ledger) Activations(ctx context.Context) ([]contracts.Activation, error
 	return list, fault("activations", err)
 }
 
+// Issues gives the issues that somebody has to look at, the one with the newest message first. Its fault, map and partner
+// are those of that message.
+func (l *Ledger) Issues(ctx context.Context) ([]contracts.Issue, error) {
+	scan := func(r rowScanner) (i contracts.Issue, err error) {
+		var first, last int64
+		var text string
+		if err = r.Scan(&i.ID, &i.Messages, &first, &last, &i.Message, &i.Partner, &i.Map, &text); err != nil {
+			return i, err
+		}
+		i.First, i.Last = instant(first), instant(last)
+		i.Fault, err = faultFrom(text)
+		return i, err
+	}
+	list, err := all(ctx, l.reads, scan, `SELECT g.issue, g.messages, g.first, g.last, r.message, r.partner, r.map, r.fault
+FROM (SELECT issue, COUNT(*) AS messages, MIN(at) AS first, MAX(at) AS last FROM raised GROUP BY issue) g
+JOIN raised r ON r.issue = g.issue AND r.message = (SELECT n.message FROM raised n WHERE n.issue = g.issue ORDER BY n.at DESC, n.message DESC LIMIT 1)
+ORDER BY g.last DESC, g.issue`)
+	return list, fault("issues", err)
+}
+
 // portion is how many messages are forgotten in one transaction.
 const portion = 200
 
@@ -175,7 +195,7 @@ ORDER BY e.received, e.id LIMIT $4`
 		`DELETE FROM ids WHERE message = $1 AND journey = ''`,
 		`DELETE FROM ids WHERE message = $1 AND journey <> '' AND journey IN (SELECT e.journey FROM entries e WHERE e.id = $1)`,
 	}
-	forgetMessageSQL = []string{`DELETE FROM deliveries WHERE message = $1`, `DELETE FROM entries WHERE id = $1`}
+	forgetMessageSQL = []string{`DELETE FROM raised WHERE message = $1`, `DELETE FROM deliveries WHERE message = $1`, `DELETE FROM entries WHERE id = $1`}
 
 	forgetNamesSQL   = `DELETE FROM ids WHERE journey = $1 AND journey <> '' AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.journey = $1 AND e.journey <> '')`
 	forgetJourneySQL = `DELETE FROM journeys WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.journey = $1 AND e.journey <> '')`

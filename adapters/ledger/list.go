@@ -34,6 +34,9 @@ func (l *Ledger) List(ctx context.Context, f contracts.Filter) ([]contracts.Row,
 	if f.Type != "" {
 		and("e.type = ?", f.Type)
 	}
+	if f.Issue != "" {
+		and("e.id IN (SELECT message FROM raised WHERE issue = ?)", f.Issue)
+	}
 	if !f.Since.IsZero() {
 		and("e.received >= ?", micros(f.Since))
 	}

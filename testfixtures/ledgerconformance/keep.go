@@ -11,6 +11,8 @@ import (
 var keepTests = []test{
 	{"a partner's first pause holds until it is resumed", pausesHold},
 	{"an activation holds as it was first written", activationsHold},
+	{"a message has one part in an issue, until that is closed", issuesOpen},
+	{"an issue goes with its messages", issuesForgotten},
 	{"the places of parked bytes are those of waiting messages", parkedPlaces},
 	{"an old message that is settled is forgotten with all that belongs to it", settledForgotten},
 	{"a message that isn't settled stays, and its journey's messages do", unsettledStay},
@@ -45,6 +47,43 @@ func activationsHold(t *testing.T, l hub.Ledger) {
 	again.Version = "9.9.9"
 	apply(t, l, contracts.Change{Activations: []contracts.Activation{again}})
 	equal(t, "activations", must(l.Activations(t.Context()))(t), []contracts.Activation{first, later})
+}
+
+// part is message n's part in an issue.
+func part(n int, issue contracts.ID, at string) contracts.Raised {
+	return contracts.Raised{Issue: issue, Message: incoming(n), At: after(time.Duration(n) * time.Second), Partner: "apotti", Map: "ref-i12@0.1.0",
+		Fault: &contracts.Fault{Kind: contracts.Unmapped, Code: "TST-001", At: at, Public: "An invented code.", Grade: contracts.GradeWarning}}
+}
+
+func issuesOpen(t *testing.T, l hub.Ledger) {
+	for n := range 3 {
+		apply(t, l, everything(n))
+	}
+	for range 2 {
+		apply(t, l, contracts.Change{Raise: []contracts.Raised{part(0, "AAAA", "PID-8(1).1"), part(2, "BBBB", "RF1-2(1).1"), part(2, "AAAA", "PID-8(1).1")}})
+	}
+	apply(t, l, contracts.Change{Raise: []contracts.Raised{part(2, "AAAA", "PID-8(2).1"), part(1, "AAAA", "PID-8(1).1")}})
+	first := contracts.Issue{ID: "AAAA", Partner: "apotti", Map: "ref-i12@0.1.0", Fault: part(2, "", "PID-8(1).1").Fault, Messages: 3, First: start, Last: after(2 * time.Second), Message: incoming(2)}
+	second := first
+	second.ID, second.Messages, second.First, second.Fault = "BBBB", 1, second.Last, part(2, "", "RF1-2(1).1").Fault
+	equal(t, "issues", must(l.Issues(t.Context()))(t), []contracts.Issue{first, second})
+	equal(t, "messages of an issue", ids(must(l.List(t.Context(), contracts.Filter{Issue: "AAAA"}))(t)), []contracts.ID{incoming(2), incoming(1), incoming(0)})
+	apply(t, l, contracts.Change{Close: []contracts.ID{"AAAA", "CCCC"}})
+	equal(t, "issues after one was closed", must(l.Issues(t.Context()))(t), []contracts.Issue{second})
+	apply(t, l, contracts.Change{Raise: []contracts.Raised{part(1, "AAAA", "PID-8(1).1")}})
+	equal(t, "issues after it was opened again", len(must(l.Issues(t.Context()))(t)), 2)
+}
+
+func issuesForgotten(t *testing.T, l hub.Ledger) {
+	apply(t, l, aged(1, start, contracts.StateDelivered))
+	apply(t, l, aged(2, young, contracts.StateDelivered))
+	apply(t, l, contracts.Change{Received: start, Raise: []contracts.Raised{part(1, "AAAA", "PID-8(1).1"), part(1, "BBBB", "PID-3(1).1")}})
+	apply(t, l, contracts.Change{Received: young, Raise: []contracts.Raised{part(2, "AAAA", "PID-8(1).1")}})
+	expire(t, l, 1)
+	issues := must(l.Issues(t.Context()))(t)
+	if len(issues) != 1 || issues[0].ID != "AAAA" || issues[0].Messages != 1 || issues[0].Message != incoming(2) {
+		t.Errorf("left are %v, want AAAA of the young message", issues)
+	}
 }
 
 func parkedPlaces(t *testing.T, l hub.Ledger) {

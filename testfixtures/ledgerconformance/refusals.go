@@ -154,6 +154,9 @@ func idlessRefused(t *testing.T, l hub.Ledger) {
 		"activation": func(c *contracts.Change) {
 			c.Activations = append(c.Activations, contracts.Activation{Map: "ref-i12"})
 		},
+		"part in an issue": func(c *contracts.Change) {
+			c.Raise = append(c.Raise, contracts.Raised{Issue: "AAAA"})
+		},
 		"key": func(c *contracts.Change) {
 			c.Keys = append(c.Keys, contracts.KeyState{KeyRef: contracts.KeyRef{Topic: "t", Key: "k"}, Condition: contracts.KeyLive})
 		},

@@ -45,6 +45,33 @@ func (l *Ledger) Activations(ctx context.Context) ([]contracts.Activation, error
 	})
 }
 
+// Issues gives the issues that are open, the one with the newest message first.
+func (l *Ledger) Issues(ctx context.Context) ([]contracts.Issue, error) {
+	return asked(ctx, l, "issues", "", func() ([]contracts.Issue, error) {
+		by := map[contracts.ID]*contracts.Issue{}
+		for _, r := range l.raised {
+			i := by[r.Issue]
+			if i == nil {
+				i = &contracts.Issue{ID: r.Issue, First: r.At}
+				by[r.Issue] = i
+			}
+			i.Messages++
+			if r.At.Before(i.First) {
+				i.First = r.At
+			}
+			if cmp.Or(r.At.Compare(i.Last), cmp.Compare(r.Message, i.Message)) > 0 {
+				i.Last, i.Message, i.Partner, i.Map, i.Fault = r.At, r.Message, r.Partner, r.Map, r.Fault
+			}
+		}
+		var out []contracts.Issue
+		for _, i := range by {
+			out = append(out, *i)
+		}
+		slices.SortFunc(out, func(a, b contracts.Issue) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.ID, b.ID)) })
+		return out, nil
+	})
+}
+
 // Expire forgets messages that were received before a time and whose journeys have nothing unsettled.
 func (l *Ledger) Expire(ctx context.Context, before time.Time) (forgotten int64, err error) {
 	err = l.p.change(ctx, l.call("expire", before.String()), func(*rand.Rand) error {
@@ -89,6 +116,7 @@ func (l *Ledger) forget(id contracts.ID) {
 		return gone[s.Message]
 	})
 	l.forgetNames(func(i *contracts.Identifier) bool { return i.Message == id })
+	l.raised = slices.DeleteFunc(l.raised, func(r contracts.Raised) bool { return r.Message == id })
 	delete(l.of, id)
 	delete(l.entries, id)
 }

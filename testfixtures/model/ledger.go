@@ -36,6 +36,7 @@ type store struct {
 	behind     map[contracts.KeyRef][]contracts.Waiting
 	pauses     map[string]contracts.Pause
 	active     []contracts.Activation
+	raised     []contracts.Raised
 	seq        int64
 	fixed      map[string]string
 }
@@ -209,7 +210,8 @@ func complete(c contracts.Change) bool {
 		slices.ContainsFunc(c.Wait, unnamed) ||
 		slices.ContainsFunc(c.Replace, func(r contracts.Replacement) bool { return r.Old == "" || unnamed(r.By) }) ||
 		slices.ContainsFunc(c.Pauses, func(p contracts.Pause) bool { return p.Partner == "" }) ||
-		slices.ContainsFunc(c.Activations, func(a contracts.Activation) bool { return a.ID == "" }))
+		slices.ContainsFunc(c.Activations, func(a contracts.Activation) bool { return a.ID == "" }) ||
+		slices.ContainsFunc(c.Raise, func(r contracts.Raised) bool { return r.Issue == "" || r.Message == "" }))
 }
 
 func unnamed(w contracts.Waiting) bool { return w.Topic == "" || w.Key == "" || w.Message == "" }
@@ -264,6 +266,20 @@ func (l *Ledger) write(c contracts.Change) {
 			a.At, a.Made = instant(a.At), instant(a.Made)
 			l.active = append(l.active, a)
 		}
+	}
+	l.writeRaised(c)
+}
+
+// writeRaised keeps the first part that a message has in an issue.
+func (l *Ledger) writeRaised(c contracts.Change) {
+	for _, r := range c.Raise {
+		if !slices.ContainsFunc(l.raised, func(o contracts.Raised) bool { return o.Issue == r.Issue && o.Message == r.Message }) {
+			r.At, r.Fault = instant(r.At), kept(r.Fault)
+			l.raised = append(l.raised, r)
+		}
+	}
+	for _, issue := range c.Close {
+		l.raised = slices.DeleteFunc(l.raised, func(r contracts.Raised) bool { return r.Issue == issue })
 	}
 }
 

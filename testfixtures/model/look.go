@@ -195,7 +195,8 @@ func (l *Ledger) List(ctx context.Context, f contracts.Filter) ([]contracts.Row,
 	return asked(ctx, l, "list", "", func() ([]contracts.Row, error) {
 		var out []contracts.Row
 		for _, e := range l.chosen(func(e *contracts.Entry) bool {
-			return (f.Type == "" || e.Type == f.Type) && !e.Received.Before(f.Since)
+			return (f.Type == "" || e.Type == f.Type) && !e.Received.Before(f.Since) && (f.Issue == "" ||
+				slices.ContainsFunc(l.raised, func(r contracts.Raised) bool { return string(r.Issue) == f.Issue && r.Message == e.ID }))
 		}) {
 			r := l.rowOf(e)
 			if len(out) < first(f.Limit, 200) && (f.State == "" || r.State == f.State) &&
