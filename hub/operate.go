@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -14,9 +15,17 @@ func (h *Hub) Find(ctx context.Context, id string) ([]contracts.Row, error) {
 	return h.ledger.Find(ctx, id)
 }
 
-// List gives the chosen messages, newest first.
+// List gives the chosen messages, newest first. Those of an issue are such as have a part in it, or are parked for it.
 func (h *Hub) List(ctx context.Context, f contracts.Filter) ([]contracts.Row, error) {
-	return h.ledger.List(ctx, f)
+	rows, err := h.ledger.List(ctx, f)
+	if f.Issue == "" || err != nil || len(rows) > 0 {
+		return rows, err
+	}
+	issue := f.Issue
+	f.Issue = ""
+	rows, err = h.parked(ctx, f)
+	rows = slices.DeleteFunc(rows, func(row contracts.Row) bool { return string(issueOf(row)) != issue })
+	return rows[:min(len(rows), cmp.Or(f.Limit, len(rows)))], err
 }
 
 // Trace gives all that happened to the journey that any id names, or to the message if it belongs to none; a fault

@@ -80,7 +80,7 @@ func (h *Hub) chosen(ctx context.Context, r contracts.ReprocessRequest) ([]strin
 		return r.IDs, nil
 	}
 	r.Filter.Limit = mostAtOnce + 1
-	rows, err := h.ledger.List(ctx, r.Filter)
+	rows, err := h.List(ctx, r.Filter)
 	if err != nil {
 		return nil, err
 	}

@@ -223,6 +223,7 @@ func (h *Hub) translation(ctx context.Context, r contracts.Record, e *contracts.
 		}
 		w.add(o)
 	}
+	w.change.Raise = raised(*e, w.change.Steps)
 	return w, nil
 }
 

@@ -50,7 +50,7 @@ func (a *api) find(w http.ResponseWriter, r *http.Request) error {
 
 func (a *api) list(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	f := contracts.Filter{State: contracts.State(q.Get("state")), Partner: q.Get("partner"), Type: q.Get("type")}
+	f := contracts.Filter{State: contracts.State(q.Get("state")), Partner: q.Get("partner"), Type: q.Get("type"), Issue: q.Get("issue")}
 	if s := q.Get("since"); s != "" {
 		since, err := time.Parse(time.RFC3339, s)
 		if err != nil {
@@ -266,7 +266,20 @@ func (a *api) activations(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// onPartner does what an operator asks about a partner. The request's body may be left out.
+func (a *api) issues(w http.ResponseWriter, r *http.Request) error {
+	all, err := a.operator.Issues(r.Context())
+	if err != nil {
+		return err
+	}
+	a.write(w, http.StatusOK, map[string][]contracts.Issue{"issues": append([]contracts.Issue{}, all...)})
+	return nil
+}
+
+func (a *api) closeIssue(w http.ResponseWriter, r *http.Request) error {
+	return onPartner(w, r, a.operator.CloseIssue)
+}
+
+// onPartner does what an operator asks about a partner, or an issue. The request's body may be left out.
 func onPartner(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, partner, reason, operator string) error) error {
 	var ask struct {
 		Reason string `json:"reason"`

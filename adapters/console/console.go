@@ -41,6 +41,9 @@ type Operator interface {
 	// Activate lets a version of a map translate what is received from a time on; without a version it goes back to the one before.
 	Activate(ctx context.Context, r contracts.ActivationRequest) (contracts.Activation, error)
 	Activations(ctx context.Context) ([]contracts.Activation, error)
+	// Issues gives what somebody has to look at, like faults in one; CloseIssue says that somebody has.
+	Issues(ctx context.Context) ([]contracts.Issue, error)
+	CloseIssue(ctx context.Context, id, reason, operator string) error
 	// Partners tells of the way to each partner.
 	Partners(ctx context.Context) ([]contracts.PartnerRow, error)
 	Ready(ctx context.Context) contracts.Readiness
@@ -90,6 +93,8 @@ func (a *api) routes(m *Metrics) []route {
 		{"POST", "/api/v1/messages/{id}/stop", a.operators(a.stop)},
 		{"POST", "/api/v1/release", a.operators(a.release)},
 		{"POST", "/api/v1/reprocess", a.operators(a.reprocess)},
+		{"GET", "/api/v1/issues", a.operators(a.issues)},
+		{"POST", "/api/v1/issues/{id}/close", a.operators(a.closeIssue)},
 		{"GET", "/api/v1/partners", a.operators(a.partners)},
 		{"POST", "/api/v1/partners/{id}/pause", a.operators(a.pause)},
 		{"POST", "/api/v1/partners/{id}/resume", a.operators(a.resume)},

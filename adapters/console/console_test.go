@@ -91,6 +91,14 @@ func (d *desk) Activations(context.Context) ([]contracts.Activation, error) {
 	return nil, d.note("activations")
 }
 
+func (d *desk) Issues(context.Context) ([]contracts.Issue, error) {
+	return []contracts.Issue{{ID: "K3J5QX2A", Partner: "apotti", Fault: contracts.Faultf(contracts.Unmapped, "MAP-222", "RF1-2(1).1", "An invented code."), Messages: 2, First: at, Last: at, Message: "m1"}}, d.note("issues")
+}
+
+func (d *desk) CloseIssue(_ context.Context, id, reason, operator string) error {
+	return d.note("close " + id + " " + reason + " " + operator)
+}
+
 func (d *desk) Pause(_ context.Context, partner, reason, operator string) error {
 	return d.note("pause " + partner + " " + reason + " " + operator)
 }
@@ -180,6 +188,9 @@ func TestTheAPIAsksTheOperator(t *testing.T) {
 		{"activate a map", "POST", "/api/v1/activations", `{"map":"ref-i12","version":"1.1.0","partner":"hus"}`, "activate ref-i12 1.1.0 hus", 200,
 			`{"id":"a1","map":"ref-i12","version":"1.1.0","before":"1.0.0","partner":"hus","at":"2026-03-01T07:30:00Z","made":"2026-03-01T07:30:00Z","operator":"operator"}`},
 		{"activations are a list, never null", "GET", "/api/v1/activations", "", "activations", 200, `{"activations":[]}`},
+		{"issues", "GET", "/api/v1/issues", "", "issues", 200,
+			`{"issues":[{"id":"K3J5QX2A","parked":false,"partner":"apotti","fault":{"kind":"unmapped","code":"MAP-222","at":"RF1-2(1).1","text":"An invented code."},"messages":2,"first":"2026-03-01T07:30:00Z","last":"2026-03-01T07:30:00Z","message":"m1"}]}`},
+		{"close an issue", "POST", "/api/v1/issues/K3J5QX2A/close", `{"reason":"mended"}`, "close K3J5QX2A mended operator", 204, ""},
 		{"pause", "POST", "/api/v1/partners/hus/pause", `{"reason":"a new version"}`, "pause hus a new version operator", 204, ""},
 		{"resume needs no body", "POST", "/api/v1/partners/hus/resume", "", "resume hus  operator", 204, ""},
 		{"partners", "GET", "/api/v1/partners", "", "partners", 200,
@@ -295,9 +306,9 @@ func TestABodyIsAskedForWithItsViewAndReason(t *testing.T) {
 func TestAListIsChosen(t *testing.T) {
 	d := &desk{}
 	base, _ := open(t, d)
-	call(t, "GET", base+"/api/v1/messages?state=parked&partner=hus&type=REF%5EI12&since=2026-03-01T09:30:00%2B02:00&limit=7", "")
+	call(t, "GET", base+"/api/v1/messages?state=parked&partner=hus&type=REF%5EI12&issue=K3J5QX2A&since=2026-03-01T09:30:00%2B02:00&limit=7", "")
 	d.filter.Since = d.filter.Since.UTC()
-	want := contracts.Filter{State: contracts.StateParked, Partner: "hus", Type: "REF^I12", Since: at, Limit: 7}
+	want := contracts.Filter{State: contracts.StateParked, Partner: "hus", Type: "REF^I12", Issue: "K3J5QX2A", Since: at, Limit: 7}
 	if diff := cmp.Diff(want, d.filter); diff != "" {
 		t.Error(diff)
 	}

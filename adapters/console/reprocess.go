@@ -19,6 +19,7 @@ func (a *api) reprocess(w http.ResponseWriter, r *http.Request) error {
 		State   contracts.State `json:"state"`
 		Partner string          `json:"partner"`
 		Type    string          `json:"type"`
+		Issue   string          `json:"issue"`
 		Since   time.Time       `json:"since"`
 		Map     string          `json:"map"`
 		Edit    []byte          `json:"edit"`
@@ -32,7 +33,7 @@ func (a *api) reprocess(w http.ResponseWriter, r *http.Request) error {
 		return contracts.Faultf(contracts.Invalid, "API-003", "state", "No such state. The states are %s.", stateList())
 	}
 	request := contracts.ReprocessRequest{
-		IDs: ask.IDs, Filter: contracts.Filter{State: ask.State, Partner: ask.Partner, Type: ask.Type, Since: ask.Since},
+		IDs: ask.IDs, Filter: contracts.Filter{State: ask.State, Partner: ask.Partner, Type: ask.Type, Issue: ask.Issue, Since: ask.Since},
 		Map: ask.Map, DryRun: ask.DryRun, Reason: ask.Reason, Operator: operatorName,
 	}
 	if ask.Edit != nil {

@@ -8,7 +8,7 @@ func commands(t *terminal) []*cobra.Command {
 		newDemo(t),
 		newHL7(t), newFHIR(t), newMap(t), newTranslate(t),
 		newServe(t), newInit(t), newCheck(t), newBench(t),
-		newFind(t), newList(t), newTrace(t), newShow(t), newReprocess(t), newStop(t), newRelease(t),
+		newFind(t), newList(t), newIssues(t), newTrace(t), newShow(t), newReprocess(t), newStop(t), newRelease(t),
 		newPause(t), newResume(t), newPartners(t), newReload(t), newBackup(t), newRestore(t),
 	}
 }

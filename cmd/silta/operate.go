@@ -38,7 +38,7 @@ func newFind(t *terminal) *cobra.Command {
 
 func newList(t *terminal) *cobra.Command {
 	var hub client
-	var state, partner, typ, since string
+	var state, partner, typ, issue, since string
 	var limit int
 	c := &cobra.Command{
 		Use:     "list",
@@ -47,7 +47,7 @@ func newList(t *terminal) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
-			for name, value := range map[string]string{"state": state, "partner": partner, "type": typ} {
+			for name, value := range map[string]string{"state": state, "partner": partner, "type": typ, "issue": issue} {
 				if value != "" {
 					query.Set(name, value)
 				}
@@ -72,6 +72,7 @@ func newList(t *terminal) *cobra.Command {
 	c.Flags().StringVar(&state, "state", "", "only this state: received translated sending delivered waiting parked refused stopped")
 	c.Flags().StringVar(&partner, "partner", "", "only what this partner sent or gets")
 	c.Flags().StringVar(&typ, "type", "", "only this type, such as REF^I12")
+	c.Flags().StringVar(&issue, "issue", "", "only messages of this issue, as `silta issues` shows it")
 	c.Flags().StringVar(&since, "since", "", "only what came since: 90m, 24h, 7d, 2026-03-01 or a time as RFC 3339 has it")
 	c.Flags().IntVar(&limit, "limit", 0, "at most so many; 200 unless set")
 	hub.flags(c)
@@ -192,17 +193,39 @@ func newStop(t *terminal) *cobra.Command {
 
 func newRelease(t *terminal) *cobra.Command {
 	var hub client
-	var reason string
+	var reason, issue string
 	c := &cobra.Command{
-		Use:     "release KEY",
+		Use:     "release KEY|--issue ISSUE",
 		Short:   "Let a parked key try again at once",
-		Long:    "Lets a parked or waiting key try again at once, beginning with its first message. KEY is the key itself or any id of a\nmessage that it holds up; an id that names several keys releases them all.",
+		Long:    "Lets a parked or waiting key try again at once, beginning with its first message. KEY is the key itself or any id of a\nmessage that it holds up; an id that names several keys releases them all, and an issue those of its messages.",
 		Example: "  silta release L-2026-000123",
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return hub.call(cmd.Context(), "POST", "/api/v1/release", nil, map[string]string{"key": args[0], "reason": reason}, nil)
+			if len(args) == 0 == (issue == "") {
+				return usagef("say what to release: a key or an id, or --issue")
+			}
+			if issue != "" {
+				var answer struct{ Messages []contracts.Row }
+				if err := hub.call(cmd.Context(), "GET", "/api/v1/messages", url.Values{"issue": {issue}, "state": {"parked"}, "limit": {"10000"}}, nil, &answer); err != nil {
+					return err
+				}
+				if len(answer.Messages) == 0 {
+					return contracts.Faultf(contracts.NotFound, "CLI-003", "", "No parked message is of this issue.")
+				}
+				for _, row := range answer.Messages {
+					args = append(args, string(row.ID))
+				}
+			}
+			for _, key := range args {
+				err := hub.call(cmd.Context(), "POST", "/api/v1/release", nil, map[string]string{"key": key, "reason": reason}, nil)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
+	c.Flags().StringVar(&issue, "issue", "", "the parked messages of this issue, as `silta issues` shows it")
 	c.Flags().StringVar(&reason, "reason", "", "why it is released")
 	hub.flags(c)
 	return c

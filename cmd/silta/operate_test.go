@@ -58,6 +58,17 @@ func TestAnOperatorMendsAMessageByAnEditedCopy(t *testing.T) {
 	if list := ask(exitDone, "list", "--state", "parked"); strings.Count(list, "EDIT-") != 2 {
 		t.Errorf("after dry runs: %s", list)
 	}
+	var issue contracts.Issue
+	if text := ask(exitDone, "issues", "--format", "json"); json.Unmarshal([]byte(text), &issue) != nil || !issue.Parked || issue.Messages != 2 || issue.Fault.At != "RF1-2(1).1" {
+		t.Fatalf("both are one issue, not %s", text)
+	}
+	if text := ask(exitDone, "issues"); !strings.Contains(text, string(issue.ID)) || strings.Contains(text, "NOSUCHCODE") {
+		t.Errorf("the table of issues: %s", text)
+	}
+	if list := ask(exitDone, "list", "--issue", string(issue.ID)); strings.Count(list, "EDIT-") != 2 {
+		t.Errorf("the messages of the issue: %s", list)
+	}
+	ask(exitFaulty, "issues", "close", string(issue.ID))
 	done := reprocessed(t, ask(exitDone, "reprocess", "EDIT-1", "--edit", file, "--reason", "tapaus 4711", "--format", "json"))
 	if len(done) != 1 || done[0].Outcome != contracts.OutcomeReplaced || done[0].Copy == "" {
 		t.Fatalf("the edit: %+v", done)
@@ -67,6 +78,12 @@ func TestAnOperatorMendsAMessageByAnEditedCopy(t *testing.T) {
 	if len(again) != 1 || again[0].Outcome != contracts.OutcomeKnown || again[0].Copy != done[0].Copy {
 		t.Errorf("the same edit again: %+v", again)
 	}
+	ofIssue := reprocessed(t, ask(exitFaulty, "reprocess", "--issue", string(issue.ID), "--format", "json"))
+	if len(ofIssue) != 1 || ofIssue[0].Control != "EDIT-2" {
+		t.Errorf("of the issue: %+v", ofIssue)
+	}
+	ask(exitDone, "release", "--issue", string(issue.ID))
+	wait(contracts.StepParked) // released, it parks again
 	many := reprocessed(t, ask(exitFaulty, "reprocess", "--state", "parked", "--partner", "apotti", "--since", "1h", "--format", "json"))
 	if len(many) != 1 || many[0].Control != "EDIT-2" || many[0].Outcome != contracts.OutcomeFailed || many[0].Faults[0].Place() == "" {
 		t.Errorf("of many: %+v", many)
@@ -104,7 +121,12 @@ func TestWrongUseOfOperatorCommands(t *testing.T) {
 		code int
 	}{
 		{"reprocess", exitUsage},
-		{"reprocess --issue 3", exitUsage},
+		{"reprocess --issue NOSUCH", exitDone},
+		{"release", exitUsage},
+		{"release A-1 --issue NOSUCH", exitUsage},
+		{"release --issue NOSUCH", exitFaulty},
+		{"issues close NOSUCH", exitFaulty},
+		{"issues", exitDone},
 		{"reprocess A-1 --state parked", exitUsage},
 		{"reprocess --state lost", exitUsage},
 		{"reprocess --since noon", exitUsage},

@@ -18,6 +18,7 @@ type reprocessing struct {
 	State   string     `json:"state,omitempty"`
 	Partner string     `json:"partner,omitempty"`
 	Type    string     `json:"type,omitempty"`
+	Issue   string     `json:"issue,omitempty"`
 	Since   *time.Time `json:"since,omitempty"`
 	Map     string     `json:"map,omitempty"`
 	Edit    []byte     `json:"edit,omitempty"`
@@ -28,7 +29,7 @@ type reprocessing struct {
 func newReprocess(t *terminal) *cobra.Command {
 	var hub client
 	var ask reprocessing
-	var edit, since, issue string
+	var edit, since string
 	c := &cobra.Command{
 		Use:   "reprocess [ID…]",
 		Short: "Let stored messages go their way again",
@@ -42,15 +43,12 @@ func newReprocess(t *terminal) *cobra.Command {
 			"  silta reprocess L-2026-000123 --edit mended.hl7 --dry-run\n" +
 			"  silta reprocess --state parked --partner hus --map ref-i12@1.4.0 --reason 'case 4711'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if issue != "" {
-				return usagef("--issue isn't there yet: choose by --state, --partner, --type and --since")
-			}
 			ask.IDs = args
 			if err := ask.read(t, edit, since); err != nil {
 				return err
 			}
-			if len(args) == 0 && ask.State+ask.Partner+ask.Type == "" && ask.Since == nil {
-				return usagef("say which messages: ids, or --state, --partner, --type, --since")
+			if len(args) == 0 && ask.State+ask.Partner+ask.Type+ask.Issue == "" && ask.Since == nil {
+				return usagef("say which messages: ids, or --issue, --state, --partner, --type, --since")
 			}
 			shown := reprocessedTable{t: t}
 			if err := hub.each(cmd.Context(), "/api/v1/reprocess", ask, shown.line); err != nil {
@@ -67,8 +65,7 @@ func newReprocess(t *terminal) *cobra.Command {
 	c.Flags().StringVar(&edit, "edit", "", "the file of an edited copy of the one message")
 	c.Flags().BoolVar(&ask.DryRun, "dry-run", false, "only say what would be sent")
 	c.Flags().StringVar(&ask.Reason, "reason", "", "why")
-	c.Flags().StringVar(&issue, "issue", "", "messages of this issue")
-	_ = c.Flags().MarkHidden("issue") // which issue it will belong to is known; it isn't there yet
+	c.Flags().StringVar(&ask.Issue, "issue", "", "messages of this issue, as `silta issues` shows it")
 	hub.flags(c)
 	return c
 }
