@@ -166,7 +166,11 @@ func invalid(r *Result) contracts.Faults {
 				break
 			}
 		}
-		parks = append(parks, contracts.Faultf(contracts.Invalid, CodeInvalidResult, at, "This makes %s, which isn't valid FHIR (%s).", v.At, v.Code))
+		rule := v.Code
+		if v.Rule != "" {
+			rule += ", " + v.Rule
+		}
+		parks = append(parks, contracts.Faultf(contracts.Invalid, CodeInvalidResult, at, "This makes %s, which isn't valid FHIR (%s): %s", v.At, rule, v.Public))
 	}
 	return parks
 }

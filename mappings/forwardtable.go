@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
 )
@@ -55,27 +56,47 @@ func (f *forward) row(t *table, at spot) {
 		}
 		return
 	}
-	where := firstPlace(cells)
-	if where.seg == nil {
-		f.keep(false, contracts.Faultf(contracts.Unmapped, CodeNoRow, t.v2[0].path.source, "No row of the table %s fits this message.", t.id))
-		return
-	}
-	f.keep(false, contracts.Faultf(contracts.Unmapped, CodeNoRow, where.String(), "No row of the table %s fits the values here.", t.id))
+	f.keep(false, t.noRow(cells))
 }
 
-func fitsRow(row []string, cells []cell) bool {
-	for i, want := range row {
-		switch text := peek(cells[i]); want {
-		case "*":
-		case "-":
-			if text != "" {
-				return false
-			}
-		default:
-			if text != want {
-				return false
-			}
+// noRow names the cell at which the rows that come nearest stop to fit.
+func (t *table) noRow(cells []cell) *contracts.Fault {
+	odd := 0
+	for i := range t.rows {
+		if t.rows[i].forward {
+			odd = max(odd, misfit(t.rows[i].v2, cells))
 		}
 	}
-	return true
+	var others []string
+	for i, ref := range t.v2 {
+		if i != odd {
+			others = append(others, ref.path.source)
+		}
+	}
+	at, text := t.v2[odd].path.source, "No row of the table "+t.id+" is for a message without this"
+	if cells[odd].filled() {
+		at, text = cells[odd].place().String(), "No row of the table "+t.id+" has the value that stands here"
+	}
+	if len(others) > 0 {
+		text += ", with what stands in " + strings.Join(others, ", ")
+	}
+	return contracts.Faultf(contracts.Unmapped, CodeNoRow, at, "%s.", text)
+}
+
+func fitsRow(row []string, cells []cell) bool { return misfit(row, cells) == len(row) }
+
+// misfit is the first cell that a row doesn't fit; the number of cells where it fits them all.
+func misfit(row []string, cells []cell) int {
+	for i, want := range row {
+		if want == "*" {
+			continue
+		}
+		if want == "-" {
+			want = ""
+		}
+		if peek(cells[i]) != want {
+			return i
+		}
+	}
+	return len(row)
 }
