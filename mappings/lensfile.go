@@ -96,13 +96,20 @@ func mimeParts(mime string) (kind, sub string) {
 	return kind, sub
 }
 
+// encodings are those of ED-4 (table 0299), in lower case.
+var encodings = []string{"base64", "hex", "a"}
+
 // edLens pairs encapsulated data with an Attachment. The data is written back as Base64, whatever it came as.
 var edLens = &lens{name: "ed", cells: 1, elements: 1, v2: []string{"ED", "varies"}, fhir: []string{"Attachment"},
 	get: func(g *getter) string {
 		c, n := g.in[0], g.out[0]
-		data := c.part(5)
+		last := int16(5)
+		if peek(c.down(5)) == "" && has(encodings, strings.ToLower(peek(c.down(3)))) {
+			last = 4 // some senders write the content type into one component, which moves the rest
+		}
+		data := c.part(last)
 		var encoded string
-		switch encoding := c.part(4); strings.ToLower(encoding) {
+		switch strings.ToLower(c.part(last - 1)) {
 		case "base64", "":
 			encoded = strings.Join(strings.Fields(unbreak(data)), "")
 			if _, err := base64.StdEncoding.DecodeString(encoded); err != nil {
@@ -122,9 +129,12 @@ var edLens = &lens{name: "ed", cells: 1, elements: 1, v2: []string{"ED", "varies
 		if encoded == "" {
 			return "There is no data."
 		}
-		kind, sub := c.part(2), c.part(3)
+		kind, sub := c.part(2), ""
+		if last == 5 {
+			sub = c.part(3)
+		}
 		g.put(n, "contentType", mimeType(kind, sub))
-		c.part(5)
+		c.part(last)
 		g.put(n, "data", encoded)
 		return ""
 	},

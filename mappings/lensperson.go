@@ -337,7 +337,7 @@ var xtnLens = &lens{name: "xtn", cells: 1, elements: 1, v2: []string{"XTN", "TN"
 		}
 		value := phoneNumber(c, system)
 		if value == "" {
-			return "The contact has neither number nor address."
+			return nothing // its use and kind
 		}
 		from := c.d.last
 		if system != "phone" || kind == "PH" || kind == "CP" {
@@ -438,11 +438,14 @@ func phoneNumber(c cell, system string) string {
 			parts = append(parts, part)
 		}
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	if extension := strings.TrimSpace(c.part(8)); extension != "" {
+	extension := strings.TrimSpace(c.part(8))
+	switch {
+	case extension != "" && len(parts) > 0:
 		parts = append(parts, "ext. "+extension)
+	case extension != "":
+		parts = append(parts, extension) // the number itself, one component too far
+	case len(parts) == 0 && digitsOf(peek(c.down(4))) != "":
+		return strings.TrimSpace(c.part(4)) // some senders write a number where the address of mail belongs
 	}
 	return strings.Join(parts, " ")
 }

@@ -15,7 +15,7 @@ const notATime = "This isn't a date or time of the calendar."
 // dateLens keeps the precision of a day, month or year. A time behind the day is left out: FHIR's date has none.
 var dateLens = &lens{name: "date", cells: 1, elements: 1, v2: []string{"DT", "TS", "DTM", "ST"}, fhir: []string{"date"}, leaves: true,
 	get: func(g *getter) string {
-		t, err := hl7v2.ParseDateTime(g.in[0].text())
+		t, err := hl7v2.ParseDateTime(strings.TrimSpace(g.in[0].text()))
 		if err != nil {
 			return notATime
 		}
@@ -201,7 +201,7 @@ func appendDigits(dst []byte, n, width int) []byte {
 
 // moment reads a v2 time as a FHIR dateTime, or with whole as an instant.
 func (g *getter) moment(c cell, whole bool) (string, string) {
-	t, err := hl7v2.ParseDateTime(c.text())
+	t, err := hl7v2.ParseDateTime(strings.TrimSpace(c.text()))
 	if err != nil {
 		return "", notATime
 	}
