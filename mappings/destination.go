@@ -44,6 +44,9 @@ func (r *reverse) ownSlot(s *outSegment, in *instance, ref *v2Ref) int16 {
 
 // segment gives the segment of a path.
 func (r *reverse) segment(ref *v2Ref, at back, index int64) *outSegment {
+	if in := at.inst; in.outSeg == nil && in.frame.scope != nil && in.frame.scope != r.p.root && (ref.mode == inNested || ref.mode == inGroup) {
+		r.anchor(in) // without the segment that opens it a reader takes what stands in the group for another's
+	}
 	switch ref.mode {
 	case inAnchor:
 		return r.anchor(at.inst)

@@ -214,6 +214,11 @@ func otherText(text string) string {
 func differences(a, b *hl7v2.Message) map[string]bool {
 	at := map[string]bool{}
 	x, y := byName(a), byName(b)
+	for id := range y {
+		if x[id] == nil {
+			at[id] = true
+		}
+	}
 	for id := range x {
 		if len(x[id]) != len(y[id]) {
 			at[id] = true

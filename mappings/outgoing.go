@@ -142,6 +142,8 @@ func (g *outGroup) reach(holder *groupDef, ord int64, reuse bool) *outGroup {
 func (s *outSegment) slotFor(field int16, p pick, sel *v2Selector, order int64) int16 {
 	key, fresh := "#1", p.many()
 	switch {
+	case fresh:
+		key = each
 	case sel != nil:
 		key = sel.source
 	case p.kind == pickIndex:
@@ -156,7 +158,7 @@ func (s *outSegment) slotFor(field int16, p pick, sel *v2Selector, order int64) 
 		if first == 0 {
 			first = int16(i + 1)
 		}
-		if !fresh && s.slots[i].key == key {
+		if !fresh && (s.slots[i].key == key || s.slots[i].key == each && key == firstKeys[1]) {
 			return int16(i + 1)
 		}
 	}
@@ -281,6 +283,9 @@ func (s *outSegment) number() {
 		s.leaves[i].rep = rep[s.leaves[i].rep-1]
 	}
 }
+
+// each is the key of what (*) and (rest) make: a path for the first may mean it, a selector doesn't.
+const each = "*"
 
 // indexKey is the key of what is made for a number.
 func indexKey(n int) string {

@@ -468,7 +468,7 @@ func (r *reverse) regrouped(msg *hl7v2.Message, where []int) {
 	}()
 	d.layout(msg)
 	assemble(d, msg, r.p)
-	next, same := 0, map[*outGroup]*group{r.out: d.root}
+	next, same, taken := 0, map[*outGroup]*group{r.out: d.root}, map[*group]bool{d.root: true}
 	r.out.visit(func(g *outGroup, s *outSegment) {
 		i := next
 		if next++; where != nil {
@@ -480,7 +480,9 @@ func (r *reverse) regrouped(msg *hl7v2.Message, where []int) {
 		read := &d.segments[i]
 		known, ok := same[g]
 		if !ok {
-			same[g], known = read.group, read.group
+			if same[g] = read.group; !taken[read.group] {
+				known, taken[read.group] = read.group, true
+			}
 		}
 		if known != read.group || read.group.def != g.def {
 			r.lose(CodeRegrouped, place{seg: read}.String(), "A reader takes this segment for part of %s.", groupName(read.group))
