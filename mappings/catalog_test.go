@@ -123,6 +123,19 @@ func TestEmptyAndMisplaced(t *testing.T) {
 	}
 }
 
+// referralFiles are ref-i12 and all that it stands on.
+func referralFiles() []string {
+	files := []string{"catalog/ref-i12/0.1.0/map.yaml"}
+	for _, block := range []string{"patient", "relative", "guarantor", "coverage", "insurer", "insured", "diagnosis", "allergy", "observation", "visit",
+		"clinician", "provider", "provider-person", "provider-unit"} {
+		files = append(files, "catalog/"+block+"/0.1.0/block.yaml")
+	}
+	for _, code := range []string{"administrative-sex", "observation-status", "diagnostic-report-status"} {
+		files = append(files, "codes/"+code+"@0.1.0.json")
+	}
+	return files
+}
+
 // TestLock: a published version is held to its bytes, and to those of all that it stands on.
 func TestLock(t *testing.T) {
 	read := func(name string) []byte {
@@ -133,8 +146,7 @@ func TestLock(t *testing.T) {
 		return data
 	}
 	files := fstest.MapFS{}
-	for _, name := range []string{"catalog/ref-i12/0.1.0/map.yaml", "catalog/patient/0.1.0/block.yaml",
-		"codes/administrative-sex@0.1.0.json", "codes/observation-status@0.1.0.json", "codes/diagnostic-report-status@0.1.0.json"} {
+	for _, name := range referralFiles() {
 		files[name] = &fstest.MapFile{Data: read(name)}
 	}
 	files["catalog/mine/1.0.0/map.yaml"] = &fstest.MapFile{Data: []byte("silta: map/v1\nid: mine\nversion: 1.0.0\nextends: ref-i12@0.1.0\n")}
@@ -191,8 +203,7 @@ func TestLock(t *testing.T) {
 func TestDigestCoversWhatIsUsed(t *testing.T) {
 	changed := func(name, old, new string) string {
 		layer := fstest.MapFS{}
-		for _, file := range []string{"catalog/ref-i12/0.1.0/map.yaml", "catalog/patient/0.1.0/block.yaml",
-			"codes/administrative-sex@0.1.0.json", "codes/observation-status@0.1.0.json", "codes/diagnostic-report-status@0.1.0.json"} {
+		for _, file := range referralFiles() {
 			data, err := Embedded.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
