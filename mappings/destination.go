@@ -130,8 +130,8 @@ func (r *reverse) anchor(in *instance) *outSegment {
 		return in.outSeg
 	}
 	fr := in.frame
-	if in.parent != nil && in.parent.frame.from == fr.from {
-		in.outSeg = r.anchor(in.parent)
+	if parent := in.parent; parent != nil && (parent.frame.from == fr.from || fr.field > 0 && parent.frame.field == 0 && parent.frame.anchor == fr.anchor) {
+		in.outSeg = r.anchor(parent)
 		r.shared(in)
 		return in.outSeg
 	}

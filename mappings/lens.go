@@ -97,8 +97,8 @@ func (p *putter) deep(i int, n, m int16, text string) {
 // library lists the lenses; its order is that in which one is chosen for a pair of types.
 var library = []*lens{
 	stringLens, lineLens, textLens, textBase64Lens,
-	dateLens, datetimeLens, instantLens, periodLens, instantsLens, startDurationLens, minutesLens,
-	cweLens, cweCodingLens, idConceptLens, idCodingLens, stConceptLens, yesNoLens,
+	dateLens, datetimeLens, instantLens, deathTimeLens, periodLens, instantsLens, startDurationLens, minutesLens,
+	cweLens, cweCodingLens, idConceptLens, idCodingLens, stConceptLens, yesNoLens, wholeLens,
 	cxLens, cxPartsLens, eiLens, eiReferenceLens, plnLens, plLens, xonLens, controlIDLens,
 	hdEndpointLens, hdReferenceLens, hdDestinationLens,
 	xpnLens, xpnPartsLens, xcnLens, xadLens, xtnLens,
@@ -191,6 +191,28 @@ var textLens = &lens{name: "text", cells: 1, elements: 1, fhir: primitiveTexts, 
 		p.set(0, 1, rebreak(p.in[0].value()))
 		return ""
 	}}
+
+// wholeLens pairs a whole number, such as which of several twins somebody is.
+var wholeLens = &lens{name: "whole", cells: 1, elements: 1, v2: []string{"NM", "SI", "ST"}, fhir: []string{"integer", "positiveInt", "unsignedInt"}, leaves: true,
+	get: func(g *getter) string {
+		text := strings.TrimSpace(g.in[0].text())
+		if !wholeNumber(text) {
+			return notWhole
+		}
+		g.run.set(g.out[0], fhir.KindNumber, text)
+		return ""
+	},
+	put: func(p *putter) string {
+		if !wholeNumber(p.in[0].text) {
+			return notWhole
+		}
+		p.set(0, 1, p.in[0].value())
+		return ""
+	}}
+
+const notWhole = "This isn't a whole number from 1 on."
+
+func wholeNumber(s string) bool { return allDigits(s) && s[0] != '0' && len(s) < 10 }
 
 var yesNoLens = &lens{name: "yes-no", cells: 1, elements: 1, fhir: []string{"boolean"}, leaves: true,
 	get: func(g *getter) string {

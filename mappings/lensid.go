@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -117,6 +118,9 @@ var eiReferenceLens = &lens{name: "ei-reference", cells: 1, elements: 1, v2: []s
 		return ""
 	}}
 
+// checkDigits are R4's extensions for an identifier's check digit and the scheme that it follows, CX.2 and CX.3.
+var checkDigits = [...]string{"http://hl7.org/fhir/StructureDefinition/identifier-checkDigit", "http://hl7.org/fhir/StructureDefinition/namingsystem-checkDigit"}
+
 // cxLens pairs CX with an Identifier: value, assigning authority, type (table 0203) and period.
 var cxLens = &lens{name: "cx", cells: 1, elements: 1, v2: []string{"CX", "CK", "ST", "CM_PAT_ID"}, fhir: []string{"Identifier"},
 	get: func(g *getter) string {
@@ -132,6 +136,14 @@ var cxLens = &lens{name: "cx", cells: 1, elements: 1, v2: []string{"CX", "CK", "
 		}
 		g.authority(n, c.deep(4, 1), c.deep(4, 2), c.deep(4, 3))
 		g.put(n, "value", strings.TrimSpace(c.part(1)))
+		for i, url := range checkDigits {
+			if text := strings.TrimSpace(peek(c.down(int16(2 + i)))); text != "" && c.typ == "CX" {
+				c.part(int16(2 + i))
+				x := g.run.item(n, "extension")
+				g.put(x, "url", url)
+				g.put(x, "valueString", text)
+			}
+		}
 		if c.typ == "CX" && g.run.p.version >= "2.4" {
 			g.span(n, c.down(7), c.down(8), true)
 		}
@@ -151,6 +163,12 @@ var cxLens = &lens{name: "cx", cells: 1, elements: 1, v2: []string{"CX", "CK", "
 		p.deep(0, 4, 2, uid)
 		p.deep(0, 4, 3, typ)
 		p.set(0, 5, identifierType(n))
+		for x := n.get("extension"); x != nil && p.types[0] == "CX"; x = x.follow() {
+			if i := slices.Index(checkDigits[:], x.peek("url")); i >= 0 {
+				x.read("url")
+				p.set(0, int16(2+i), x.read("valueString"))
+			}
+		}
 		if p.types[0] == "CX" && p.version >= "2.4" {
 			p.span(n, 0, 7, 8, true)
 		}

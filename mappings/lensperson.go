@@ -246,8 +246,8 @@ var addressUses = [][2]string{{"H", "home"}, {"B", "work"}, {"O", "work"}, {"C",
 var xadLens = &lens{name: "xad", cells: 1, elements: 1, v2: []string{"XAD", "AD", "ST"}, fhir: []string{"Address"},
 	get: func(g *getter) string {
 		c, n := g.in[0], g.out[0]
-		if !c.filled() {
-			return "The address is empty."
+		if !c.saysPlace() {
+			return nothing // the kind of an address that isn't there
 		}
 		switch kind := peek(c.down(7)); {
 		case kind == "M" || kind == "SH":
@@ -270,9 +270,6 @@ var xadLens = &lens{name: "xad", cells: 1, elements: 1, v2: []string{"XAD", "AD"
 			g.put(n, name, strings.TrimSpace(c.part(int16(3+i))))
 		}
 		g.put(n, "district", strings.TrimSpace(c.part(9)))
-		if !n.filled() {
-			return "The address has neither street nor place."
-		}
 		if c.typ == "XAD" && g.run.p.version >= "2.5" {
 			g.span(n, c.down(13), c.down(14), false)
 		}
@@ -307,6 +304,16 @@ var xadLens = &lens{name: "xad", cells: 1, elements: 1, v2: []string{"XAD", "AD"
 		}
 		return ""
 	}}
+
+// saysPlace says whether one of an address's components that say where it is holds something.
+func (c cell) saysPlace() bool {
+	for _, n := range [...]int16{1, 2, 3, 4, 5, 6, 9} {
+		if strings.TrimSpace(peek(c.down(n))) != "" {
+			return true
+		}
+	}
+	return false
+}
 
 // streetParts are the name of the street and the number in it, which a whole line says again.
 func (c cell) streetParts() []cell {
@@ -361,7 +368,7 @@ var xtnLens = &lens{name: "xtn", cells: 1, elements: 1, v2: []string{"XTN", "TN"
 		}
 		if c.typ == "XTN" && g.run.p.version >= "2.6" {
 			g.span(n, c.down(13), c.down(14), false)
-			if rank := peek(c.down(18)); allDigits(rank) && rank[0] != '0' && len(rank) < 7 {
+			if rank := peek(c.down(18)); wholeNumber(rank) {
 				c.part(18)
 				g.number(n, "rank", rank)
 			}

@@ -53,6 +53,35 @@ var instantLens = &lens{name: "instant", cells: 1, elements: 1, v2: []string{"TS
 	},
 	put: func(p *putter) string { return p.moment(0, p.in[0]) }}
 
+// deathTimeLens pairs the time of death and whether the patient is dead with the time alone. A time beside N is refused: a
+// person must say which of the two is so.
+var deathTimeLens = &lens{name: "death-time", cells: 2, elements: 1, v2: []string{"TS", "DTM"}, fhir: []string{"dateTime"}, leaves: true,
+	get: func(g *getter) string {
+		if peek(g.in[1]) == "N" {
+			return "There is a time of death, and beside it that the patient isn't dead."
+		}
+		if peek(g.in[0]) == "" {
+			return nothing
+		}
+		text, why := g.moment(g.in[0], false)
+		if why != "" {
+			return why
+		}
+		if peek(g.in[1]) == "Y" {
+			g.in[1].text()
+			g.in[0].text()
+		}
+		g.leaf(g.out[0], text)
+		return ""
+	},
+	put: func(p *putter) string {
+		why := p.moment(0, p.in[0])
+		if why == "" {
+			p.set(1, 1, "Y")
+		}
+		return why
+	}}
+
 var instantsLens = &lens{name: "instants", cells: 2, elements: 2, v2: []string{"TS", "DTM"}, fhir: []string{"instant"}, leaves: true,
 	get: func(g *getter) string {
 		var texts [2]string
