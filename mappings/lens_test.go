@@ -163,7 +163,7 @@ var lensValues = []struct {
 	{"cx", "", []string{"CX"}, []string{"4711^^^APOTTI&1.2.246.10.99999991.18&ISO^MR"},
 		`{"one":{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:oid:1.2.246.10.99999991.18","assigner":{"display":"APOTTI"},"value":"4711"}}`, nil},
 	{"cx", "", []string{"CX"}, []string{"^^^APOTTI"}, "", nil},
-	{"cx", "", []string{"CX"}, []string{"77^4^M11^HUS"}, 
+	{"cx", "", []string{"CX"}, []string{"77^4^M11^HUS"},
 		`{"one":{"assigner":{"display":"HUS"},"value":"77","extension":[{"url":"http://hl7.org/fhir/StructureDefinition/identifier-checkDigit","valueString":"4"},{"url":"http://hl7.org/fhir/StructureDefinition/namingsystem-checkDigit","valueString":"M11"}]}}`, nil},
 	{"cx", "", []string{"CX"}, []string{"77^^^HUS^MR^^20200101^20251231"},
 		`{"one":{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"assigner":{"display":"HUS"},"value":"77","period":{"start":"2020-01-01","end":"2025-12-31"}}}`, nil},

@@ -153,9 +153,9 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 		}
 		if alternate {
 			g.coding(g.run.item(n, "coding"), c, 4, versioned*8)
-			if versioned == 1 && primary && strings.TrimSpace(c.part(10)) != "" {
-				g.coding(g.run.item(n, "coding"), c, 10, 13)
-			}
+		}
+		if versioned == 1 && (primary || alternate) && strings.TrimSpace(peek(c.down(10))) != "" {
+			g.coding(g.run.item(n, "coding"), c, 10, 13)
 		}
 		text := c.part(versioned * 9)
 		if text == "" && !primary {

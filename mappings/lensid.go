@@ -287,7 +287,7 @@ var xonLens = &lens{name: "xon", cells: 1, elements: 1, v2: []string{"XON", "ST"
 			value = c.part(3)
 		}
 		if value == "" && c.part(1) == "" {
-			return "The organisation has neither name nor number."
+			return nothing // the register of an organisation that isn't there
 		}
 		if value != "" {
 			id := g.run.child(n, "identifier")

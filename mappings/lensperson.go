@@ -200,16 +200,22 @@ var xpnPartsLens = &lens{name: "xpn-parts", cells: 6, elements: 1, fhir: []strin
 	}}
 
 // xcnLens pairs a person's number and name with a Reference that has an identifier and a display.
-var xcnLens = &lens{name: "xcn", cells: 1, elements: 1, v2: []string{"XCN", "CN", "ST"}, fhir: []string{"Reference"},
+var xcnLens = &lens{name: "xcn", cells: 1, elements: 1, v2: []string{"XCN", "CN", "CNN", "ST"}, fhir: []string{"Reference"},
 	get: func(g *getter) string {
 		c, n := g.in[0], g.out[0]
 		text := nameText(strings.TrimSpace(c.deep(2, 1)), strings.TrimSpace(c.part(3)), strings.Fields(c.part(4)))
 		id := strings.TrimSpace(c.part(1))
 		if text == "" && id == "" {
-			return "The person has neither name nor number."
+			return nothing // the register of a person who isn't there
 		}
 		if id != "" {
 			to := g.run.child(n, "identifier")
+			if kind := strings.TrimSpace(peek(c.down(13))); kind != "" && c.typ == "XCN" {
+				c.part(13)
+				coding := g.run.item(g.run.child(to, "type"), "coding")
+				g.put(coding, "system", v2Identifiers)
+				g.put(coding, "code", kind)
+			}
 			g.authority(to, c.deep(9, 1), c.deep(9, 2), c.deep(9, 3))
 			c.part(1)
 			g.put(to, "value", id)
@@ -228,6 +234,9 @@ var xcnLens = &lens{name: "xcn", cells: 1, elements: 1, v2: []string{"XCN", "CN"
 			p.deep(0, 9, 1, ns)
 			p.deep(0, 9, 2, uid)
 			p.deep(0, 9, 3, typ)
+			if p.types[0] == "XCN" {
+				p.set(0, 13, identifierType(id))
+			}
 		}
 		family, given, _ := strings.Cut(n.read("display"), ", ")
 		first, further, _ := strings.Cut(given, " ")
