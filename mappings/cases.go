@@ -38,6 +38,8 @@ func (r *CaseReport) Passed() bool { return len(r.Faults) == 0 }
 //	out.fhirpath            what must hold of the Bundle: a FHIRPath expression a line, // begins a comment
 //	back.hl7                the message that the way back makes: of in.json, or of in.hl7's own Bundle
 //	origin.json             the request that in.json answers
+//	canonical.json          of a map whose dialect is FHIR, whose in.json is of the dialect: the Bundle, for the way back alone
+//	back.json               what the way back makes of it, as back.hl7
 //	faults.txt              the faults and findings, a line each: kind and place
 //	options                 lines such as `version 2.4` (to write), `now 2026-03-02T08:00:00Z`, `charset 8859/1`
 //
@@ -81,6 +83,8 @@ func (m *Map) TestCase(file string, data []byte) CaseReport {
 	report.Title = c.title
 	t := &caseRun{m: m, c: c, report: &report}
 	switch {
+	case m.FHIR():
+		t.dialect()
 	case c.parts["in.hl7"] != nil:
 		t.forward(c.message("in.hl7"))
 	case c.parts["in.json"] != nil:
@@ -91,7 +95,7 @@ func (m *Map) TestCase(file string, data []byte) CaseReport {
 	return report
 }
 
-var caseParts = []string{"in.hl7", "in.json", "out.json", "out.exact.json", "out.fhirpath", "back.hl7", "origin.json", "faults.txt", "options"}
+var caseParts = []string{"in.hl7", "in.json", "out.json", "out.exact.json", "out.fhirpath", "back.hl7", "origin.json", "canonical.json", "back.json", "faults.txt", "options"}
 
 func readCase(file string, data []byte) (*testCase, *contracts.Fault) {
 	archive := txtar.Parse(data)
@@ -383,6 +387,11 @@ func (t *caseRun) rules(res *Result) {
 	}
 	for i := range res.lineage {
 		if o := res.lineage[i].rule; o != nil && !slices.Contains(t.report.ways, o.way()) {
+			t.report.ways = append(t.report.ways, o.way())
+		}
+	}
+	for i := range res.exchanged {
+		if o := res.exchanged[i].rule; o != nil && !slices.Contains(t.report.ways, o.way()) {
 			t.report.ways = append(t.report.ways, o.way())
 		}
 	}

@@ -40,6 +40,7 @@ type Map struct {
 	published bool
 	versions  []string
 	programs  map[string]*program
+	fhir      *fhirProgram // of a map whose dialect is FHIR, which has no others
 	layer     fs.FS
 	dir       string
 	local     *time.Location
@@ -185,7 +186,11 @@ func (c *Catalog) CompileFile(name string, data []byte) (*Map, contracts.Faults)
 // compile makes a map's programs. Faults go to the reporters; a map with faults has no use.
 func compile(src *source, blocks map[string]*source, concepts map[string]*codeMap) *Map {
 	m := &Map{doc: src.doc, root: src.rootID(), dir: src.dir, programs: map[string]*program{}}
-	m.versions = versionRange(src)
+	if m.FHIR() {
+		m.fhir = compileDialect(src, concepts)
+	} else {
+		m.versions = versionRange(src)
+	}
 	for _, v := range m.versions {
 		if p := compileVersion(src, blocks, concepts, m.versions, v); p != nil {
 			m.programs[v] = p
@@ -336,18 +341,30 @@ func (m *Map) Title(language string) string {
 	return m.ID()
 }
 
-// Structures are the v2 structures that the map reads; the first one that a version has is written.
+// Structures are the v2 structures that the map reads; the first one that a version has is written. A map whose dialect is
+// FHIR has none.
 func (m *Map) Structures() []string { return texts(m.doc.v2.structures) }
 
-// Events are the v2 trigger events that the map is for: I12.
-func (m *Map) Events() []string { return texts(m.doc.v2.events) }
+// Events are the events of the dialect that the map is for: the v2 trigger I12, or the code of a FHIR message.
+func (m *Map) Events() []string {
+	if m.FHIR() {
+		return texts(m.doc.dialect.events)
+	}
+	return texts(m.doc.v2.events)
+}
 
 // Versions are the HL7 versions that the map is compiled for.
 func (m *Map) Versions() []string { return slices.Clone(m.versions) }
 
 // Types are the v2 message types that the map takes: REF^I12. One that takes every event of a message code has none of
-// them; then it is REF^*.
+// them; then it is REF^*. Of a map whose dialect is FHIR they are the codes of its events, or *.
 func (m *Map) Types() []string {
+	if m.FHIR() {
+		if events := m.Events(); len(events) > 0 {
+			return events
+		}
+		return []string{"*"}
+	}
 	code, _, _ := strings.Cut(m.Structures()[0], "_")
 	var list []string
 	for _, event := range m.Events() {
@@ -385,6 +402,9 @@ func (m *Map) zone(c Context) *time.Location {
 
 // programFor chooses the program of a message's version, and checks that the message is one for this map.
 func (m *Map) programFor(msg *hl7v2.Message) (*program, *contracts.Fault) {
+	if m.FHIR() {
+		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.1", "The map %s takes FHIR messages.", m.Name())
+	}
 	code, _, _ := strings.Cut(m.Structures()[0], "_")
 	if msg.Code() != code {
 		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.1", "The map %s takes %s messages.", m.Name(), code)

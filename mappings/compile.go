@@ -39,6 +39,8 @@ type compiler struct {
 	written  map[string]pos // FHIR places that two-way rules write
 	filled   map[string]bool
 	alone    bool // inside `first`, whose alternatives may write one place
+
+	anchors func(u *unit, f *frame, def frameDef) // reads a frame's `from` where the dialect is FHIR
 }
 
 // compileVersion makes the program of one version; faults go to the units' reporters.
@@ -238,6 +240,9 @@ func (c *compiler) firstVersion() bool {
 
 // active says whether a rule, frame or constant counts in this version.
 func (c *compiler) active(u *unit, since, until text) bool {
+	if c.dict == nil {
+		return true // FHIR has one version here
+	}
 	for _, t := range []text{since, until} {
 		if t.set() && !has(hl7v2.Versions(), t.s) {
 			u.r.add(CodeVersion, t.at, "There is no HL7 version %s%s.", t.s, meant(t.s, hl7v2.Versions()))
@@ -265,7 +270,11 @@ func (c *compiler) declareFrames() {
 			u.r.add(CodeElement, at(def.typ.at, def.at), "FHIR R4 has no resource type %q%s.", f.typ, meant(f.typ, c.defs.Resources()))
 			continue
 		}
-		c.frameSource(u, f, def)
+		if c.anchors != nil {
+			c.anchors(u, f, def)
+		} else {
+			c.frameSource(u, f, def)
+		}
 		c.frames[f.name] = f
 		c.p.frames = append(c.p.frames, f)
 	}

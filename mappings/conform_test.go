@@ -25,7 +25,11 @@ func TestCatalogSpeaksTheCanonicalMessage(t *testing.T) {
 	for _, m := range catalog(t).Maps() {
 		for _, c := range parsedCases(t, m) {
 			t.Run(c.file, func(t *testing.T) {
-				for _, part := range []string{"in.json", "origin.json"} {
+				canonical := []string{"in.json", "origin.json"}
+				if m.FHIR() {
+					canonical = []string{"canonical.json", "origin.json"}
+				}
+				for _, part := range canonical {
 					if c.parts[part] == nil {
 						continue
 					}
@@ -34,6 +38,16 @@ func TestCatalogSpeaksTheCanonicalMessage(t *testing.T) {
 						t.Fatal(err)
 					}
 					conforms(t, b)
+				}
+				if m.FHIR() && c.parts["in.json"] != nil {
+					in, err := fhir.Parse(c.parts["in.json"])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if res, err := m.ForwardFHIR(in, c.ctx); err == nil {
+						made++
+						conforms(t, res.Bundle)
+					}
 				}
 				if c.parts["in.hl7"] == nil {
 					return

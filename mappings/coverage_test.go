@@ -19,7 +19,7 @@ var uncovered = map[string]bool{"adt-a01": true, "adt-a40": true, "oru-r01": tru
 
 // TestRulesCarryWhatIsSent reads the messages of the cases beside each map.
 func TestRulesCarryWhatIsSent(t *testing.T) {
-	for _, m := range catalog(t).Maps() {
+	for _, m := range v2Maps(t) {
 		var sum coverage
 		for _, c := range parsedCases(t, m) {
 			if c.parts["in.hl7"] == nil {

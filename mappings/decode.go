@@ -6,12 +6,22 @@ import (
 
 // later are the keys of the language that this engine doesn't run yet; a file that uses one must hear so.
 var later = map[string]bool{
-	"dialect": true,
-	"per":     true, "nulls": true, "chunk": true, "groups": true, "except": true, "key": true, "also_anchor": true,
+	"per": true, "nulls": true, "chunk": true, "groups": true, "key": true, "also_anchor": true,
 }
 
 // decoder turns YAML values into the model, reporting every unknown key and wrong form.
-type decoder struct{ *reporter }
+type decoder struct {
+	*reporter
+	side string // what the dialect's side is called: v2, or dialect where that is FHIR
+}
+
+// sideOf says what a file calls its dialect's side.
+func sideOf(root *value) string {
+	if root.member("dialect") != nil {
+		return "dialect"
+	}
+	return "v2"
+}
 
 // object reports the keys of v that aren't among the allowed ones.
 func (d decoder) object(v *value, what string, allowed ...string) bool {
@@ -24,6 +34,8 @@ func (d decoder) object(v *value, what string, allowed ...string) bool {
 	}
 	for _, k := range v.keys {
 		switch {
+		case has(allowed, k.name) && d.foreign(k.name):
+			d.add(CodeDialect, k.at, "%q has no part in a map whose dialect is %s.", k.name, dialectWords[d.side])
 		case has(allowed, k.name):
 		case later[k.name]:
 			d.add(CodeLater, k.at, "%q is part of the language that this version doesn't run yet.", k.name)
@@ -99,7 +111,7 @@ func (d decoder) members(v *value, what string) []member {
 	return v.keys
 }
 
-var headKeys = []string{"silta", "id", "version", "title", "v2", "fhir", "names", "slices", "resources", "links", "const",
+var headKeys = []string{"silta", "id", "version", "title", "v2", "dialect", "fhir", "names", "slices", "resources", "links", "const",
 	"tables", "use", "rules", "ignore", "drop", "loss", "codes", "preserve", "extends", "override", "remove"}
 
 // The keys of the language's objects.
@@ -108,20 +120,21 @@ var (
 	zoneKeys     = []string{"read", "write"}
 	zsegmentKeys = []string{"after", "fields"}
 	fhirKeys     = []string{"release", "bundle", "event", "type"}
-	bothKeys     = []string{"v2", "fhir"}
+	dialectKeys  = []string{"kind", "release", "root", "types", "contained", "events"}
+	bothKeys     = []string{"v2", "dialect", "fhir"}
 	sideKeys     = []string{"match", "set"}
 	frameKeys    = []string{"type", "from", "each", "in", "by", "orphans", "always", "since", "until"}
 	linkKeys     = []string{"fhir", "to", "or", "stub", "find", "dir"}
-	constKeys    = []string{"v2", "fhir", "value", "since", "until"}
-	tableKeys    = []string{"id", "context", "v2", "fhir", "unmapped", "rows"}
-	rowKeys      = []string{"v2", "fhir", "dir"}
+	constKeys    = []string{"v2", "dialect", "fhir", "value", "since", "until"}
+	tableKeys    = []string{"id", "context", "v2", "dialect", "fhir", "unmapped", "rows"}
+	rowKeys      = []string{"v2", "dialect", "fhir", "dir"}
 	useKeys      = []string{"block", "for"}
 	codesKeys    = []string{"use", "unmapped", "map", "reverseOnly", "forwardOnly", "prefer", "display", "table", "system", "extends"}
 )
 
 // decode reads a whole file.
 func decode(r *reporter, root *value) *document {
-	d := decoder{r}
+	d := decoder{r, sideOf(root)}
 	if root == nil || !d.object(root, "A map", headKeys...) {
 		return &document{}
 	}
@@ -133,7 +146,7 @@ func decode(r *reporter, root *value) *document {
 			d.add(CodeOverlay, m.at, "%q belongs to a map that says `extends`.", name)
 		}
 	}
-	doc.v2, doc.fhir = d.v2Head(root.get("v2")), d.fhirHead(root.get("fhir"))
+	doc.v2, doc.dialect, doc.fhir = d.v2Head(root.get("v2")), d.dialectHead(root.get("dialect")), d.fhirHead(root.get("fhir"))
 	d.names(doc, root)
 	d.slices(doc, root)
 	d.frames(doc, root)
@@ -142,7 +155,7 @@ func decode(r *reporter, root *value) *document {
 	d.tables(doc, root)
 	d.uses(doc, root)
 	doc.rules = d.rules(root.get("rules"))
-	doc.ignored = d.reasons(root, "ignore", "v2", "fhir")
+	doc.ignored = d.reasons(root, "ignore", bothKeys...)
 	doc.dropped = d.reasons(root, "drop", "v2")
 	if loss := root.get("loss"); d.object(loss, "loss", "fhir") {
 		doc.loss = d.text(loss.get("fhir"))
@@ -153,7 +166,7 @@ func decode(r *reporter, root *value) *document {
 }
 
 // decodeHead reads who the file says it is.
-func decodeHead(r *reporter, root *value) *document { return decoder{r}.head(root) }
+func decodeHead(r *reporter, root *value) *document { return decoder{r, "v2"}.head(root) }
 
 func (d decoder) head(root *value) *document {
 	doc := &document{}
@@ -238,7 +251,7 @@ func (d decoder) slices(doc *document, root *value) {
 	for _, m := range d.members(root.get("slices"), "slices") {
 		s := sliceDef{name: text{m.name, m.at}}
 		if d.object(m.value, "A slice", bothKeys...) {
-			if side := m.value.get("v2"); d.object(side, "A slice's v2 side", sideKeys...) {
+			if side := m.value.get(d.side); d.object(side, "A slice's "+d.side+" side", sideKeys...) {
 				s.v2Match, s.v2Set = d.text(side.get("match")), d.text(side.get("set"))
 			}
 			if side := m.value.get("fhir"); d.object(side, "A slice's fhir side", sideKeys...) {
@@ -287,10 +300,10 @@ func (d decoder) consts(doc *document, root *value) {
 		if !d.object(v, "A constant", constKeys...) {
 			continue
 		}
-		c := constDef{v2: d.text(v.get("v2")), fhir: d.text(v.get("fhir")), value: d.text(v.get("value")), at: v.at}
+		c := constDef{v2: d.text(v.get(d.side)), fhir: d.text(v.get("fhir")), value: d.text(v.get("value")), at: v.at}
 		c.since, c.until = d.text(v.get("since")), d.text(v.get("until"))
 		if c.v2.set() == c.fhir.set() || !c.value.set() {
-			d.add(CodeType, v.at, "A constant has a value and either v2 or fhir.")
+			d.add(CodeType, v.at, "A constant has a value and either %s or fhir.", d.side)
 			continue
 		}
 		doc.consts = append(doc.consts, c)
@@ -302,13 +315,13 @@ func (d decoder) tables(doc *document, root *value) {
 		if !d.object(v, "A table", tableKeys...) {
 			continue
 		}
-		t := tableDef{id: d.text(v.get("id")), context: d.texts(v.get("context")), v2: d.texts(v.get("v2")), fhir: d.texts(v.get("fhir")), at: v.at}
+		t := tableDef{id: d.text(v.get("id")), context: d.texts(v.get("context")), v2: d.texts(v.get(d.side)), fhir: d.texts(v.get("fhir")), at: v.at}
 		d.choice(d.text(v.get("unmapped")), "error")
 		for _, rv := range d.list(v.get("rows"), "rows") {
 			if !d.object(rv, "A row", rowKeys...) {
 				continue
 			}
-			r := rowDef{v2: d.texts(rv.get("v2")), fhir: d.texts(rv.get("fhir")), dir: d.text(rv.get("dir")), at: rv.at}
+			r := rowDef{v2: d.texts(rv.get(d.side)), fhir: d.texts(rv.get("fhir")), dir: d.text(rv.get("dir")), at: rv.at}
 			d.choice(r.dir, "->", "<-")
 			if len(r.v2) != len(t.v2) || len(r.fhir) != len(t.fhir) {
 				d.add(CodeType, rv.at, "This row has %d and %d cells, its table %d and %d.", len(r.v2), len(r.fhir), len(t.v2), len(t.fhir))

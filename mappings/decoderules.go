@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-var ruleKeys = []string{"id", "v2", "fhir", "as", "code", "system", "link", "rules", "first", "if", "set", "or", "also", "rep",
-	"sep", "prefix", "absent", "value", "dir", "since", "until", "after", "when"}
+var ruleKeys = []string{"id", "v2", "dialect", "fhir", "as", "code", "system", "link", "rules", "first", "if", "set", "or", "also", "rep",
+	"sep", "prefix", "absent", "value", "dir", "since", "until", "after", "when", "except"}
 
 // rules reads a list of rules, alternatives or nested rules.
 func (d decoder) rules(v *value) []ruleDef {
@@ -31,7 +31,7 @@ func (d decoder) rule(v *value) ruleDef {
 	if id := v.get("id"); id != nil && id.yaml11 {
 		d.warn(CodeQuote, id.at, "Quote this id: other YAML readers take it for a boolean or null.")
 	}
-	r.v2, r.fhir = d.texts(v.get("v2")), d.texts(v.get("fhir"))
+	r.v2, r.fhir = d.texts(v.get(d.side)), d.texts(v.get("fhir"))
 	r.as, r.code, r.system = d.text(v.get("as")), d.text(v.get("code")), d.text(v.get("system"))
 	r.link, r.value, r.prefix, r.dir = d.text(v.get("link")), d.text(v.get("value")), d.text(v.get("prefix")), d.text(v.get("dir"))
 	d.oneWay(v)
@@ -44,24 +44,46 @@ func (d decoder) rule(v *value) ruleDef {
 	d.choice(r.dir, "->", "<-")
 	d.choice(r.rep, "first", "last", "join", "same", "error")
 	d.condition(&r, v.get("if"))
-	if when := v.get("when"); d.object(when, "when", "v2", "fhir") {
-		r.whenV2, r.whenFHIR = d.expression(when.get("v2")), d.expression(when.get("fhir"))
+	if when := v.get("when"); d.object(when, "when", bothKeys...) {
+		r.whenV2, r.whenFHIR = d.expression(when.get(d.side)), d.expression(when.get("fhir"))
 	}
-	if set := d.text(v.get("set")); set.set() {
-		for _, part := range strings.Split(set.s, ",") {
-			r.set = append(r.set, text{strings.TrimSpace(part), set.at})
-		}
+	d.set(&r, v.get("set"))
+	r.except = d.texts(v.get("except"))
+	if or := v.get("or"); d.object(or, "or", bothKeys...) {
+		r.orV2, r.orFHIR = d.texts(or.get(d.side)), d.texts(or.get("fhir"))
 	}
-	if or := v.get("or"); d.object(or, "or", "v2", "fhir") {
-		r.orV2, r.orFHIR = d.texts(or.get("v2")), d.texts(or.get("fhir"))
-	}
-	if also := v.get("also"); d.object(also, "also", "v2", "fhir") {
-		r.alsoV2, r.alsoFHIR = d.texts(also.get("v2")), d.texts(also.get("fhir"))
+	if also := v.get("also"); d.object(also, "also", bothKeys...) {
+		r.alsoV2, r.alsoFHIR = d.texts(also.get(d.side)), d.texts(also.get("fhir"))
 	}
 	if absent := v.get("absent"); d.object(absent, "absent", "fhir") {
 		r.absent = d.text(absent.get("fhir"))
 	}
 	return r
+}
+
+// set reads what is written beside a rule. Where both sides are FHIR a place doesn't say which it is of.
+func (d decoder) set(r *ruleDef, v *value) {
+	conds := func(t text) []text {
+		var list []text
+		for _, part := range strings.Split(t.s, ",") {
+			list = append(list, text{strings.TrimSpace(part), t.at})
+		}
+		return list
+	}
+	switch {
+	case v == nil:
+	case d.side == "v2":
+		if t := d.text(v); t.set() {
+			r.set = conds(t)
+		}
+	case d.object(v, "set", bothKeys...):
+		if t := d.text(v.get(d.side)); t.set() {
+			r.set = conds(t)
+		}
+		if t := d.text(v.get("fhir")); t.set() {
+			r.setFHIR = conds(t)
+		}
+	}
 }
 
 // oneWay refuses a lens beside what pairs the two sides without one.
@@ -97,8 +119,8 @@ func (d decoder) condition(r *ruleDef, v *value) {
 		r.ifV2 = d.text(v)
 		return
 	}
-	if d.object(v, "if", "v2", "fhir") {
-		r.ifV2, r.ifFHIR = d.text(v.get("v2")), d.text(v.get("fhir"))
+	if d.object(v, "if", bothKeys...) {
+		r.ifV2, r.ifFHIR = d.text(v.get(d.side)), d.text(v.get("fhir"))
 	}
 }
 

@@ -21,7 +21,7 @@ func (src *source) extend(bases, blocks map[string]*source, above ...*source) {
 		return
 	}
 	src.wanted = false
-	ref := decoder{src.r}.text(src.root.get("extends"))
+	ref := decoder{src.r, "v2"}.text(src.root.get("extends"))
 	if src.base = src.findBase(ref, bases, above); src.base == nil {
 		src.broken = true
 		return
@@ -31,7 +31,7 @@ func (src *source) extend(bases, blocks map[string]*source, above ...*source) {
 		src.broken = true
 		return
 	}
-	o := overlay{decoder{src.r}, src.root, blocks, src.base.root.inFile(src.base.r.file)}
+	o := overlay{decoder{src.r, sideOf(src.base.root)}, src.root, blocks, src.base.root.inFile(src.base.r.file)}
 	src.root = o.merge()
 	src.doc = decode(src.r, src.root)
 }
@@ -114,7 +114,7 @@ func (o overlay) merge() *value {
 		switch name {
 		case "extends", "override", "remove":
 			continue
-		case "title", "v2", "fhir", "names", "slices", "resources", "ignore", "drop", "loss":
+		case "title", "v2", "dialect", "fhir", "names", "slices", "resources", "ignore", "drop", "loss":
 			m = mergedMember(base, over)
 		case "codes":
 			m = o.codes(base, over)
@@ -228,7 +228,7 @@ func (m *member) without(some func(*value) bool) *member {
 // samePlace says whether the overlay has a constant for the same place.
 func (o overlay) samePlace(base *value) bool {
 	return slices.ContainsFunc(o.over.get("const").list(), func(v *value) bool {
-		return v.get("v2").string() == base.get("v2").string() && v.get("fhir").string() == base.get("fhir").string()
+		return v.get(o.side).string() == base.get(o.side).string() && v.get("fhir").string() == base.get("fhir").string()
 	})
 }
 

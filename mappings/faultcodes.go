@@ -15,6 +15,7 @@ const (
 	CodeVersion       = "MAP-013"
 	CodePath          = "MAP-014"
 	CodeZSegment      = "MAP-015"
+	CodeDialect       = "MAP-016"
 	CodeElement       = "MAP-020"
 	CodeFrame         = "MAP-021"
 	CodeTypeClash     = "MAP-022"
@@ -94,6 +95,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeVersion, "A place that not every version of the map has. Say since or until."},
 	{CodePath, "A path that isn't written as the language has it."},
 	{CodeZSegment, "A Z-segment that the map doesn't declare under v2.zsegments, or a field of one with a data type that HL7 doesn't have."},
+	{CodeDialect, "A word that has no part in a map of this dialect: versions and segments are of HL7 v2, `dialect` and `except` of FHIR."},
 	{CodeElement, "A resource type or element that FHIR R4 doesn't have."},
 	{CodeFrame, "A path starts with a frame that the map doesn't declare under resources."},
 	{CodeTypeClash, "No lens fits the v2 type and the FHIR type of a rule, or the named one doesn't."},

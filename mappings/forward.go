@@ -50,6 +50,7 @@ type instance struct {
 	out    *outGroup
 	outSeg *outSegment
 	home   *finder // whose Bundle it stands in: the answer's, or the request's
+	site   *site   // where the dialect is FHIR
 }
 
 type pendingLink struct {

@@ -206,6 +206,9 @@ func (c *compiler) ignore(u *unit) {
 			c.p.ignored = append(c.p.ignored, ignored{fhir: ref})
 			continue
 		}
+		if c.dict == nil {
+			continue // a path of a dialect that is FHIR
+		}
 		if x, ok := c.fields(u, def); ok {
 			c.p.ignored = append(c.p.ignored, x)
 		}

@@ -53,15 +53,17 @@ type Origin struct {
 // Result is a translated message.
 type Result struct {
 	Bundle   *fhir.Tree       // what Forward made
-	Message  *hl7v2.Message   // what Reverse made
+	Message  *hl7v2.Message   // what Reverse made of a map for HL7 v2
+	Dialect  *fhir.Tree       // what Reverse made of a map whose dialect is FHIR
 	Findings contracts.Faults // losses and warnings; none of them stops the message
 	Coverage float64          // populated leaves that a rule read, or that are ignored for a reason, over all populated leaves
 	Leaves   Leaves           // what Coverage is made of; of Forward only
 	Unread   []string         // v2 places (Forward) or FHIR paths (Reverse) that no rule read, in order
 
-	lineage  []origin
-	segments []segmentLabel // that lineage names by their index
-	read     [2]*fhir.Tree  // what its nodes stand in: the Bundle, and the request where a node of that was read
+	lineage   []origin
+	exchanged []exchange     // the lineage where the dialect is FHIR
+	segments  []segmentLabel // that lineage names by their index
+	read      [2]*fhir.Tree  // what its nodes stand in: the Bundle, and the request where a node of that was read
 }
 
 // Line is the lineage of one written leaf, as `silta map run --explain` prints it.

@@ -15,6 +15,7 @@ type document struct {
 	version  text
 	title    map[string]string
 	v2       v2Head
+	dialect  dialectHead
 	fhir     fhirHead
 	names    []nameDef
 	slices   []sliceDef
@@ -129,7 +130,8 @@ type ruleDef struct {
 	rules, first     []ruleDef
 	ifV2, ifFHIR     text
 	whenV2, whenFHIR text
-	set              []text
+	set, setFHIR     []text // setFHIR only where the dialect is FHIR
+	except           []text
 	orV2, orFHIR     []text
 	alsoV2, alsoFHIR []text
 	rep, sep         text

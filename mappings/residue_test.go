@@ -16,7 +16,7 @@ import (
 // in FHIR wins, and changes nothing but what its own rules write: every element of the cases' messages, some of the damaged
 // ones'.
 func TestTheLawsHoldOfDamagedMessages(t *testing.T) {
-	for _, m := range catalog(t).Maps() {
+	for _, m := range v2Maps(t) {
 		t.Run(m.ID(), func(t *testing.T) {
 			random, translated := rand.New(rand.NewPCG(5, 6)), 0
 			list := inputs(t, m)
@@ -48,7 +48,7 @@ func TestTheLawsHoldOfDamagedMessages(t *testing.T) {
 
 // The law that a change wins is seen to be tested: most changes come through.
 func TestChangesComeThrough(t *testing.T) {
-	for _, m := range catalog(t).Maps() {
+	for _, m := range v2Maps(t) {
 		changed := 0
 		for _, b := range inputs(t, m) {
 			msg, err := hl7v2.Parse(b, hl7v2.WithDefaultCharset(hl7v2.UTF8))

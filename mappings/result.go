@@ -54,7 +54,32 @@ func (r *Result) Lines() []Line {
 	for i := range r.lineage {
 		lines = append(lines, r.line(&r.lineage[i]))
 	}
+	for i := range r.exchanged {
+		lines = append(lines, r.exchanged[i].line())
+	}
 	return lines
+}
+
+func (e *exchange) line() Line {
+	l := Line{Rule: "selector", From: e.from.Place(), To: e.to.Place()}
+	if e.rule != nil {
+		l.Rule, l.Lens = e.rule.id, e.rule.lensName
+	}
+	switch {
+	case l.Rule == "link":
+		l.From, l.Lens = "link", ""
+	case !e.from.Exists():
+		l.From, l.Lens = "const", ""
+	}
+	return l
+}
+
+// Bytes are what Reverse made, as it travels: ER7, or JSON where the map's dialect is FHIR.
+func (r *Result) Bytes() []byte {
+	if r.Dialect != nil {
+		return r.Dialect.Append(nil)
+	}
+	return r.Message.Bytes()
 }
 
 func (r *Result) line(o *origin) Line {

@@ -45,12 +45,15 @@ type pendingSegment struct {
 	slot  int16
 }
 
-// Reverse translates a canonical Bundle to v2. bundle isn't changed, but must not be written to meanwhile. Where it holds
+// Reverse translates a canonical Bundle to the map's dialect. bundle isn't changed, but must not be written to meanwhile. Where it holds
 // the residue of this map, what the rules don't carry comes back by it, as far as nobody has changed in FHIR what it
 // belongs to; the version is then the one that came in, unless c says one.
 // The error is contracts.Faults: all that would park the message; then there is no Result. What v2 can't carry is in
 // Findings, of kind loss.
 func (m *Map) Reverse(bundle *fhir.Tree, c Context) (*Result, error) {
+	if m.FHIR() {
+		return m.reverseFHIR(bundle, c, m.fhirResidueIn(bundle))
+	}
 	kept := m.residueIn(bundle)
 	if kept != nil && c.Version == "" {
 		c.Version = kept.Version

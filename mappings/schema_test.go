@@ -23,7 +23,7 @@ func TestTheSchemaIsTheLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	objects := map[string][]string{
-		"": headKeys, "v2": v2Keys, "zsegment": zsegmentKeys, "zone": zoneKeys, "fhir": fhirKeys, "slice": bothKeys, "side": sideKeys,
+		"": headKeys, "v2": v2Keys, "dialect": dialectKeys, "zsegment": zsegmentKeys, "zone": zoneKeys, "fhir": fhirKeys, "slice": bothKeys, "side": sideKeys,
 		"frame": frameKeys, "link": linkKeys, "const": constKeys, "table": tableKeys, "row": rowKeys, "use": useKeys,
 		"both": bothKeys, "rule": ruleKeys, "ignore": bothKeys, "codes": codesKeys, "when": bothKeys,
 		"override": overrideKeys, "rows": rowsKeys,

@@ -35,6 +35,9 @@ func (c *Catalog) Skeleton(id string, msg *hl7v2.Message, event string) ([]byte,
 // mapFor is the map that stands alone and takes messages of this type and version, nil where there is none.
 func (c *Catalog) mapFor(msg *hl7v2.Message) *Map {
 	for _, m := range c.maps {
+		if m.FHIR() {
+			continue
+		}
 		code, _, _ := strings.Cut(m.Structures()[0], "_")
 		if m.extends == "" && code == msg.Code() && has(m.Events(), msg.Event()) {
 			return m

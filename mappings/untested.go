@@ -24,8 +24,7 @@ func (m *Map) Untested(reports []CaseReport) []string {
 			list = append(list, way)
 		}
 	}
-	for _, version := range m.versions {
-		p := m.programs[version]
+	for _, p := range m.compiled() {
 		for _, t := range p.tables {
 			for i := range t.rows {
 				if t.rows[i].says() {
@@ -36,6 +35,18 @@ func (m *Map) Untested(reports []CaseReport) []string {
 		for _, o := range p.ops {
 			o.alternatives(add)
 		}
+	}
+	return list
+}
+
+// compiled are the programs of a map, the oldest version first.
+func (m *Map) compiled() []*program {
+	if m.FHIR() {
+		return []*program{m.fhir.program}
+	}
+	var list []*program
+	for _, version := range m.versions {
+		list = append(list, m.programs[version])
 	}
 	return list
 }

@@ -181,10 +181,15 @@ func (c *compiler) askV2(u *unit, o *op, in *nest, call string, path text) (ask,
 
 // askFHIR binds a path of the FHIR side.
 func (c *compiler) askFHIR(u *unit, in *nest, call string, path text) (ask, bool) {
+	return c.asks(u, call, path, func() *fhirRef { return c.fhirPath(u, path, in) })
+}
+
+// asks binds what a call asks of FHIR by its path.
+func (c *compiler) asks(u *unit, call string, path text, bind func() *fhirRef) (ask, bool) {
 	if call == "labelled" {
 		return ask{call: call, label: path.s, typ: cel.BoolType}, true
 	}
-	ref := c.fhirPath(u, path, in)
+	ref := bind()
 	if ref == nil {
 		return ask{}, false
 	}

@@ -90,7 +90,7 @@ func (v *value) get(name string) *value {
 }
 
 // unquotedPath is the mistake that costs most when writing maps: brackets or braces in an unquoted scalar.
-var unquotedPath = regexp.MustCompile(`(?:v2|fhir|from|if|set|link|by|to):\s*([A-Za-z][\w.*()-]*\[[^\]]*\][\w.()*-]*)`)
+var unquotedPath = regexp.MustCompile(`(?:v2|dialect|fhir|from|if|set|link|by|to):\s*([A-Za-z][\w.*()-]*\[[^\]]*\][\w.()*-]*)`)
 
 // swallowed is a key inside an unquoted text, where a comma was meant to end the text: {KII: UR; EI: R}.
 var swallowed = regexp.MustCompile(`:(\s|$)|;\s*[\w-]+:`)

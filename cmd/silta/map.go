@@ -113,8 +113,13 @@ func newMapList(t *terminal, flag *catalogFlag) *cobra.Command {
 					err = t.print(map[string]any{"id": m.ID(), "version": m.Version(), "title": m.Title("en"), "structures": m.Structures(),
 						"events": m.Events(), "versions": versions, "extends": m.Extends(), "digest": m.Digest()})
 				} else {
-					_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s..%s\t%s\n", m.Name(), strings.Join(m.Structures(), " "), strings.Join(m.Events(), " "),
-						versions[0], versions[len(versions)-1], m.Title("en"))
+					structures, span := strings.Join(m.Structures(), " "), "R4"
+					if m.FHIR() {
+						structures = "FHIR"
+					} else {
+						span = versions[0] + ".." + versions[len(versions)-1]
+					}
+					_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.Name(), structures, strings.Join(m.Events(), " "), span, m.Title("en"))
 				}
 				if err != nil {
 					return err

@@ -38,7 +38,8 @@ func newMapRun(t *terminal, flag *catalogFlag) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run MAP FILE…",
 		Short: "Translate messages with a map",
-		Long: "Translates HL7 v2 messages to canonical FHIR Bundles, a line each; with --reverse, Bundles to HL7 v2. What a direction\n" +
+		Long: "Translates HL7 v2 messages to canonical FHIR Bundles, a line each; with --reverse, Bundles to HL7 v2. With a map whose\n" +
+			"dialect is FHIR both ways read and write JSON, a resource a file. What a direction\n" +
 			"can't carry is a finding on stderr. A fault that would park the message makes the exit code 1. What no rule of the map\n" +
 			"carries is kept in the Bundle, unless the map says `preserve: none`, and comes back with --reverse.",
 		Example: "  silta map run ref-i12 referral.hl7 | silta fhir validate -\n" +
@@ -68,7 +69,7 @@ func newMapRun(t *terminal, flag *catalogFlag) *cobra.Command {
 			return t.each(args[1:], r.forward)
 		},
 	}
-	c.Flags().BoolVar(&r.reverse, "reverse", false, "from FHIR to HL7 v2")
+	c.Flags().BoolVar(&r.reverse, "reverse", false, "from the canonical FHIR to the map's dialect")
 	c.Flags().BoolVar(&r.explain, "explain", false, "print where each value came from instead: a JSON line each, then what was not read")
 	c.Flags().StringVar(&r.out, "out", "", "write each result into this folder instead of stdout")
 	c.Flags().StringVar(&r.contract, "contract", "", "the partner whose zone, version and character set hold")
@@ -107,6 +108,9 @@ func (r *mapRun) prepare() (err error) {
 
 // forward translates every message of a file.
 func (r *mapRun) forward(file string, b []byte) error {
+	if r.m.FHIR() {
+		return r.forwardFHIR(file, b)
+	}
 	parts, faults := hl7v2.Split(b)
 	if len(parts) == 0 && len(faults) == 0 {
 		faults = contracts.Faults{contracts.Faultf(contracts.Malformed, hl7v2.CodeNoMessage, "", "The file holds no message.")}
@@ -131,6 +135,21 @@ func (r *mapRun) forward(file string, b []byte) error {
 	return nil
 }
 
+// forwardFHIR translates the resource of a file.
+func (r *mapRun) forwardFHIR(file string, b []byte) error {
+	tree, err := fhir.Parse(b)
+	if err != nil {
+		r.t.faults(file, contracts.FaultsOf(err))
+		return nil
+	}
+	result, err := r.m.ForwardFHIR(tree, r.context)
+	if err != nil {
+		r.t.faults(file, contracts.FaultsOf(err))
+		return nil
+	}
+	return r.write(file, ".json", 0, result, append(result.Bundle.Append(nil), '\n'))
+}
+
 // back translates the Bundle of a file.
 func (r *mapRun) back(file string, b []byte) error {
 	tree, err := fhir.Parse(b)
@@ -143,7 +162,10 @@ func (r *mapRun) back(file string, b []byte) error {
 		r.t.faults(file, contracts.FaultsOf(err))
 		return nil
 	}
-	return r.write(file, ".hl7", 0, result, result.Message.Bytes())
+	if r.m.FHIR() {
+		return r.write(file, ".json", 0, result, append(result.Bytes(), '\n'))
+	}
+	return r.write(file, ".hl7", 0, result, result.Bytes())
 }
 
 // request reads what an answer answers. HL7 v2 goes through the first map of the catalog that takes its type.
@@ -166,7 +188,7 @@ func (r *mapRun) request(catalog *mappings.Catalog) (*mappings.Origin, error) {
 		return nil, err
 	}
 	for _, m := range catalog.Maps() {
-		if strings.HasPrefix(m.Structures()[0], request.Code()+"_") && slices.Contains(m.Events(), request.Event()) {
+		if !m.FHIR() && strings.HasPrefix(m.Structures()[0], request.Code()+"_") && slices.Contains(m.Events(), request.Event()) {
 			result, err := m.Forward(request, r.context)
 			if err != nil {
 				return nil, err
