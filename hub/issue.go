@@ -5,10 +5,11 @@ import (
 	"slices"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/mappings"
 )
 
-// raised are a translated message's parts in issues: findings of kind unmapped, which stop nothing and which somebody has
-// to look at. Those of what leaves belong to its receiver, whose map told them.
+// raised are a translated message's parts in issues: findings about an unknown code or a value that was left out,
+// which stop nothing and which somebody has to look at. Those of what leaves belong to its receiver, whose map told them.
 func raised(e contracts.Entry, steps []contracts.Step) []contracts.Raised {
 	var list []contracts.Raised
 	for _, s := range steps {
@@ -17,7 +18,7 @@ func raised(e contracts.Entry, steps []contracts.Step) []contracts.Raised {
 			partner = s.To
 		}
 		for _, f := range s.Losses {
-			if f.Kind == contracts.Unmapped && f.Grade == contracts.GradeWarning {
+			if f.Grade == contracts.GradeWarning && (f.Kind == contracts.Unmapped || f.Code == mappings.CodeLeftOut) {
 				list = append(list, contracts.Raised{Issue: contracts.IssueID(partner, s.Map, f), Message: e.ID, At: e.Received, Partner: partner, Map: s.Map, Fault: f})
 			}
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 var ruleKeys = []string{"id", "v2", "dialect", "fhir", "as", "code", "system", "link", "rules", "first", "if", "set", "or", "also", "rep",
-	"sep", "prefix", "absent", "value", "dir", "since", "until", "after", "when", "except"}
+	"sep", "prefix", "absent", "value", "dir", "since", "until", "after", "when", "invalid", "except"}
 
 // rules reads a list of rules, alternatives or nested rules.
 func (d decoder) rules(v *value) []ruleDef {
@@ -58,6 +58,8 @@ func (d decoder) rule(v *value) ruleDef {
 	if absent := v.get("absent"); d.object(absent, "absent", "fhir") {
 		r.absent = d.text(absent.get("fhir"))
 	}
+	r.invalid = d.text(v.get("invalid"))
+	d.choice(r.invalid, invalidError, invalidTask)
 	return r
 }
 

@@ -71,6 +71,7 @@ const (
 	CodeDeclared      = "MAP-220"
 	CodeResidue       = "MAP-221"
 	CodeTask          = "MAP-222"
+	CodeLeftOut       = "MAP-223"
 	CodeOverlapHour   = "MAP-230"
 	CodeCaseFailed    = "MAP-300"
 	CodeLawFailed     = "MAP-301"
@@ -121,7 +122,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeRequired, "A required FHIR element that nothing writes."},
 	{CodeWhen, "A `when` that isn't a CEL expression giving true or false, that asks for what isn't there, or that lacks a side of a two-way rule."},
 	{CodeModifier, "A modifier element may not be ignored: it changes what the rest means."},
-	{CodeTaskPlace, "An element for which the code map can't say `unmapped: task`: an unknown code could neither stand there nor be left out."},
+	{CodeTaskPlace, "An element that can't go on as a task (`unmapped: task`, `invalid: task`): what isn't understood could neither stand there nor be left out."},
 	{CodeDropped, "A place that is dropped, and that a rule reads all the same."},
 	{CodeOverlay, "An overlay changes what its base doesn't have, adds what it has already, or stands on itself; or a word of overlays stands in a map without extends."},
 	{CodePin, "A reference to a base, block or code map without its version, or with one that isn't there."},
@@ -150,6 +151,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeDeclared, "What the way back won't bring, as its map says (`drop`) or because it is too large to be kept beside the canonical message."},
 	{CodeResidue, "Something that no rule carries, kept from the message that came in, wasn't put back: what it belongs to has been changed or taken away in FHIR since, or the version that is written has no place for it. The change wins."},
 	{CodeTask, "A code that the code map doesn't know, which says `unmapped: task`: the message goes on with the code as it came, or without it, and an issue is open. Add the code to the code map."},
+	{CodeLeftOut, "A value that its lens refuses, of a rule which says `invalid: task`: the message goes on without it, and an issue is open. Have the sender correct it."},
 	{CodeOverlapHour, "A local time in the hour that comes twice in autumn; the first one was taken."},
 	{CodeCaseFailed, "A case's result differs from what it says."},
 	{CodeLawFailed, "A law of the language doesn't hold for this input."},

@@ -299,6 +299,8 @@ func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *c
 		f.set(g.out[0], fhir.KindString, o.prefix+cells[0].text())
 	} else if why := o.lens.get(g); why == nothing {
 		return false, nil
+	} else if why != "" && o.leaves {
+		return false, warning(contracts.Invalid, CodeLeftOut, firstPlace(cells).String(), why+" The message goes on without it.")
 	} else if why != "" {
 		return false, contracts.Faultf(contracts.Invalid, CodeValue, firstPlace(cells).String(), "%s", why)
 	}

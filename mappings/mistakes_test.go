@@ -192,6 +192,8 @@ var mistakes = []mistake{
 	{"a task for a modifier", CodeTaskPlace, "sex:     {unmapped: error, map: {F: female, M: male, O: other, U: unknown}}¦{id: names, v2: PID-5(*), fhir: pat.name(*), as: xpn}", "sex:     {unmapped: error, map: {F: female, M: male, O: other, U: unknown}}\n  use:     {unmapped: task, map: {L: official}}¦{id: names, v2: PID-5(*), fhir: pat.name(*), rules: [{id: of, v2: it.1, fhir: it.family}, {id: use, v2: it.7, fhir: it.use, code: §use}]}", "what the rest means"},
 	{"a task for a code without its system", CodeTaskPlace, "fhir: task.priority, code: urgency}¦urgency: {unmapped: error,", "fhir: task.performerType(1).coding(1).code, code: §urgency}¦urgency: {unmapped: task,", "whole Coding"},
 	{"a task beside absent", CodeTaskPlace, "code: sex}¦sex:     {unmapped: error, map: {F: female, M: male, O: other, U: unknown}}", "code: §sex, absent: {fhir: unknown}}¦sex:     {unmapped: task, map: {F: female, M: male, O: other}}", "absent"},
+	{"a required element that may be left out", CodeTaskPlace, "fhir: msh.source, as: hd-endpoint", "fhir: msh.source, as: hd-endpoint, invalid: §task", "required"},
+	{"invalid beside a code map", CodeTaskPlace, "code: sex}", "code: sex, invalid: §task}", "unmapped"},
 	{"overriding without a base", CodeOverlay, "rules:\n", "§override: []\nrules:\n", "extends"},
 	{"a rule behind another without a base", CodeOverlay, "code: sex}", "code: sex, §after: ids}", "extended"},
 	{"codes that extend nothing", CodeNoCodeMap, "sex:     {unmapped: error,", "sex:     {extends: §sexes, unmapped: error,", "There is no code map"},

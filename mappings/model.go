@@ -35,6 +35,12 @@ type document struct {
 // lossWithheld is what `loss` may say: what the way back doesn't carry stays behind on purpose, and is counted, not reported.
 const lossWithheld = "withheld"
 
+// What `invalid` may say of a value that a rule's lens refuses.
+const (
+	invalidError = "error" // it parks
+	invalidTask  = "task"  // it is left out, and somebody has to look at it
+)
+
 // What `zone.write` may say of the times that the way back writes.
 const (
 	writeOffset = "offset" // as they stand in FHIR, with their offset
@@ -138,6 +144,7 @@ type ruleDef struct {
 	hasSep           bool
 	prefix           text
 	absent           text
+	invalid          text
 	value            text
 	dir              text
 	since, until     text

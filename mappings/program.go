@@ -190,6 +190,7 @@ type op struct {
 	rep, sep          string
 	prefix            string
 	absent, value     string
+	leaves            bool // what the lens refuses is left out, and the message goes on
 	ifV2              [][]refCond
 	ifFHIR            [][]fhirRefCond
 	whenV2, whenFHIR  *guard

@@ -13,7 +13,14 @@ func (c *compiler) lens(u *unit, def ruleDef, o *op) bool {
 		o.prefix = u.constant(def.prefix)
 	}
 	if def.code.set() {
+		if def.invalid.set() {
+			u.r.add(CodeTaskPlace, def.invalid.at, "`invalid` is about what a lens refuses; a code map says what it does with other codes itself (unmapped).")
+		}
 		return c.codeRule(u, def, o)
+	}
+	if def.invalid.s == invalidTask {
+		o.leaves = true
+		c.leaves(u, def, o)
 	}
 	o.absent = def.absent.s
 	if def.absent.set() {
@@ -149,6 +156,24 @@ func (c *compiler) task(u *unit, def ruleDef, o *op) {
 		}
 		if why != "" {
 			u.r.add(CodeTaskPlace, def.code.at, "%s can't go on with a code that the map doesn't know (unmapped: task): %s.", ref.path.source, why)
+		}
+	}
+}
+
+// leaves checks that an element may be left out where its value is refused.
+func (c *compiler) leaves(u *unit, def ruleDef, o *op) {
+	for _, ref := range append(o.fhir[:len(o.fhir):len(o.fhir)], o.alsoFHIR...) {
+		why := ""
+		switch {
+		case ref.modifier:
+			why = "it changes what the rest means"
+		case ref.elem != nil && ref.elem.Min > 0:
+			why = "it is required"
+		case def.absent.set():
+			why = "`absent` would say that nothing stood there"
+		}
+		if why != "" {
+			u.r.add(CodeTaskPlace, def.invalid.at, "%s can't be left out where its value is refused (invalid: task): %s.", ref.path.source, why)
 		}
 	}
 }

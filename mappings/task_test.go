@@ -149,3 +149,52 @@ func tasks(r *Result) []string {
 	slices.Sort(at)
 	return at
 }
+
+// TestWhatALensRefusesIsLeftOut: the message goes on without a value that a rule may leave out, somebody is told, what stands
+// beside it is carried, and the residue brings the value back.
+func TestWhatALensRefusesIsLeftOut(t *testing.T) {
+	m := compileText(t, strings.NewReplacer("codes:\n", "  - {id: born, v2: PID-7, fhir: pat.birthDate, as: date, invalid: task}\n"+
+		"  - {id: written, v2: RF1-9, fhir: sr.authoredOn, as: datetime}\n"+
+		"  - id: homes\n    v2: PID-11(*)\n    fhir: pat.address(*)\n    rules:\n      - {id: city, v2: it.3, fhir: it.city}\n      - {id: since, v2: it.13, fhir: it.period.start, as: datetime, invalid: task}\n"+
+		"codes:\n").Replace(tasked))
+	send := func(born, written string) (*Result, error) {
+		msg, err := hl7v2.Parse([]byte("MSH|^~\\&|KAARNA||||20260302100000+0200||REF^I12|KAA-1|P|2.5.1||||||UNICODE UTF-8\rRF1|||||||||" + written +
+			"\rPID|1||||Mäki^Åsa||" + born + "||||^^Espoo^^^^^^^^^^joskus~^^Vantaa^^^^^^^^^^20200101\r"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Forward(msg, Context{Residue: true})
+	}
+	res, err := send("19801399", "20260301")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, f := range res.Findings {
+		if f.Code == CodeLeftOut && f.Kind == contracts.Invalid && f.Grade == contracts.GradeWarning {
+			told = append(told, f.At)
+		}
+	}
+	if want := []string{"PID-7(1)", "PID-11(1).13"}; !slices.Equal(told, want) {
+		t.Errorf("told as left out: %v, want %v", told, want)
+	}
+	text := string(res.Bundle.Append(nil))
+	for _, want := range []string{`"city":"Espoo"`, `"city":"Vantaa"`, `"start":"2020-01-01"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the Bundle lacks %s", want)
+		}
+	}
+	if strings.Contains(text, "birthDate") {
+		t.Error("a date that isn't one stands in the Bundle")
+	}
+	back, err := m.Reverse(res.Bundle, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(back.Message.Bytes()); !strings.Contains(got, "|19801399|") || !strings.Contains(got, "^^Espoo^^^^^^^^^^joskus~^^Vantaa") {
+		t.Error("the way back doesn't bring what was left out")
+	}
+	if _, err := send("19801301", "keväällä"); err == nil {
+		t.Error("a rule that doesn't say so leaves its value out")
+	}
+}

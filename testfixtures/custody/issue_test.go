@@ -114,3 +114,31 @@ func TestParkedMessagesAreIssuesAsLongAsTheyAre(t *testing.T) {
 		t.Errorf("left are %+v, %v", all, err)
 	}
 }
+
+// TestAValueThatIsLeftOutOpensAnIssue: the referral goes on without a date that isn't one, and somebody sees it.
+func TestAValueThatIsLeftOutOpensAnIssue(t *testing.T) {
+	maps, err := mappings.Load(mappings.Embedded, fstest.MapFS{"catalog/own.ref-i12/0.1.0/map.yaml": {Data: []byte(`silta: map/v1
+id: own.ref-i12
+version: 0.1.0
+extends: ref-i12@0.1.0
+override:
+  - {id: sr.authored, invalid: task}
+`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := open(t, apotti(t, "own.ref-i12"), func(c *hub.Config) { c.Maps = maps })
+	odd := strings.Replace(string(referral("L-1", "R")), "||||L-L-1\r", "||||L-L-1|||keväällä\r", 1)
+	if r, err := h.hub.Receive(t.Context(), contracts.Arrival{Partner: "apotti", Format: contracts.FormatV2, Body: contracts.NewBody([]byte(odd))}); err != nil || r.Fault != nil {
+		t.Fatal(err, r.Fault)
+	}
+	h.hus.await(t, 1)
+	h.until("it is delivered", func() bool { return h.state("L-1") == contracts.StateDelivered })
+	all, err := h.hub.Issues(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 || all[0].Parked || all[0].Fault.Code != mappings.CodeLeftOut || all[0].Fault.At != "RF1-9(1)" {
+		t.Errorf("the issues are %+v", all)
+	}
+}
