@@ -106,6 +106,11 @@ func (s Secret) Digest(b []byte) Digest {
 // Key over parts: the sender and a referral's identifier, or a journey's id.
 func (s Secret) Key(parts ...string) Key { return Key(hex.EncodeToString(s.sum("key", parts...)[:16])) }
 
+// Person hides a patient's identifier, so that who knows it finds what it names and nobody else reads it.
+func (s Secret) Person(identifier string) string {
+	return "patient:" + hex.EncodeToString(s.sum("person", identifier)[:16])
+}
+
 // OnceKey is the key under which a sender's control id is claimed.
 func (s Secret) OnceKey(partner, application, facility, control string) Key {
 	return Key(hex.EncodeToString(s.sum("once", partner, application, facility, control)[:16]))

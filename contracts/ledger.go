@@ -54,6 +54,7 @@ const (
 	IDControl  = "control"  // MSH-10, Bundle.identifier, Bundle.id, MessageHeader.id: how a message is named
 	IDPlacer   = "placer"   // the referral's id at the requester
 	IDFiller   = "filler"   // the referral's id at the performer
+	IDPatient  = "patient"  // whom it is about: a keyed hash of a patient's identifier
 	IDResource = "resource" // Type/id or urn:uuid of a resource that a partner was given
 )
 

@@ -40,6 +40,7 @@ type Message struct {
 	Facility    string // MSH-4 as it stood
 	Key         Key
 	KeyedBy     string // KeyedByReferral, KeyedByPatient or KeyedBySender
+	Behind      []Key  // further keys that it comes behind: those of the identities that it merges
 	Cause       ID     // the message from which an operator made this one
 	Received    time.Time
 	Digest      Digest

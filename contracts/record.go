@@ -46,6 +46,8 @@ const (
 	HeaderGeneration  = "generation" // how often an operator sent it anew; absent for the first time
 	HeaderOperator    = "operator"   // who had it worked again
 	HeaderFault       = "fault"      // JSON of the fault that refused it
+	HeaderBehind      = "behind"     // further keys that the message comes behind, with blanks between: those of the identities that it merges
+	HeaderMerge       = "merge"      // this is no message: what came under its key before the merge of that id is known by now
 	HeaderTrace       = "traceparent"
 )
 

@@ -23,6 +23,7 @@ const (
 	StepRefused     = "refused"
 	StepRepeated    = "repeated" // the sender sent the same bytes again
 	StepCorrelated  = "correlated"
+	StepBehind      = "behind" // of a merge: what came before it under the merged identity is known by now
 	StepTranslated  = "translated"
 	StepReaddress   = "readdress"
 	StepSending     = "sending"

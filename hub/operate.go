@@ -10,9 +10,13 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// Find gives the messages that any id names: ours, a control id, a referral's placer or filler id, a journey's.
+// Find gives the messages that any id names: ours, a control id, a referral's placer or filler id, a journey's, a patient's.
 func (h *Hub) Find(ctx context.Context, id string) ([]contracts.Row, error) {
-	return h.ledger.Find(ctx, id)
+	rows, err := h.ledger.Find(ctx, id)
+	if err != nil || len(rows) > 0 || id == "" {
+		return rows, err
+	}
+	return h.ledger.Find(ctx, h.secret.Person(id))
 }
 
 // List gives the chosen messages, newest first. Those of an issue are such as have a part in it, or are parked for it.
@@ -52,7 +56,7 @@ func (h *Hub) Trace(ctx context.Context, id string) (contracts.Trace, error) {
 	}
 	for _, id := range ids {
 		name := contracts.TraceIdentifier{Partner: id.Partner, Kind: id.Kind, Value: id.Value}
-		if id.Kind != contracts.IDResource && !slices.Contains(t.IDs, name) {
+		if id.Kind != contracts.IDResource && id.Kind != contracts.IDPatient && !slices.Contains(t.IDs, name) {
 			t.IDs = append(t.IDs, name)
 		}
 	}
@@ -62,7 +66,7 @@ func (h *Hub) Trace(ctx context.Context, id string) (contracts.Trace, error) {
 
 // found gives the rows that an id names, newest first; none is a fault.
 func (h *Hub) found(ctx context.Context, id string) ([]contracts.Row, error) {
-	rows, err := h.ledger.Find(ctx, id)
+	rows, err := h.Find(ctx, id)
 	if err == nil && len(rows) == 0 {
 		err = contracts.Faultf(contracts.NotFound, "HUB-050", "", "Nothing has this id.")
 	}

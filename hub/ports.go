@@ -87,6 +87,10 @@ type Ledger interface {
 	// Parked gives the places in a park topic at which the bytes of waiting messages lie, oldest first by partition.
 	Parked(ctx context.Context, topic string) ([]contracts.Place, error)
 
+	// Unsettled says whether a message of a key that was received before a time isn't delivered, refused or stopped yet,
+	// for each of its receivers.
+	Unsettled(ctx context.Context, key contracts.Key, before time.Time) (bool, error)
+
 	// Pauses gives the partners that an operator paused.
 	Pauses(ctx context.Context) ([]contracts.Pause, error)
 

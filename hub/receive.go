@@ -55,9 +55,15 @@ func (h *Hub) receive(ctx context.Context, a contracts.Arrival, m contracts.Mess
 		return h.refuse(ctx, m, a.Trace, fault)
 	}
 	once := contracts.Once{Key: h.secret.OnceKey(p.ID, m.Application, m.Facility, m.Control), Digest: m.Digest}
-	published, err := h.publish(ctx, inRecord(m, a.Trace), &once)
+	r := inRecord(m, a.Trace)
+	published, err := h.publish(ctx, r, &once)
 	if err != nil {
 		return contracts.Receipt{}, fmt.Errorf("publish an arrival: %w", err)
+	}
+	if published.Claim != contracts.ClaimOther {
+		if err := h.publishMerge(ctx, r, m.Behind); err != nil {
+			return contracts.Receipt{}, fmt.Errorf("publish a merge: %w", err)
+		}
 	}
 	switch published.Claim {
 	case contracts.ClaimOther:
@@ -112,6 +118,13 @@ func (h *Hub) readV2(p *partner, m *contracts.Message) *contracts.Fault {
 	value, by := readKey(p.keys[head.Code()], head)
 	if value != "" {
 		m.Key, m.KeyedBy = h.secret.Key(p.ID, by, value), by
+	}
+	if by == contracts.KeyedByPatient {
+		for _, prior := range merged(head) {
+			if key := h.secret.Key(p.ID, by, prior); key != m.Key && !slices.Contains(m.Behind, key) {
+				m.Behind = append(m.Behind, key)
+			}
+		}
 	}
 	return nil
 }
@@ -226,6 +239,9 @@ func inRecord(m contracts.Message, trace string) contracts.Record {
 	}}
 	if trace != "" {
 		r.Header[contracts.HeaderTrace] = trace
+	}
+	if len(m.Behind) > 0 {
+		r.Header[contracts.HeaderBehind] = keyWords(m.Behind)
 	}
 	return r
 }

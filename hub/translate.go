@@ -18,6 +18,9 @@ import (
 // translate works one record of silta.in. Nil finishes it: translated, parked, or waiting behind its key. An error
 // is trouble of our own (ledger, bus): the record comes again.
 func (h *Hub) translate(ctx context.Context, r contracts.Record) error {
+	if r.Header[contracts.HeaderMerge] != "" {
+		return h.noteMerge(ctx, r)
+	}
 	q := h.queues[contracts.TopicIn]
 	r.Key = h.orderKey(r)
 	if waits, err := q.join(ctx, r); waits || err != nil {
@@ -143,6 +146,9 @@ func (h *Hub) translateNow(ctx context.Context, r contracts.Record, e *contracts
 	if sender := h.partners[e.Partner]; sender != nil && isAcknowledgement(sender.Partner, e.Type) {
 		return h.acknowledge(ctx, sender, r, e)
 	}
+	if err := h.comesBehind(ctx, r, e.Received); err != nil {
+		return err
+	}
 	w, err := h.translation(ctx, r, e, before)
 	*findings = w.findings
 	if err != nil {
@@ -210,6 +216,9 @@ func (h *Hub) translation(ctx context.Context, r contracts.Record, e *contracts.
 	}
 	e.Event, e.Map, e.State = c.head.Event, c.by, contracts.StateTranslated
 	w.change = h.translated(*e, c, t, receivers, before.generation)
+	if w.change.Identifiers, err = h.patients(ctx, *e, c.bundle, w.change.Identifiers); err != nil {
+		return w, err
+	}
 	var origin *mappings.Origin
 	if t.origin != nil {
 		if origin, err = h.origin(ctx, t.origin); err != nil {

@@ -41,11 +41,32 @@ func (a *api) find(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return a.found(w, r, id)
+}
+
+func (a *api) found(w http.ResponseWriter, r *http.Request, id string) error {
 	found, err := a.operator.Find(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	return a.rows(w, found)
+}
+
+// findUnseen and traceUnseen take the id in the body: it may be a patient's, and addresses land in logs.
+func (a *api) findUnseen(w http.ResponseWriter, r *http.Request) error {
+	id, err := idInside(w, r)
+	if err != nil {
+		return err
+	}
+	return a.found(w, r, id)
+}
+
+func (a *api) traceUnseen(w http.ResponseWriter, r *http.Request) error {
+	id, err := idInside(w, r)
+	if err != nil {
+		return err
+	}
+	return a.traced(w, r, id)
 }
 
 func (a *api) list(w http.ResponseWriter, r *http.Request) error {
@@ -301,6 +322,19 @@ func idOf(r *http.Request) (string, error) {
 		return id, nil
 	}
 	return "", contracts.Faultf(contracts.Invalid, "API-003", "id", "Say which id.")
+}
+
+func idInside(w http.ResponseWriter, r *http.Request) (string, error) {
+	var ask struct {
+		ID string `json:"id"`
+	}
+	if err := decode(w, r, &ask); err != nil {
+		return "", err
+	}
+	if ask.ID == "" {
+		return "", contracts.Faultf(contracts.Invalid, "API-003", "id", "Say which id.")
+	}
+	return ask.ID, nil
 }
 
 func decode(w http.ResponseWriter, r *http.Request, into any) error {

@@ -88,6 +88,8 @@ func (a *api) routes(m *Metrics) []route {
 		{"GET", "/metrics", m.handler()},
 		{"GET", "/api/openapi.yaml", http.HandlerFunc(description)},
 		{"GET", "/api/v1/find", a.operators(a.find)},
+		{"POST", "/api/v1/find", a.operators(a.findUnseen)},
+		{"POST", "/api/v1/trace", a.operators(a.traceUnseen)},
 		{"GET", "/api/v1/messages", a.operators(a.list)},
 		{"GET", "/api/v1/messages/{id}/body", a.operators(a.body)},
 		{"POST", "/api/v1/messages/{id}/stop", a.operators(a.stop)},

@@ -175,6 +175,8 @@ func TestTheAPIAsksTheOperator(t *testing.T) {
 		{"find", "GET", "/api/v1/find?id=MSG%2F1", "", "find MSG/1", 200,
 			`{"messages":[{"id":"m1","controlId":"MSG/1","from":"apotti","to":[],"type":"REF^I12","journey":"","state":"received","at":"2026-03-01T07:30:00Z","map":"","cause":"","fault":null}]}`},
 		{"find nothing is an empty list", "GET", "/api/v1/find?id=nothing", "", "find nothing", 200, `{"messages":[]}`},
+		{"find without an address that tells", "POST", "/api/v1/find", `{"id":"nothing"}`, "find nothing", 200, `{"messages":[]}`},
+		{"trace without an address that tells", "POST", "/api/v1/trace", `{"id":"m1"}`, "trace m1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
 		{"list", "GET", "/api/v1/messages", "", "list", 200, ""},
 		{"trace has lists, never null", "GET", "/api/v1/trace?id=m1", "", "trace m1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
 		{"a journey by its address", "GET", "/api/v1/journeys/j1", "", "trace j1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},

@@ -40,7 +40,7 @@ func TestTheWireIsAsDescribed(t *testing.T) {
 	headers := readAsyncAPI(t)["headers"]
 	full := sample()
 	for _, name := range []string{contracts.HeaderPartner, contracts.HeaderFormat, contracts.HeaderType, contracts.HeaderControl,
-		contracts.HeaderApplication, contracts.HeaderFacility, contracts.HeaderDigest, contracts.HeaderKeyedBy, contracts.HeaderVersion,
+		contracts.HeaderApplication, contracts.HeaderFacility, contracts.HeaderDigest, contracts.HeaderKeyedBy, contracts.HeaderBehind, contracts.HeaderMerge, contracts.HeaderVersion,
 		contracts.HeaderCause, contracts.HeaderRoute, contracts.HeaderCanonical, contracts.HeaderJourney, contracts.HeaderMap,
 		contracts.HeaderFault, contracts.HeaderTrace} {
 		full.Header[name] = "x"

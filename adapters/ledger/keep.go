@@ -18,6 +18,16 @@ ORDER BY park_partition, park_offset`, topic)
 	return places, fault("parked", err)
 }
 
+// Unsettled says whether a message of a key that was received before a time isn't settled yet, for each of its receivers.
+func (l *Ledger) Unsettled(ctx context.Context, key contracts.Key, before time.Time) (bool, error) {
+	if err := l.toTables(ctx, "unsettled"); err != nil {
+		return false, err
+	}
+	scan := func(r rowScanner) (n int64, err error) { return n, r.Scan(&n) }
+	found, err := all(ctx, l.reads, scan, unsettledSQL, string(key), micros(before))
+	return len(found) > 0, fault("unsettled", err)
+}
+
 // Pauses gives the partners that an operator paused, by name.
 func (l *Ledger) Pauses(ctx context.Context) ([]contracts.Pause, error) {
 	scan := func(r rowScanner) (p contracts.Pause, err error) {
@@ -189,6 +199,9 @@ var (
 WHERE e.received < $1 AND (e.received, e.id) > ($2, $3) AND NOT ` + unsettled("e") + ` AND NOT EXISTS (
 	SELECT 1 FROM entries o WHERE o.journey = e.journey AND o.journey <> '' AND ` + unsettled("o") + `)
 ORDER BY e.received, e.id LIMIT $4`
+
+	// What isn't delivered stands in an index of its own, which is small.
+	unsettledSQL = `SELECT e.received FROM entries e WHERE e.key = $1 AND e.received < $2 AND e.shown <> 'delivered' AND ` + unsettled("e") + ` LIMIT 1`
 
 	forgetHistorySQL = []string{
 		`DELETE FROM steps WHERE message IN (SELECT CAST($1 AS TEXT) UNION ALL SELECT d.id FROM deliveries d WHERE d.message = $1)`,

@@ -18,12 +18,12 @@ func newFind(t *terminal) *cobra.Command {
 		Use:   "find ID",
 		Short: "Find messages by any id",
 		Long: "Finds messages by any id: Silta's own, the partner's control id or Bundle id, a referral's placer or filler id, a\n" +
-			"journey's. Nothing found is exit code 1.",
+			"journey's, a patient's. Nothing found is exit code 1.",
 		Example: "  silta find L-2026-000123",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var answer struct{ Messages []contracts.Row }
-			if err := hub.call(cmd.Context(), "GET", "/api/v1/find", url.Values{"id": args}, nil, &answer); err != nil {
+			if err := hub.call(cmd.Context(), "POST", "/api/v1/find", nil, map[string]string{"id": args[0]}, &answer); err != nil {
 				return err
 			}
 			if len(answer.Messages) == 0 {
@@ -115,7 +115,7 @@ func newTrace(t *terminal) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var trace contracts.Trace
-			if err := hub.call(cmd.Context(), "GET", "/api/v1/trace", url.Values{"id": args}, nil, &trace); err != nil {
+			if err := hub.call(cmd.Context(), "POST", "/api/v1/trace", nil, map[string]string{"id": args[0]}, &trace); err != nil {
 				return err
 			}
 			return t.trace(trace)

@@ -11,6 +11,7 @@ import (
 var keepTests = []test{
 	{"a partner's first pause holds until it is resumed", pausesHold},
 	{"an activation holds as it was first written", activationsHold},
+	{"a key is unsettled while an earlier message of it isn't delivered, refused or stopped", keyUnsettled},
 	{"a message has one part in an issue, until that is closed", issuesOpen},
 	{"an issue goes with its messages", issuesForgotten},
 	{"the places of parked bytes are those of waiting messages", parkedPlaces},
@@ -47,6 +48,37 @@ func activationsHold(t *testing.T, l hub.Ledger) {
 	again.Version = "9.9.9"
 	apply(t, l, contracts.Change{Activations: []contracts.Activation{again}})
 	equal(t, "activations", must(l.Activations(t.Context()))(t), []contracts.Activation{first, later})
+}
+
+func keyUnsettled(t *testing.T, l hub.Ledger) {
+	unsettled := func(before time.Time, want bool) {
+		t.Helper()
+		equal(t, "whether the key is unsettled", must(l.Unsettled(t.Context(), "k", before))(t), want)
+	}
+	keyed := func(n int, state contracts.State) contracts.Change {
+		e := entry(n)
+		e.Key, e.State = "k", contracts.StateTranslated
+		return contracts.Change{Received: e.Received, Entries: []contracts.Entry{e}, Deliveries: []contracts.Delivery{delivery(n, "hus", state), delivery(n, "terho", contracts.StateDelivered)}}
+	}
+	unsettled(young, false)
+	apply(t, l, keyed(1, contracts.StateTranslated))
+	unsettled(after(time.Second), false) // it isn't earlier
+	unsettled(after(2*time.Second), true)
+	apply(t, l, keyed(1, contracts.StateDelivered))
+	unsettled(young, false)
+	refused := entry(2)
+	refused.Key, refused.State = "k", contracts.StateRefused
+	apply(t, l, contracts.Change{Received: start, Entries: []contracts.Entry{refused}})
+	unsettled(young, false)
+	for n, state := range []contracts.State{contracts.StateReceived, contracts.StateWaiting, contracts.StateParked} {
+		e := entry(n + 3)
+		e.Key, e.State = "k", state
+		apply(t, l, contracts.Change{Received: start, Entries: []contracts.Entry{e}})
+		unsettled(young, true)
+		e.State = contracts.StateStopped
+		apply(t, l, contracts.Change{Received: start, Entries: []contracts.Entry{e}})
+		unsettled(young, false)
+	}
 }
 
 // part is message n's part in an issue.

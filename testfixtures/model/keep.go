@@ -29,6 +29,18 @@ func (l *Ledger) Parked(ctx context.Context, topic string) ([]contracts.Place, e
 	})
 }
 
+// Unsettled says whether a message of a key that was received before a time isn't settled yet.
+func (l *Ledger) Unsettled(ctx context.Context, key contracts.Key, before time.Time) (bool, error) {
+	return asked(ctx, l, "unsettled", string(key), func() (bool, error) {
+		for _, e := range l.entries {
+			if e.Key == key && e.Received.Before(before) && !l.settled(e) {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+}
+
 // Pauses gives the partners that an operator paused, by name.
 func (l *Ledger) Pauses(ctx context.Context) ([]contracts.Pause, error) {
 	return asked(ctx, l, "pauses", "", func() ([]contracts.Pause, error) {

@@ -1,0 +1,155 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
+	"github.com/hoitosilta/silta/contracts/hl7v2"
+)
+
+// A merge (HL7 v2 MRG) joins two orders: what a patient is sent for under the surviving id goes behind what was sent under
+// the prior one. The two have different keys, so different lanes, and one lane can't wait for another. The merge itself
+// goes in the lane of the surviving id. Behind each prior id the door publishes a record that only says "what came before
+// here is known": when the prior's lane gets there, all that came before stands in the ledger, done or held. Then the
+// merge waits until that is settled, and what comes after it waits behind it like behind any message.
+
+// priorIDs are the places of the ids that a message merges: a few repetitions of a few MRG segments.
+var priorIDs = func() (paths [8][4]hl7v2.Path) {
+	for i := range paths {
+		for n := range paths[i] {
+			paths[i][n] = hl7v2.MustPath("MRG(" + string(rune('1'+i)) + ")-1(" + string(rune('1'+n)) + ").1")
+		}
+	}
+	return paths
+}()
+
+// merged gives the ids that a message merges into its patient's.
+func merged(head *hl7v2.Header) []string {
+	var ids []string
+	for _, segment := range priorIDs {
+		found := len(ids)
+		for _, path := range segment {
+			if id := head.Get(path).Text(); id != "" {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) == found {
+			break
+		}
+	}
+	return ids
+}
+
+func keyWords(keys []contracts.Key) string {
+	words := make([]string, len(keys))
+	for i, k := range keys {
+		words[i] = string(k)
+	}
+	return strings.Join(words, " ")
+}
+
+// publishMerge puts a word of a merge behind all that came before under each prior key. Done again it does no harm.
+func (h *Hub) publishMerge(ctx context.Context, merge contracts.Record, prior []contracts.Key) error {
+	for _, key := range prior {
+		word := contracts.Record{Topic: contracts.TopicIn, Key: key, ID: contracts.DerivedID("merge", string(merge.ID), string(key)), Time: merge.Time,
+			Body: contracts.NewBody([]byte("{}")), Header: map[string]string{contracts.HeaderMerge: string(merge.ID), contracts.HeaderFormat: contracts.FormatFHIR}}
+		for _, same := range []string{contracts.HeaderPartner, contracts.HeaderType, contracts.HeaderControl} {
+			word.Header[same] = merge.Header[same]
+		}
+		if _, err := h.publish(ctx, word, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteMerge records that what came before a merge under one prior key is known.
+func (h *Hub) noteMerge(ctx context.Context, word contracts.Record) error {
+	merge := contracts.ID(word.Header[contracts.HeaderMerge])
+	return h.apply(ctx, contracts.Change{Received: word.Time, Steps: []contracts.Step{{ID: contracts.StepID(merge, contracts.StepBehind, string(word.Key), 0),
+		At: h.now(), Message: merge, Control: word.Header[contracts.HeaderControl], Type: word.Header[contracts.HeaderType], Step: contracts.StepBehind,
+		From: word.Header[contracts.HeaderPartner]}}})
+}
+
+// comesBehind lets a merge wait until what came before it under its prior keys is settled.
+func (h *Hub) comesBehind(ctx context.Context, merge contracts.Record, received time.Time) error {
+	prior := strings.Fields(merge.Header[contracts.HeaderBehind])
+	if len(prior) == 0 {
+		return nil
+	}
+	steps, err := h.ledger.MessageSteps(ctx, merge.ID)
+	if err != nil {
+		return err
+	}
+	known := merge.Header[contracts.HeaderOperator] != "" // whoever had it done again came long behind
+	for _, key := range prior {
+		word := contracts.StepID(merge.ID, contracts.StepBehind, key, 0)
+		held := !known && !slices.ContainsFunc(steps, func(s contracts.Step) bool { return s.ID == word })
+		if !held {
+			if held, err = h.ledger.Unsettled(ctx, contracts.Key(key), received); err != nil {
+				return err
+			}
+		}
+		if held {
+			return contracts.Faultf(contracts.NotFound, "HUB-024", "MRG-1", "It merges an identity of which earlier messages aren't delivered yet, and waits for them.")
+		}
+	}
+	return nil
+}
+
+// patients adds the patients' ids to a message's names, hidden, so that its journey is found by them. Those of a patient
+// who replaces another name the journeys of both, whichever they came under.
+func (h *Hub) patients(ctx context.Context, e contracts.Entry, bundle *fhir.Tree, names []contracts.Identifier) ([]contracts.Identifier, error) {
+	b := fhir.NewBundle(bundle.Root())
+	for patient := range b.Resources("Patient") {
+		own, prior := h.people(patient), []string(nil)
+		for link := range patient.Get("link").Each() {
+			if link.Get("type").Is("replaces") {
+				prior = append(prior, h.people(b.Resolve(link.Get("other")))...)
+			}
+		}
+		journeys := []contracts.ID{e.Journey}
+		if len(prior) > 0 {
+			own = append(own, prior...)
+			hits, err := h.lookupAll(ctx, e.Partner, own)
+			if err != nil {
+				return nil, err
+			}
+			journeys = append(journeys, hits...)
+		}
+		for _, journey := range journeys {
+			for _, person := range own {
+				names = append(names, identifier(e.Partner, contracts.IDPatient, person, e.ID, journey))
+			}
+		}
+	}
+	return names, nil
+}
+
+// people are a patient's ids, hidden.
+func (h *Hub) people(patient fhir.Node) []string {
+	var list []string
+	for id := range patient.Get("identifier").Each() {
+		if value := id.Get("value").Text(); value != "" {
+			list = append(list, h.secret.Person(value))
+		}
+	}
+	return list
+}
+
+// lookupAll gives the journeys that any of the patients' hidden ids names among a partner's.
+func (h *Hub) lookupAll(ctx context.Context, partner string, people []string) ([]contracts.ID, error) {
+	var all []contracts.Identifier
+	for _, person := range people {
+		hits, err := h.ledger.Lookup(ctx, partner, contracts.IDPatient, person)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, hits...)
+	}
+	return journeysOf(all), nil
+}
