@@ -36,7 +36,8 @@ type Map struct {
 	extends   string // the map that it is an overlay of, ID@VERSION
 	root      string // the id of the map at the bottom of its overlays; its own without
 	digest    string
-	pins      []pin // what the digest covers beside the file
+	stamp     string // what its results name: id, version and digest
+	pins      []pin  // what the digest covers beside the file
 	published bool
 	versions  []string
 	programs  map[string]*program
@@ -207,6 +208,7 @@ func compile(src *source, blocks map[string]*source, concepts map[string]*codeMa
 	}
 	m.pins = pins(src, blocks, concepts)
 	m.digest = digest(src, m.pins)
+	m.stamp = profiles.URL("/map/" + m.Name() + "#" + m.digest)
 	if src.base != nil {
 		m.extends = src.base.doc.id.s + "@" + src.base.doc.version.s
 	}

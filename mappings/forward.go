@@ -102,7 +102,7 @@ func (m *Map) forward(msg *hl7v2.Message, c Context, keeps bool) (*Result, error
 		return nil, f.faults
 	}
 	f.decide()
-	f.stamp(c)
+	f.stamp(m, c)
 	f.urls(m, msg, c)
 	f.constants()
 	f.links()
@@ -176,11 +176,11 @@ func invalid(r *Result) contracts.Faults {
 	return parks
 }
 
-var received = &op{id: "received"}
+var received, translatedBy = &op{id: "received"}, &op{id: "map"}
 
-// stamp gives a message that doesn't say when it was made the time at which it came, and one that doesn't say who made
-// it the sender that is known.
-func (f *forward) stamp(c Context) {
+// stamp names the map that made the message (meta.source of its MessageHeader). It gives a message that doesn't say when
+// it was made the time at which it came, and one that doesn't say who made it the sender that is known.
+func (f *forward) stamp(m *Map, c Context) {
 	if n := f.child(f.bundle.res, "timestamp"); !n.holds() && !c.Now.IsZero() {
 		f.fix(n, fhir.KindString, c.Now.In(f.zone).Format(time.RFC3339), received)
 	}
@@ -190,6 +190,7 @@ func (f *forward) stamp(c Context) {
 		}
 		for _, in := range f.of(fr) {
 			if in.made {
+				f.fix(f.child(f.child(in.res, "meta"), "source"), fhir.KindString, m.stamp, translatedBy)
 				f.stampSource(f.child(in.res, "source"), c.Application)
 			}
 		}

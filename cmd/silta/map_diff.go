@@ -54,7 +54,7 @@ func newMapDiff(t *terminal, flag *catalogFlag) *cobra.Command {
 		Long: "Translates the HL7 v2 messages of a folder, and of those in it, by two maps to the canonical form, and prints a JSON\n" +
 			"line for each value that differs: the file, the place, what was before and what is after, and the rule that wrote it.\n" +
 			"The last line counts them by rule. The lines hold the messages' values. A message that only one of the maps takes\n" +
-			"shows the other's fault. Version stamps (meta.versionId, meta.lastUpdated), Provenance and the residue are left out\n" +
+			"shows the other's fault. Version stamps (meta.versionId, meta.lastUpdated, meta.source), Provenance and the residue are left out\n" +
 			"without --all.",
 		Example: "  silta map diff apotti.ref-i12@0.1.0 apotti.ref-i12@0.2.0 --messages samples",
 		Args:    cobra.ExactArgs(2),
@@ -271,7 +271,7 @@ func (c *comparison) leftOut(n fhir.Node) bool {
 	if c.all || !n.Exists() {
 		return false
 	}
-	return n.Name() == "versionId" || n.Name() == "lastUpdated" || n.Get("url").Text() == profiles.URL(profiles.Residue)
+	return n.Name() == "versionId" || n.Name() == "lastUpdated" || n.Name() == "source" && n.Parent().Name() == "meta" || n.Get("url").Text() == profiles.URL(profiles.Residue)
 }
 
 // leaf adds a difference if the literals of the two values differ; objects and arrays have none.
