@@ -39,7 +39,7 @@ func (m *Map) forwardFHIR(in *fhir.Tree, c Context, keeps bool) (*Result, error)
 	}
 	f.decide()
 	x.identify(m, in, c)
-	f.stamp(c)
+	f.stamp(m, c)
 	f.constants()
 	x.overwritten()
 	x.seeConstants()
