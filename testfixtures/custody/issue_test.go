@@ -91,7 +91,7 @@ func TestParkedMessagesAreIssuesAsLongAsTheyAre(t *testing.T) {
 	h.refer("P-2", "MUU")
 	h.refer("P-3", "R")
 	for _, control := range []string{"P-1", "P-2"} {
-		h.await(contracts.StepParked, control)
+		h.until(control+" is parked", func() bool { return h.state(control) == contracts.StateParked })
 	}
 	all, err := h.hub.Issues(t.Context())
 	if err != nil || len(all) != 1 || all[0].Messages != 2 || !all[0].Parked || all[0].Fault.Code != mappings.CodeUnmapped || all[0].First.After(all[0].Last) {
