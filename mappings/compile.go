@@ -368,10 +368,10 @@ func (c *compiler) scopes() {
 		if f.parent != nil && f.parent.holder != nil && f.parent.anchor == f.anchor {
 			f.holder = f.parent.holder // 2.7 and later have other OBX before those of the results
 		} else if f.parent != nil && f.parent.scope != nil {
-			if inside := f.parent.scope.holder(f.anchor, nil); inside != nil {
-				f.holder = inside
-			} else if f.parent.scope.direct(f.anchor) >= 0 {
+			if f.parent.scope.direct(f.anchor) >= 0 {
 				f.holder = f.parent.scope
+			} else if inside := f.parent.scope.holder(f.anchor, nil); inside != nil {
+				f.holder = inside
 			}
 		}
 		if f.holder == nil {

@@ -39,7 +39,14 @@ func (f *forward) one(ref *v2Ref, at spot) (cell, bool) {
 func (f *forward) repetition(ref *v2Ref, at spot, c *cell) bool {
 	if ref.mode <= inCurrent && at.rep > 0 && ref.path.field == 0 {
 		c.rep = at.rep
-		return ref.repSel == nil || c.seg.matches(ref.repSel, c.field, c.rep)
+		if ref.repSel == nil {
+			return true
+		}
+		if !c.seg.matches(ref.repSel, c.field, c.rep) {
+			return false
+		}
+		c.seg.see(ref.repSel, c.field, c.rep)
+		return true
 	}
 	if ref.repSel == nil {
 		c.rep = int16(max(ref.path.pick.index, 1))
@@ -126,7 +133,7 @@ func (f *forward) segments(ref *v2Ref, at spot, list []*segment) []*segment {
 		list = at.inst.group.collect(list, ref.segment, f.p.owned)
 	case inOuter:
 		g := at.inst.group
-		for range ref.rising {
+		for up := 0; up < ref.rising && g.parent != nil; up++ { // a segment that stood outside its group is nearer to the message
 			g = g.parent
 		}
 		for _, s := range g.segments {
