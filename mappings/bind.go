@@ -104,6 +104,10 @@ func (c *compiler) place(u *unit, ref *v2Ref, f *frame, at pos, foreign, outer b
 			return true
 		}
 	}
+	if f.scope == nil && f.holder.single(f.anchor) && f.holder.single(id) {
+		ref.mode, ref.holder = inGroup, f.holder // PV2 beside PV1, where the two have no group of their own
+		return true
+	}
 	start := f.holder
 	if f.scope != nil {
 		start = f.scope.parent

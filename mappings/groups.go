@@ -87,6 +87,12 @@ func (g *groupDef) holderAt(id string, skip map[*groupDef]bool, depth int) (_ *g
 	return nil, deeper
 }
 
+// single says whether a segment stands in the group itself, at most once.
+func (g *groupDef) single(id string) bool {
+	at := g.direct(id)
+	return at >= 0 && !g.members[at].repeats
+}
+
 // within says whether g is other or stands somewhere in it.
 func (g *groupDef) within(other *groupDef) bool {
 	for ; g != nil; g = g.parent {

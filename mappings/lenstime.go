@@ -137,7 +137,7 @@ var periodLens = &lens{name: "period", cells: 2, elements: 1, v2: []string{"TS",
 	}}
 
 // startDurationLens makes start and end of a start, a duration and its unit.
-var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2: []string{"TS", "DTM"}, fhir: []string{"instant"}, leaves: true,
+var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2: []string{"TS", "DTM"}, fhir: []string{"instant", "dateTime"}, leaves: true,
 	get: func(g *getter) string {
 		start, why := g.moment(g.in[0], true)
 		if why != "" {
@@ -152,7 +152,7 @@ var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2:
 		if !ok || err != nil {
 			return "The duration isn't a number of minutes or hours."
 		}
-		g.leaf(g.out[1], at.Add(time.Duration(n)*time.Minute).In(g.zone()).Format(time.RFC3339))
+		g.leaf(g.out[1], at.Add(time.Duration(n)*time.Minute).In(g.zone()).Format(time.RFC3339Nano))
 		return ""
 	},
 	put: func(p *putter) string {
