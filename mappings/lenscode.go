@@ -14,13 +14,13 @@ var codeSystems = []struct {
 	name, url string
 	also      []string
 }{
-	{"LN", "http://loinc.org", []string{"LOINC"}},
-	{"SCT", "http://snomed.info/sct", []string{"SNM", "SNOMED", "SNOMEDCT"}},
-	{"UCUM", "http://unitsofmeasure.org", nil},
-	{"I10", "http://hl7.org/fhir/sid/icd-10", []string{"ICD10", "ICD-10"}},
+	{"LN", "http://loinc.org", []string{"2.16.840.1.113883.6.1", "LOINC"}},
+	{"SCT", "http://snomed.info/sct", []string{"2.16.840.1.113883.6.96", "SNM", "SNOMED", "SNOMEDCT"}},
+	{"UCUM", "http://unitsofmeasure.org", []string{"2.16.840.1.113883.6.8"}},
+	{"I10", "http://hl7.org/fhir/sid/icd-10", []string{"2.16.840.1.113883.6.3", "ICD10", "ICD-10"}},
 	{"I9C", "http://hl7.org/fhir/sid/icd-9-cm", []string{"I9"}},
-	{"I10C", "http://hl7.org/fhir/sid/icd-10-cm", nil},
-	{"WC", "http://www.whocc.no/atc", []string{"ATC"}},
+	{"I10C", "http://hl7.org/fhir/sid/icd-10-cm", []string{"2.16.840.1.113883.6.90"}},
+	{"WC", "http://www.whocc.no/atc", []string{"2.16.840.1.113883.6.73", "ATC"}},
 	{"IC2", "http://hl7.org/fhir/sid/icpc-2", []string{"ICPC2", "ICPC-2"}},
 	{"CVX", "http://hl7.org/fhir/sid/cvx", nil},
 	{"NDC", "http://hl7.org/fhir/sid/ndc", nil},
@@ -40,6 +40,9 @@ func systemURL(name string) string {
 	}
 	if len(name) == 7 && strings.HasPrefix(name, "HL7") && allDigits(name[3:]) {
 		return v2Tables + name[3:]
+	}
+	if table, ok := strings.CutPrefix(name, "2.16.840.1.113883.12."); ok && allDigits(table) && len(table) < 5 {
+		return v2Tables + "0000"[len(table):] + table // HL7's own tables, by their OID
 	}
 	if isOID(name) {
 		return "urn:oid:" + name
@@ -150,6 +153,9 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 		primary, alternate := strings.TrimSpace(c.part(1)) != "", strings.TrimSpace(c.part(4)) != ""
 		if primary {
 			g.coding(g.run.item(n, "coding"), c, 1, versioned*7)
+			if oid := peek(c.down(14)); versioned == 1 && oid != "" && systemURL(oid) == systemURL(peek(c.down(3))) {
+				c.part(14) // it says again which code system this is
+			}
 		}
 		if alternate {
 			g.coding(g.run.item(n, "coding"), c, 4, versioned*8)

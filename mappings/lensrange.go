@@ -77,6 +77,9 @@ func (g *getter) two(separators string) (first, second, why string) {
 var rangeTextLens = &lens{name: "range-text", cells: 2, elements: 1, v2: []string{"ST", "varies"}, fhir: []string{"Range", "Observation.referenceRange"},
 	get: func(g *getter) string {
 		text := strings.TrimSpace(peek(g.in[0].down(1)))
+		if text == "" {
+			return nothing // a unit alone says no range
+		}
 		// The dash isn't the sign of the first number.
 		at := strings.IndexByte(strings.TrimPrefix(text, "-"), '-')
 		if at < 0 {
