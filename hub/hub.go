@@ -189,13 +189,19 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known
 			faults = append(faults, &contracts.Fault{Kind: contracts.Invalid, Code: code, File: p.File, Public: fmt.Sprintf(format, args...)})
 		}
 		for _, in := range p.In {
-			if _, err := maps.Map(in.Map); err != nil {
+			m, err := maps.Map(in.Map)
+			if err != nil {
 				fault("CFG-031", "No map %q for incoming %s.", in.Map, in.Type)
+			} else if !speaks(m, p) {
+				fault("CFG-037", "The map %s for incoming %s isn't for messages as the partner sends them: %s.", in.Map, in.Type, formOf(p))
 			}
 		}
 		for _, out := range p.Out {
-			if _, err := maps.Map(out.Map); err != nil {
+			m, err := maps.Map(out.Map)
+			if err != nil {
 				fault("CFG-031", "No map %q for outgoing %s.", out.Map, out.Event)
+			} else if !speaks(m, p) {
+				fault("CFG-037", "The map %s for outgoing %s doesn't write messages as the partner takes them: %s.", out.Map, out.Event, formOf(p))
 			}
 		}
 		checkProfiles(p, known, fault)
@@ -215,6 +221,22 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known
 		}
 	}
 	return faults
+}
+
+// speaks says whether a map is for the form in which a partner's messages travel. In FHIR that is a message Bundle: other
+// resources have neither a control id nor an event, so a door can't keep them apart.
+func speaks(m *mappings.Map, p *contracts.Partner) bool {
+	if p.Dialect.Format == contracts.FormatFHIR {
+		return m.FHIR() && m.Root() == "Bundle"
+	}
+	return !m.FHIR()
+}
+
+func formOf(p *contracts.Partner) string {
+	if p.Dialect.Format == contracts.FormatFHIR {
+		return "FHIR message Bundles"
+	}
+	return "HL7 v2"
 }
 
 // checkProfiles checks which profiles a contract asks for: that each is of a Bundle and can be relied on, and that some

@@ -249,17 +249,14 @@ type canonical struct {
 // toCanonical translates a message to the canonical form, by the map of that name or, where there is none yet, by the
 // one that the contract chooses.
 func (h *Hub) toCanonical(ctx context.Context, sender *partner, e contracts.Entry, r contracts.Record, name string) (canonical, error) {
+	if name == "" {
+		var err error
+		if name, err = h.version(ctx, sender.MapIn(e.Type), sender.ID, e.Type, e.Received); err != nil {
+			return canonical{}, err
+		}
+	}
 	if e.Format == contracts.FormatFHIR {
-		tree, err := fhir.Parse(r.Body.Bytes())
-		if err != nil {
-			return canonical{}, err
-		}
-		c, err := h.canonical(tree, r.Body.Bytes(), "", nil)
-		if err != nil {
-			return canonical{}, err
-		}
-		c.findings, err = h.conforms(sender, c.head.Event, c.bundle)
-		return c, err
+		return h.fromFHIR(sender, e, r, name)
 	}
 	m, err := hl7v2.Parse(r.Body.Bytes(), sender.reading...)
 	if err != nil {
@@ -270,23 +267,53 @@ func (h *Hub) toCanonical(ctx context.Context, sender *partner, e contracts.Entr
 		return canonical{}, err
 	}
 	if name == "" {
-		if name, err = h.version(ctx, sender.MapIn(e.Type), sender.ID, e.Type, e.Received); err != nil {
-			return canonical{}, err
-		}
-	}
-	if name == "" {
 		return canonical{}, contracts.Faultf(contracts.Unmapped, "HUB-032", "MSH-9", "The contract names no map for this message type.")
 	}
 	mapping, err := h.mapping(name)
 	if err != nil {
 		return canonical{}, err
 	}
-	result, err := mapping.Forward(m, mappings.Context{Now: e.Received, Zone: sender.zone, Sender: sender.ID, Application: sender.Dialect.Names.Application,
-		Residue: h.keepsResidue()})
+	result, err := mapping.Forward(m, h.reads(sender, e))
 	if err != nil {
 		return canonical{}, err
 	}
 	return h.canonical(result.Bundle, result.Bundle.Append(nil), mapping.Name(), slices.Concat(m.Warnings(), agreed, result.Findings))
+}
+
+// reads is what a map may know of a message that it reads.
+func (h *Hub) reads(sender *partner, e contracts.Entry) mappings.Context {
+	return mappings.Context{Now: e.Received, Zone: sender.zone, Sender: sender.ID, Application: sender.Dialect.Names.Application, Residue: h.keepsResidue()}
+}
+
+// fromFHIR gives the canonical form of a FHIR message: itself, or what the map makes of a partner's own form. The profile
+// that the contract asks for is of the canonical form.
+func (h *Hub) fromFHIR(sender *partner, e contracts.Entry, r contracts.Record, name string) (canonical, error) {
+	tree, err := fhir.Parse(r.Body.Bytes())
+	if err != nil {
+		return canonical{}, err
+	}
+	body, by := r.Body.Bytes(), ""
+	var findings contracts.Faults
+	if name != "" && name != asItIs {
+		mapping, err := h.mapping(name)
+		if err != nil {
+			return canonical{}, err
+		}
+		c := h.reads(sender, e)
+		c.Residue = false // a partner who speaks FHIR is never given any
+		result, err := mapping.ForwardFHIR(tree, c)
+		if err != nil {
+			return canonical{}, err
+		}
+		tree, body, by, findings = result.Bundle, result.Bundle.Append(nil), mapping.Name(), result.Findings
+	}
+	c, err := h.canonical(tree, body, by, nil)
+	if err != nil {
+		return canonical{}, err
+	}
+	told, err := h.conforms(sender, c.head.Event, c.bundle)
+	c.findings = append(findings, told...)
+	return c, err
 }
 
 // keepsResidue says whether any partner gets what no rule of a map carries.
@@ -394,6 +421,11 @@ func (h *Hub) toDialect(ctx context.Context, p *partner, e contracts.Entry, r co
 		if findings, err = h.conforms(p, e.Event, bundle); err != nil {
 			return outgoing{}, err
 		}
+		told, err := h.toFHIR(ctx, p, e, &bundle, origin, &d)
+		if err != nil {
+			return outgoing{}, err
+		}
+		findings = append(findings, told...)
 		body, resources = bundle.Append(nil), resourceNames(bundle)
 	} else if body, findings, err = h.toV2(ctx, p, e, bundle, origin, &d); err != nil {
 		return outgoing{}, err
@@ -439,10 +471,7 @@ func (h *Hub) outgoing(d contracts.Delivery, e contracts.Entry, body []byte, tra
 func readdress(c canonical, id contracts.ID, t thread, kept bool) *fhir.Tree {
 	out := c.bundle.Clone()
 	root := out.Root()
-	root.Set("id", fhir.String(string(id)))
-	identifier := root.Object("identifier")
-	identifier.Get("system").Remove()
-	identifier.Set("value", fhir.String(id.Control()))
+	under(root, id)
 	header := fhir.NewBundle(root).Header()
 	if !kept {
 		withoutExtensions(header, profiles.URL(profiles.Residue))
@@ -462,6 +491,14 @@ func readdress(c canonical, id contracts.ID, t thread, kept bool) *fhir.Tree {
 		x.Add("valueString", fhir.String(t.origin.Control))
 	}
 	return out
+}
+
+// under puts a Bundle under an id of ours.
+func under(root fhir.Node, id contracts.ID) {
+	root.Set("id", fhir.String(string(id)))
+	identifier := root.Object("identifier")
+	identifier.Get("system").Remove()
+	identifier.Set("value", fhir.String(id.Control()))
 }
 
 // withoutExtensions takes every extension of that URL off an element.
@@ -485,6 +522,33 @@ func resourceNames(bundle *fhir.Tree) []string {
 		}
 	}
 	return names
+}
+
+// toFHIR writes a Bundle in the form of a partner who speaks FHIR: its own, where the contract names a map for the event.
+func (h *Hub) toFHIR(ctx context.Context, p *partner, e contracts.Entry, bundle **fhir.Tree, origin *mappings.Origin, d *contracts.Delivery) (contracts.Faults, error) {
+	name := d.Map
+	if d.Map = ""; name == asItIs {
+		return nil, nil
+	}
+	if name == "" {
+		var err error
+		if name, err = h.version(ctx, p.MapOut(e.Event), p.ID, e.Event, e.Received); name == "" || err != nil {
+			return nil, err
+		}
+	}
+	mapping, err := h.mapping(name)
+	if err != nil {
+		return nil, err
+	}
+	d.Map = mapping.Name()
+	result, err := mapping.Reverse(*bundle, mappings.Context{Now: e.Received, Zone: p.zone, Origin: origin, Sender: e.Partner})
+	if err != nil {
+		return nil, err
+	}
+	under(result.Dialect.Root(), d.ID)
+	result.Dialect.Root().OrderMembers(fhir.Definitions().Type("Bundle"))
+	*bundle = result.Dialect
+	return result.Findings, nil
 }
 
 // toV2 writes a Bundle in a v2 partner's dialect and puts our addresses on it (MSH-3 to MSH-7, MSH-10).

@@ -358,6 +358,9 @@ func (m *Map) Events() []string {
 // Versions are the HL7 versions that the map is compiled for.
 func (m *Map) Versions() []string { return slices.Clone(m.versions) }
 
+// Root is what a message of a dialect that is FHIR is: Bundle, or another resource such as Task. Of HL7 v2 it is empty.
+func (m *Map) Root() string { return m.doc.dialect.root.s }
+
 // Types are the v2 message types that the map takes: REF^I12. One that takes every event of a message code has none of
 // them; then it is REF^*. Of a map whose dialect is FHIR they are the codes of its events, or *.
 func (m *Map) Types() []string {
