@@ -129,6 +129,9 @@ func (m *Map) breachesFHIR(in *fhir.Tree, c Context, nth int) []string {
 	if text := m.secondBack(in, c); text != "" {
 		told = append(told, "L3: "+text)
 	}
+	if m.doc.preserve.s == preserveNone {
+		nth = 0 // nothing is kept that a change could meet
+	}
 	for i := 0; nth > 0 && i < len(res.exchanged); i += nth {
 		if e := &res.exchanged[i]; e.from.Exists() && e.rule != nil && e.rule.backward && e.to.Kind() == fhir.KindString && e.to.Name() != "reference" {
 			if text, _ := m.changeFHIR(in, res, plain, e.to, c); text != "" {
@@ -169,6 +172,9 @@ func firstUnlike(a, b *fhir.Tree) string {
 
 // secondBack is L3: back and forth again, the canonical Bundle is the same, but for the ids of its entries.
 func (m *Map) secondBack(in *fhir.Tree, c Context) string {
+	if m.fhir.withholds {
+		return "" // what it keeps back isn't there the second time
+	}
 	first, err := m.forwardFHIR(in, c, false)
 	if err != nil {
 		return fmt.Sprintf("without the residue the message parks: %v.", err)
