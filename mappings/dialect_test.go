@@ -96,6 +96,7 @@ func TestMistakesOfFHIRDialects(t *testing.T) {
 		{"two rules for one place", CodeTwoWriters, "dialect: ServiceRequest.status, fhir: sr.status}", "dialect: ServiceRequest.status, fhir: sr.status}\n  - §{id: again, dialect: ServiceRequest.status, fhir: sr.status}", "ServiceRequest.status"},
 		{"the first of a list", CodeFirstOfMany, "ServiceRequest.reasonCode(1).text,", "§ServiceRequest.reasonCode.text,", "(*)"},
 		{"a code outside its value set", CodeBinding, "{dialect: [cancelled], fhir: [cancelled]}", "{dialect: [§canceled], fhir: [cancelled]}", `did you mean "cancelled"`},
+		{"a dialect's code outside its value set", CodeBinding, "fhir: sr.priority, code: urgency}¦stat: stat}", "fhir: sr.priority, code: §urgency}¦now: stat}", "now"},
 		{"rows with equal targets", CodeTableInverse, "{dialect: [cancelled], fhir: [cancelled]}", "§{dialect: [draft], fhir: [requested]}", "dir"},
 		{"a guard of one side", CodeWhen, "dialect: ServiceRequest.status, fhir: sr.status}", "dialect: ServiceRequest.status, fhir: sr.status}\n  - §{id: s2, dialect: ServiceRequest.authoredOn, fhir: sr.authoredOn, when: {dialect: \"has('Task.note')\"}}", "fhir side"},
 		{"a constant for an element that isn't there", CodeElement, "{dialect: Task.intent, value: order}", "{dialect: §Task.intend, value: order}", `did you mean "intent"`},

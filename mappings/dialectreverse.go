@@ -153,11 +153,13 @@ func (x *carrier) dialect(bundle *fhir.Tree) *Result {
 		if x.p.contained {
 			s.node.name, s.node.many = "contained", true
 			x.w.fix(x.w.child(s.node, "id"), fhir.KindString, strings.TrimPrefix(s.url, "#"), received)
+			s.node.parent = root
 			root.append(s.node)
 			continue
 		}
 		entry := x.w.item(root, "entry")
 		x.w.fix(x.w.child(entry, "fullUrl"), fhir.KindString, s.url, received)
+		s.node.parent = entry
 		entry.append(s.node)
 	}
 	tree := &fhir.Tree{}

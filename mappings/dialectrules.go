@@ -302,7 +302,15 @@ func (d *dialectCompiler) conversion(u *unit, def ruleDef, r *fhirRule) bool {
 			u.r.add(CodeTypeClash, def.at, "A code map reads a code; %s is %s.", dialect.path.source, dialect.typ)
 			return false
 		}
-		return d.codeRule(u, def, r.op)
+		if !d.codeRule(u, def, r.op) {
+			return false
+		}
+		for _, pair := range r.code.back {
+			if r.backward {
+				d.code(u, dialect, pair.to, def.code.at)
+			}
+		}
+		return true
 	}
 	if def.as.set() && def.as.s != "copy" {
 		if r.convert = fhirLensNamed(def.as.s); r.convert == nil {
