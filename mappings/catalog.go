@@ -410,12 +410,13 @@ func (m *Map) programFor(msg *hl7v2.Message) (*program, *contracts.Fault) {
 	if m.FHIR() {
 		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.1", "The map %s takes FHIR messages.", m.Name())
 	}
-	code, _, _ := strings.Cut(m.Structures()[0], "_")
+	code, _, _ := strings.Cut(m.doc.v2.structures[0].s, "_")
 	if msg.Code() != code {
 		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.1", "The map %s takes %s messages.", m.Name(), code)
 	}
-	if events := m.Events(); len(events) > 0 && !has(events, msg.Event()) {
-		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.2", "The map %s takes the events %s.", m.Name(), strings.Join(events, ", "))
+	event, events := msg.Event(), m.doc.v2.events
+	if len(events) > 0 && !slices.ContainsFunc(events, func(e text) bool { return e.s == event }) {
+		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.2", "The map %s takes the events %s.", m.Name(), strings.Join(m.Events(), ", "))
 	}
 	return m.program(msg.Version()), nil
 }

@@ -81,7 +81,7 @@ const mostNumbered = 1000
 // layout reads every populated leaf of m once. The texts share the message's bytes. What d held before is void. What is
 // numbered beyond mostNumbered isn't read; the fault tells the first.
 func (d *dialect) layout(m *hl7v2.Message) (beyond *contracts.Fault) {
-	d.delims, d.leaves, d.segments, d.last = m.Delimiters(), d.leaves[:0], d.segments[:0], place{}
+	d.delims, d.leaves, d.last = m.Delimiters(), d.leaves[:0], place{}
 	id := ""
 	add := func(l hl7v2.Leaf) {
 		if max(l.Field, l.Repetition, l.Component, l.Subcomponent) > mostNumbered {
@@ -92,28 +92,37 @@ func (d *dialect) layout(m *hl7v2.Message) (beyond *contracts.Fault) {
 		}
 		d.leaves = append(d.leaves, leaf{field: int16(l.Field), rep: int16(l.Repetition), comp: int16(l.Component), sub: int16(l.Subcomponent), null: l.Null, text: l.Text})
 	}
+	d.name(m)
 	for i, s := range m.Segments() {
 		first, start := 1, len(d.leaves)
 		if i == 0 {
 			first = 3 // MSH-1 and MSH-2 are delimiters, not content
 		}
-		id = segmentName(s)
+		id = d.segments[i].id
 		s.EachLeaf(first, add)
-		d.segments = append(d.segments, segment{id: id, index: int32(i), nth: 1, count: len(d.leaves) - start})
+		d.segments[i].count = len(d.leaves) - start
 	}
 	at := 0
 	for i := range d.segments {
 		s := &d.segments[i]
 		s.leaves = d.leaves[at : at+s.count : at+s.count]
 		at += s.count
+	}
+	return beyond
+}
+
+// name notes the segments of m, without what is in them.
+func (d *dialect) name(m *hl7v2.Message) {
+	d.segments = d.segments[:0]
+	for i, s := range m.Segments() {
+		d.segments = append(d.segments, segment{id: segmentName(s), index: int32(i), nth: 1})
 		for j := i - 1; j >= 0; j-- {
-			if d.segments[j].id == s.id {
-				s.nth = d.segments[j].nth + 1
+			if d.segments[j].id == d.segments[i].id {
+				d.segments[i].nth = d.segments[j].nth + 1
 				break
 			}
 		}
 	}
-	return beyond
 }
 
 func tooMany(at string) *contracts.Fault {

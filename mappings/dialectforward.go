@@ -27,7 +27,7 @@ func (m *Map) forwardFHIR(in *fhir.Tree, c Context, keeps bool) (*Result, error)
 	defer f.release()
 	f.p, f.zone, f.untraced = m.fhir.program, m.zone(c), c.Untraced
 	x := &carrier{p: m.fhir, to: ofCanonical, w: f, read: readDialect(m.fhir, f.arena, in), sites: make([][]*site, len(m.fhir.anchors))}
-	f.bundle = f.instance()
+	f.bundle = f.memory.new()
 	*f.bundle = instance{frame: f.p.bundle, index: 1, res: f.arena.new("", nil), made: true}
 	f.instances = append(f.instances, make([][]*instance, max(0, len(f.p.frames)-len(f.instances)))...)
 	x.find()
@@ -119,7 +119,7 @@ func (x *carrier) find() {
 			if !fr.each && len(x.w.instances[fr.index]) > 0 {
 				break
 			}
-			in := x.w.instance()
+			in := x.w.memory.new()
 			*in = instance{frame: fr, index: len(x.w.instances[fr.index]) + 1, res: x.w.arena.new("", nil), site: s}
 			in.res.resource = in
 			if fr.parent != nil {

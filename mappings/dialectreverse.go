@@ -18,14 +18,14 @@ func (m *Map) reverseFHIR(bundle *fhir.Tree, c Context, kept *fhirResidue) (*Res
 	r.p, f.p, f.untraced = p.program, p.program, c.Untraced
 	var origin *finder
 	if c.Origin != nil && c.Origin.Bundle != nil && p.usesOrigin {
-		var fault *contracts.Fault
-		if origin, fault = newFinder(p.program, r.arena, c.Origin.Bundle, nil); fault != nil {
+		origin = r.far
+		if fault := origin.read(p.program, r.arena, c.Origin.Bundle, nil); fault != nil {
 			fault.At = "origin " + fault.At
 			return nil, contracts.Faults{fault}
 		}
 	}
-	found, fault := newFinder(p.program, r.arena, bundle, origin)
-	if fault != nil {
+	found := r.near
+	if fault := found.read(p.program, r.arena, bundle, origin); fault != nil {
 		return nil, contracts.Faults{fault}
 	}
 	if r.f = found; found.missing != nil {

@@ -15,6 +15,7 @@ type finder struct {
 	root      *node
 	entries   []entry
 	bundle    *instance
+	memory    instances
 	instances [][]*instance // by frame
 	origin    *finder       // the request, where there is one
 	missing   *way          // a way into the request that would have been needed
@@ -25,9 +26,10 @@ type entry struct {
 	node         *node
 }
 
-// newFinder reads a Bundle. The fault says that it is no message.
-func newFinder(p *program, a *arena, tree *fhir.Tree, origin *finder) (*finder, *contracts.Fault) {
-	f := &finder{p: p, tree: tree, arena: a, origin: origin, root: a.new("", nil), instances: make([][]*instance, len(p.frames))}
+// read reads a Bundle. The fault says that it is no message.
+func (f *finder) read(p *program, a *arena, tree *fhir.Tree, origin *finder) *contracts.Fault {
+	f.p, f.tree, f.arena, f.origin, f.root = p, tree, a, origin, a.new("", nil)
+	f.instances = append(f.instances, make([][]*instance, max(0, len(p.frames)-len(f.instances)))...)
 	a.absorb(f.root, tree.Root())
 	f.root.read("resourceType")
 	f.root.read("type")
@@ -39,17 +41,28 @@ func newFinder(p *program, a *arena, tree *fhir.Tree, origin *finder) (*finder, 
 		f.entries = append(f.entries, entry{e.read("fullUrl"), res.read("resourceType"), res.read("id"), res})
 	}
 	if len(f.entries) == 0 || f.entries[0].typ != "MessageHeader" {
-		return nil, contracts.Faultf(contracts.Invalid, CodeNoRoot, "Bundle.entry[0].resource", "The Bundle's first entry must be its MessageHeader.")
+		return contracts.Faultf(contracts.Invalid, CodeNoRoot, "Bundle.entry[0].resource", "The Bundle's first entry must be its MessageHeader.")
 	}
+	f.bundle = f.memory.new()
+	*f.bundle = instance{frame: p.bundle, index: 1, res: f.root, made: true, home: f}
 	for i := range f.entries {
 		f.inline(f.entries[i].node)
 	}
-	f.bundle = &instance{frame: p.bundle, index: 1, res: f.root, made: true, home: f}
 	for _, fr := range p.plan {
 		f.find(fr)
 	}
 	f.agree()
-	return f, nil
+	return nil
+}
+
+// release forgets the Bundle.
+func (f *finder) release() {
+	clear(f.entries)
+	for i := range f.instances {
+		f.instances[i] = f.instances[i][:0]
+	}
+	f.memory.release()
+	*f = finder{entries: f.entries[:0], memory: f.memory, instances: f.instances}
 }
 
 // inline makes attachments ready for lenses: data that a url leads to stands in the attachment, text in UTF-8.
@@ -83,7 +96,8 @@ func (f *finder) embed(n *node) {
 		}
 		url.seen = true
 		e.node.seeAll()
-		e.node.resource = &instance{frame: f.p.bundle, res: e.node} // it is carried, as part of the attachment
+		e.node.resource = f.memory.new()
+		*e.node.resource = instance{frame: f.p.bundle, res: e.node} // it is carried, as part of the attachment
 	}
 }
 
@@ -186,7 +200,8 @@ func (f *finder) addFound(fr *frame, n *node, from *instance, w *way, in *finder
 }
 
 func (f *finder) add(fr *frame, n *node, parent *instance) *instance {
-	in := &instance{frame: fr, index: len(f.instances[fr.index]) + 1, res: n, parent: parent, made: true, home: f}
+	in := f.memory.new()
+	*in = instance{frame: fr, index: len(f.instances[fr.index]) + 1, res: n, parent: parent, made: true, home: f}
 	if n.resource == nil {
 		n.resource = in
 	}
@@ -241,7 +256,7 @@ func (f *finder) stub(fr *frame, n *node) {
 // of gives a frame's instances.
 func (f *finder) of(fr *frame) []*instance {
 	if fr == f.p.bundle {
-		return []*instance{f.bundle}
+		return f.memory.slab[:1] // the Bundle's is the first that is handed out
 	}
 	return f.instances[fr.index]
 }

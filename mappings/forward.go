@@ -24,8 +24,7 @@ type forward struct {
 	untraced  bool
 	arena     *arena
 	instances [][]*instance // by frame
-	slab      []*instance
-	used      int // of slab
+	memory    instances
 	bundle    *instance
 	pending   []pendingLink
 	findings  contracts.Faults
@@ -75,11 +74,15 @@ var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/hoito
 // Forward translates a v2 message to its canonical Bundle. m isn't changed; the Result doesn't share its bytes.
 // The error is contracts.Faults: all that would park the message, each with its place; then there is no Result.
 func (m *Map) Forward(msg *hl7v2.Message, c Context) (*Result, error) {
-	return m.forward(msg, c, m.keeps(c))
+	way := plainly
+	if !m.keeps(c) {
+		way = nil
+	}
+	return m.forward(msg, c, way)
 }
 
-// forward is Forward, which keeps what no rule carries or doesn't.
-func (m *Map) forward(msg *hl7v2.Message, c Context, keeps bool) (*Result, error) {
+// forward is Forward. What no rule carries is kept by that way back; by none it isn't.
+func (m *Map) forward(msg *hl7v2.Message, c Context, way wayBack) (*Result, error) {
 	p, fault := m.programFor(msg)
 	if fault != nil {
 		return nil, contracts.Faults{fault}
@@ -110,9 +113,13 @@ func (m *Map) forward(msg *hl7v2.Message, c Context, keeps bool) (*Result, error
 	if len(f.faults) > 0 {
 		return nil, f.faults
 	}
-	r := f.result()
-	if keeps {
-		m.keep(f, r, msg, c)
+	room := 0
+	if way != nil {
+		room = len(msg.Bytes()) // about what a residue takes
+	}
+	r := f.result(room)
+	if way != nil {
+		m.keep(f, r, msg, c, way)
 	}
 	if faults := invalid(r); len(faults) > 0 {
 		return nil, faults
@@ -130,26 +137,38 @@ var forwards = sync.Pool{New: func() any {
 func (f *forward) release() {
 	f.d.release()
 	f.arena.release()
-	for _, in := range f.slab[:f.used] {
-		*in = instance{}
-	}
+	f.memory.release()
 	for i := range f.instances {
 		f.instances[i] = f.instances[i][:0]
 	}
 	clear(f.pending)
 	f.getter.release()
-	f.p, f.zone, f.bundle, f.op, f.used = nil, nil, nil, nil, 0
+	f.p, f.zone, f.bundle, f.op = nil, nil, nil, nil
 	f.pending, f.findings, f.faults = f.pending[:0], nil, nil
 	forwards.Put(f)
 }
 
-// instance gives an empty one.
-func (f *forward) instance() *instance {
-	if f.used == len(f.slab) {
-		f.slab = append(f.slab, &instance{})
+// instances hands out instances, and takes them back all at once.
+type instances struct {
+	slab []*instance
+	used int
+}
+
+// new gives an empty one.
+func (m *instances) new() *instance {
+	if m.used == len(m.slab) {
+		m.slab = append(m.slab, &instance{})
 	}
-	f.used++
-	return f.slab[f.used-1]
+	m.used++
+	return m.slab[m.used-1]
+}
+
+// release forgets the message.
+func (m *instances) release() {
+	for _, in := range m.slab[:m.used] {
+		*in = instance{}
+	}
+	m.used = 0
 }
 
 // invalid parks what wouldn't be valid FHIR: such a Bundle must not leave. Each fault names the v2 place behind it
@@ -215,7 +234,7 @@ func (f *forward) stampSource(n *node, application string) {
 // makeInstances finds the anchors of every frame.
 func (f *forward) makeInstances() {
 	f.instances = append(f.instances, make([][]*instance, max(0, len(f.p.frames)-len(f.instances)))...)
-	f.bundle = f.instance()
+	f.bundle = f.memory.new()
 	*f.bundle = instance{frame: f.p.bundle, index: 1, group: f.d.root, res: f.arena.new("", nil), made: true}
 	for _, fr := range f.p.frames {
 		switch {
@@ -253,7 +272,7 @@ func (f *forward) add(fr *frame, g *group, seg *segment, rep int16) bool {
 	if !fr.each && len(f.instances[fr.index]) > 0 {
 		return false
 	}
-	in := f.instance()
+	in := f.memory.new()
 	*in = instance{frame: fr, index: len(f.instances[fr.index]) + 1, group: g, seg: seg, rep: rep, res: f.arena.new("", nil)}
 	in.res.resource = in
 	if fr.parent != nil {

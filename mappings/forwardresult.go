@@ -43,7 +43,7 @@ func (f *forward) absentees(o *op) {
 // of gives a frame's instances, made or not.
 func (f *forward) of(fr *frame) []*instance {
 	if fr == f.p.bundle {
-		return f.slab[:1] // the Bundle's is the first that is handed out
+		return f.memory.slab[:1] // the Bundle's is the first that is handed out
 	}
 	return f.instances[fr.index]
 }
@@ -246,8 +246,9 @@ func (f *forward) refer(n *node, to *instance, rule *op) {
 	}
 }
 
-// result builds the Bundle: entries in the order of the frames, children behind their parents.
-func (f *forward) result() *Result {
+// result builds the Bundle: entries in the order of the frames, children behind their parents. room is how many bytes will
+// be added to it.
+func (f *forward) result(room int) *Result {
 	tree, count := &fhir.Tree{}, f.arena.count()
 	r := &Result{Bundle: tree, Findings: f.findings, read: [2]*fhir.Tree{tree}}
 	if !f.untraced {
@@ -256,7 +257,7 @@ func (f *forward) result() *Result {
 			r.segments[i] = segmentLabel{f.d.segments[i].id, int32(f.d.segments[i].nth)}
 		}
 	}
-	tree.Grow(count*3/2, 24*count)
+	tree.Grow(count*3/2, 24*count+room)
 	trace := func(n *node, at fhir.Node) {
 		if f.untraced {
 			return

@@ -107,7 +107,8 @@ func (f *forward) first(o *op, at spot) (bool, *contracts.Fault) {
 // don't.
 func (f *forward) nested(o *op, at spot) (bool, *contracts.Fault) {
 	any := false
-	for _, c := range f.sources(o.v2[0], at, nil) {
+	var buf [8]cell
+	for _, c := range f.sources(o.v2[0], at, buf[:0]) {
 		elem := f.target(o.fhir[0], at, sourceOrder(c))
 		inner := spot{inst: at.inst, seg: c.seg, rep: c.rep, elem: elem}
 		wrote := false
@@ -156,7 +157,8 @@ func (f *forward) lens(o *op, at spot) (bool, *contracts.Fault) {
 	if !ref.many() {
 		return f.single(o, at)
 	}
-	cells := f.sources(ref, at, nil)
+	var buf [8]cell
+	cells := f.sources(ref, at, buf[:0])
 	switch {
 	case len(cells) == 0:
 		return f.alternative(o, at)

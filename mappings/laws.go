@@ -74,11 +74,11 @@ func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
 		}
 	}
 	c.Origin, c.Version = nil, ""
-	first, err := m.forward(msg, c, false)
+	first, err := m.forward(msg, c, nil)
 	if err != nil {
 		return fmt.Sprintf("without the residue the message parks: %v.", err)
 	}
-	second, err := m.forward(plain.Message, c, false)
+	second, err := m.forward(plain.Message, c, nil)
 	if err != nil {
 		return fmt.Sprintf("what the way back wrote parks: %v.", err)
 	}

@@ -61,6 +61,7 @@ func legal(t *testing.T, m *Map, version string, many int) {
 				continue
 			}
 			translated++
+			checkResidue(t, m, msg)
 			for _, text := range m.breaches(msg, Context{}, 25) {
 				t.Errorf("%s\n%s", text, lines(b))
 			}
@@ -89,6 +90,7 @@ func TestTheLawsHoldOfTheCorpus(t *testing.T) {
 				continue
 			}
 			taken[m.ID()]++
+			checkResidue(t, m, msg)
 			for _, text := range m.breaches(msg, Context{}, 25) {
 				t.Errorf("%s: %s", file, text)
 			}

@@ -73,14 +73,14 @@ func (r *reverse) unseen(n *node, parks *contracts.Faults) {
 	if n.seen || n.kind == fhir.KindAbsent {
 		return
 	}
-	at := n.source.Place()
 	switch {
 	case n.name == "modifierExtension" || n.name == "implicitRules", isStatus(n) && !isGloss(n) && !(n.name == "active" && n.text == "true"):
-		*parks = append(*parks, contracts.Faultf(contracts.Invalid, CodeLeafLost, at, "Nothing carries this to v2, and it changes what the rest means."))
+		*parks = append(*parks, contracts.Faultf(contracts.Invalid, CodeLeafLost, n.source.Place(), "Nothing carries this to v2, and it changes what the rest means."))
+	case r.quiet:
 	case n.name == "reference":
-		r.leave(CodeUnresolved, at, "This reference leads to nothing that the map carries.")
+		r.leave(CodeUnresolved, n.source.Place(), "This reference leads to nothing that the map carries.")
 	default:
-		r.leave(CodeLeafLost, at, "Nothing carries this to v2.")
+		r.leave(CodeLeafLost, n.source.Place(), "Nothing carries this to v2.")
 	}
 }
 
@@ -117,9 +117,7 @@ func (r *reverse) lineage(res *Result, where []int) {
 		nth[segmentName(s)]++
 		numbers[i] = nth[segmentName(s)]
 	}
-	leaves := 0
-	r.out.visit(func(_ *outGroup, s *outSegment) { leaves += len(s.leaves) })
-	res.lineage = make([]origin, 0, leaves)
+	res.lineage = make([]origin, 0, r.memory.leaves())
 	res.read[0] = r.f.tree
 	if r.f.origin != nil {
 		res.read[1] = r.f.origin.tree

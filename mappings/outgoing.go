@@ -16,7 +16,14 @@ type outGroup struct {
 	ord    int64  // among its siblings: the frame and the instance that it was made for
 	key    string // the selector of the path that opened it
 	items  []outItem
+	counts []counted
 	memory *outMemory
+}
+
+// counted is how many segments of a name have a number by now.
+type counted struct {
+	id string
+	n  int
 }
 
 // outMemory hands out groups and segments. It serves the next message again, so nothing that outlives a translation may
@@ -47,11 +54,20 @@ func (m *outMemory) segment(id string, ord int64) *outSegment {
 	return s
 }
 
+// leaves counts those of all segments.
+func (m *outMemory) leaves() int {
+	n := 0
+	for _, s := range m.segments[:m.usedSegments] {
+		n += len(s.leaves)
+	}
+	return n
+}
+
 // release forgets the message.
 func (m *outMemory) release() {
 	for _, g := range m.groups[:m.usedGroups] {
 		clear(g.items)
-		*g = outGroup{items: g.items[:0], memory: m}
+		*g = outGroup{items: g.items[:0], counts: g.counts[:0], memory: m}
 	}
 	for _, s := range m.segments[:m.usedSegments] {
 		clear(s.leaves)
@@ -363,10 +379,11 @@ func (g *outGroup) complete(dict *hl7v2.Dict) {
 
 // write appends the group's segments to the builder, numbering the counters: 1, 2, … among the segments of that name in
 // the group that repeats them.
-func (g *outGroup) write(b *hl7v2.Builder, dict *hl7v2.Dict, counts map[counter]int) {
+func (g *outGroup) write(b *hl7v2.Builder, dict *hl7v2.Dict) {
+	g.counts = g.counts[:0]
 	for _, it := range g.items {
 		if it.group != nil {
-			it.group.write(b, dict, counts)
+			it.group.write(b, dict)
 			continue
 		}
 		s := b.Append(it.segment.id)
@@ -376,8 +393,7 @@ func (g *outGroup) write(b *hl7v2.Builder, dict *hl7v2.Dict, counts map[counter]
 			if m := it.member; m >= 0 && !g.def.members[m].repeats && g.def.repeats && g.parent != nil {
 				home = g.parent
 			}
-			counts[counter{home, it.segment.id}]++
-			s.SetText(1, 1, 1, 1, itoa(counts[counter{home, it.segment.id}]))
+			s.SetText(1, 1, 1, 1, itoa(home.number(it.segment.id)))
 		}
 		for i := range it.segment.leaves {
 			l := &it.segment.leaves[i]
@@ -386,7 +402,14 @@ func (g *outGroup) write(b *hl7v2.Builder, dict *hl7v2.Dict, counts map[counter]
 	}
 }
 
-type counter struct {
-	group *outGroup
-	id    string
+// number gives the next number of a segment of that name.
+func (g *outGroup) number(id string) int {
+	for i := range g.counts {
+		if c := &g.counts[i]; c.id == id {
+			c.n++
+			return c.n
+		}
+	}
+	g.counts = append(g.counts, counted{id, 1})
+	return 1
 }

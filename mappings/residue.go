@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -102,29 +103,83 @@ func (l line) field(n int) string {
 	return ""
 }
 
-// linesOf gives the segments of a message in Unicode with the standard delimiters. Of fields with those already the escapes
-// stay as they are written.
-func linesOf(m *hl7v2.Message) []line {
-	list := make([]line, 0, m.NumSegments())
+// er7Lines are the segments of a message. Their memory serves many messages, one after another.
+type er7Lines struct {
+	list   []line
+	fields []string // of all, in which the lines share
+	er7    []byte
+}
+
+// clear forgets the message.
+func (t *er7Lines) clear() {
+	clear(t.list)
+	clear(t.fields)
+	t.list, t.fields, t.er7 = t.list[:0], t.fields[:0], t.er7[:0]
+}
+
+// of reads the segments of a message in Unicode with the standard delimiters. Of fields with those already the escapes stay
+// as they are written.
+func (t *er7Lines) of(m *hl7v2.Message) {
 	standard := m.Delimiters() == hl7v2.Standard
-	for i, s := range m.Segments() {
+	if standard && (m.Charset() == hl7v2.UTF8 || m.Charset() == hl7v2.ASCII && !bytes.Contains(m.Bytes(), []byte(`\X`))) {
+		t.er7 = t.er7[:0]
+		for _, s := range m.Segments() {
+			t.er7 = append(append(t.er7, s.Raw()...), '\r')
+		}
+		t.in(string(t.er7))
+		return
+	}
+	t.clear()
+	for _, s := range m.Segments() {
 		l := make(line, 1, s.NumFields()+1)
 		l[0] = segmentName(s)
 		for n := 1; n <= s.NumFields(); n++ {
-			switch {
-			case i == 0 && (n <= 2 || n == 18):
-				l = append(l, "")
-			default:
-				text := s.Field(n).ER7()
-				if !standard || m.Charset() != hl7v2.UTF8 && strings.Contains(text, `\X`) { // such escapes hold bytes of its own set
-					text = rewritten(s.Field(n))
-				}
-				l = append(l, text)
+			text := s.Field(n).ER7()
+			if !standard || m.Charset() != hl7v2.UTF8 && strings.Contains(text, `\X`) { // such escapes hold bytes of its own set
+				text = rewritten(s.Field(n))
+			}
+			l = append(l, text)
+		}
+		t.add(l)
+	}
+}
+
+// in reads those of a message in Unicode with the standard delimiters, each ended by CR. Their texts share its bytes.
+func (t *er7Lines) in(er7 string) {
+	t.clear()
+	t.fields = slices.Grow(t.fields, strings.Count(er7, "|")+strings.Count(er7, "\r")+1) // so that no line is left behind
+	for er7 != "" {
+		var segment string
+		segment, er7, _ = strings.Cut(er7, "\r")
+		first := len(t.fields)
+		for more := true; more; {
+			var field string
+			field, segment, more = strings.Cut(segment, "|")
+			if t.fields = append(t.fields, field); len(t.list) == 0 && len(t.fields) == 1 {
+				t.fields = append(t.fields, "|") // MSH-1 is the delimiter behind the name
 			}
 		}
-		list = append(list, l.trimmed())
+		t.add(t.fields[first:len(t.fields):len(t.fields)])
 	}
-	return list
+}
+
+// add takes the next line, without what is the writer's business.
+func (t *er7Lines) add(l line) {
+	if len(t.list) == 0 {
+		for _, n := range [...]int{1, 2, 18} {
+			if n < len(l) {
+				l[n] = ""
+			}
+		}
+	}
+	t.list = append(t.list, l.trimmed())
+}
+
+// linesOf are those of a message, to keep.
+func linesOf(m *hl7v2.Message) []line {
+	var t er7Lines
+	t.of(m)
+	return t.list
 }
 
 func (l line) trimmed() line {

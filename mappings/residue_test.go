@@ -29,6 +29,7 @@ func TestTheLawsHoldOfDamagedMessages(t *testing.T) {
 				if err != nil {
 					continue
 				}
+				checkResidue(t, m, msg)
 				for _, text := range m.breaches(msg, Context{}, nth) {
 					t.Errorf("%s\n%s", text, lines(b))
 				}
@@ -75,6 +76,37 @@ func TestChangesComeThrough(t *testing.T) {
 		if changed < 20 {
 			t.Errorf("%s: only %d changes come through: the law says little", m.Name(), changed)
 		}
+	}
+}
+
+// byDefinition is the way back of which the residue is the difference: the plain one, whose message is read again.
+func byDefinition(k *residueMaker, m *Map, bundle *fhir.Tree, c Context) error {
+	back, err := m.reverse(bundle, c, nil)
+	if err != nil {
+		return err
+	}
+	for _, o := range back.lineage {
+		if o.node > 0 && !o.request {
+			k.leaves = append(k.leaves, wrote{repetitionAt(int(o.segment)-1, int(o.field), int(o.rep)), o.node})
+		}
+	}
+	k.written.of(back.Message)
+	return nil
+}
+
+// checkResidue compares the residue that is kept of a message with that of the definition.
+func checkResidue(t *testing.T, m *Map, msg *hl7v2.Message) {
+	t.Helper()
+	quick, err := m.forward(msg, Context{}, plainly)
+	if err != nil {
+		return
+	}
+	defined, err := m.forward(msg, Context{}, byDefinition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := firstDifference(quick.Bundle.Indent(nil), defined.Bundle.Indent(nil)); at != "" {
+		t.Errorf("the residue isn't the difference between the message and the plain way back, first at %s\n%s", at, lines(msg.Bytes()))
 	}
 }
 

@@ -27,19 +27,10 @@ type mergedLine struct {
 	with int // see keptSegment
 }
 
-// merge appends the segments to the builder, whose delimiters are the standard ones, with # for truncation if marks. It gives for each segment that the rules write its number among them, or -1.
-func (r *reverse) merge(b *hl7v2.Builder, charset *hl7v2.Charset, marks bool) ([]int, error) {
-	plain := hl7v2.NewBuilder(hl7v2.Standard, hl7v2.UTF8)
-	r.out.write(plain, r.p.dict, map[counter]int{})
-	data, err := plain.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	msg, err := hl7v2.Parse(data)
-	if err != nil {
-		return nil, err
-	}
-	m := &merger{r: r, kept: r.kept, now: linesOf(msg)}
+// merge appends the segments to the builder, whose delimiters are the standard ones, with # for truncation if marks. now
+// are those that the rules write. It gives for each of these its number among all, or -1.
+func (r *reverse) merge(now []line, b *hl7v2.Builder, charset *hl7v2.Charset, marks bool) []int {
+	m := &merger{r: r, kept: r.kept, now: now}
 	m.pair()
 	m.segments()
 	where := make([]int, len(m.now))
@@ -55,7 +46,7 @@ func (r *reverse) merge(b *hl7v2.Builder, charset *hl7v2.Charset, marks bool) ([
 		}
 		l.line.write(b.Append(l.line.id()), charset)
 	}
-	return where, nil
+	return where
 }
 
 // escapeMarks escapes # at the end of a part, where a reader with a truncation character takes it for that.

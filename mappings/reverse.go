@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,11 +14,15 @@ import (
 // reverse is one translation from the canonical message to v2.
 type reverse struct {
 	p        *program
-	f        *finder
+	f        *finder // near, where there is one
+	near     *finder // of the Bundle
+	far      *finder // of the request
 	arena    *arena
 	memory   outMemory
 	stack    []*node // what the rule that runs has found; its memory serves the next
 	putter   putter
+	builder  *hl7v2.Builder
+	quiet    bool // no finding is told: only what is written counts
 	out      *outGroup
 	orphans  map[*groupDef]*outGroup
 	rule     int64    // the number of the rule that runs, for the order of what it writes
@@ -69,49 +74,55 @@ func (m *Map) defaultVersion() string { return m.program(usualVersion).version }
 
 // reverse is Reverse with a residue, or without any.
 func (m *Map) reverse(bundle *fhir.Tree, c Context, kept *residue) (*Result, error) {
-	version := c.Version
-	if version == "" {
-		version = usualVersion
-	}
 	r := reverses.Get().(*reverse)
 	defer r.release()
-	r.p = m.program(version)
 	r.kept = kept
-	r.putter.clock, r.putter.zone = m.doc.v2.write.s, m.zone(c)
-	var origin *finder
-	if c.Origin != nil && c.Origin.Bundle != nil && r.p.usesOrigin {
-		var fault *contracts.Fault
-		if origin, fault = newFinder(r.p, r.arena, c.Origin.Bundle, nil); fault != nil {
-			fault.At = "origin " + fault.At
-			return nil, contracts.Faults{fault}
-		}
+	if faults := r.carry(m, bundle, c); len(faults) > 0 {
+		return nil, faults
 	}
-	f, fault := newFinder(r.p, r.arena, bundle, origin)
-	if fault != nil {
-		return nil, contracts.Faults{fault}
-	}
-	r.f = f
-	if f.missing != nil {
-		r.parkOrigin(f.missing.ref)
-	}
-	return r.translate(c)
+	return r.result(c)
 }
 
-var reverses = sync.Pool{New: func() any { return &reverse{arena: &arena{}, orphans: map[*groupDef]*outGroup{}} }}
+var reverses = sync.Pool{New: func() any {
+	return &reverse{near: &finder{}, far: &finder{}, arena: &arena{}, orphans: map[*groupDef]*outGroup{}, builder: hl7v2.NewBuilder(hl7v2.Standard, hl7v2.UTF8)}
+}}
 
 // release forgets the message and gives the memory back.
 func (r *reverse) release() {
+	r.near.release()
+	r.far.release()
 	r.arena.release()
 	r.memory.release()
 	clear(r.stack[:cap(r.stack)])
 	clear(r.orphans)
 	r.putter.release()
-	r.p, r.f, r.out, r.kept, r.findings, r.faults = nil, nil, nil, nil, nil, nil
+	r.builder.Reset(hl7v2.Standard, hl7v2.UTF8)
+	r.p, r.f, r.out, r.kept, r.quiet, r.findings, r.faults = nil, nil, nil, nil, false, nil, nil
 	r.stack, r.rule, r.withheld = r.stack[:0], 0, 0
 	reverses.Put(r)
 }
 
-func (r *reverse) translate(c Context) (*Result, error) {
+// carry runs the rules over a Bundle and writes the segments. The faults park it.
+func (r *reverse) carry(m *Map, bundle *fhir.Tree, c Context) contracts.Faults {
+	r.p = m.program(cmp.Or(c.Version, usualVersion))
+	r.version = cmp.Or(c.Version, r.p.version)
+	r.putter.clock, r.putter.zone = m.doc.v2.write.s, m.zone(c)
+	var origin *finder
+	if c.Origin != nil && c.Origin.Bundle != nil && r.p.usesOrigin {
+		var fault *contracts.Fault
+		origin = r.far
+		if fault = origin.read(r.p, r.arena, c.Origin.Bundle, nil); fault != nil {
+			fault.At = "origin " + fault.At
+			return contracts.Faults{fault}
+		}
+	}
+	r.f = r.near
+	if fault := r.f.read(r.p, r.arena, bundle, origin); fault != nil {
+		return contracts.Faults{fault}
+	}
+	if r.f.missing != nil {
+		r.parkOrigin(r.f.missing.ref)
+	}
 	r.out = r.memory.group(r.p.root, nil, 0)
 	r.out.segment("MSH", 0)
 	for _, t := range r.p.tables {
@@ -133,9 +144,26 @@ func (r *reverse) translate(c Context) (*Result, error) {
 		}
 	})
 	if len(r.faults) > 0 {
-		return nil, r.faults
+		return r.faults
 	}
-	return r.result(c)
+	head := r.out.segments("MSH", nil)[0]
+	head.set(12, head.slotFor(12, pick{}, nil, 0), 1, 1, r.version)
+	r.out.visit(func(_ *outGroup, s *outSegment) { s.settle() })
+	r.out.complete(r.p.dict)
+	r.out.sorted()
+	return nil
+}
+
+// lines gives the segments that the rules wrote, as text.
+func (r *reverse) lines(to *er7Lines) error {
+	r.builder.Reset(hl7v2.Standard, hl7v2.UTF8)
+	r.out.write(r.builder, r.p.dict)
+	data, err := r.builder.Bytes()
+	if err != nil {
+		return err
+	}
+	to.in(string(data))
+	return nil
 }
 
 func (r *reverse) parkOrigin(ref *fhirRef) {
@@ -144,7 +172,9 @@ func (r *reverse) parkOrigin(ref *fhirRef) {
 }
 
 func (r *reverse) lose(code, at, format string, args ...any) {
-	r.findings = append(r.findings, warning(contracts.Loss, code, at, fmt.Sprintf(format, args...)))
+	if !r.quiet {
+		r.findings = append(r.findings, warning(contracts.Loss, code, at, fmt.Sprintf(format, args...)))
+	}
 }
 
 // warning is a finding that stops nothing.
@@ -414,33 +444,27 @@ func (r *reverse) result(c Context) (*Result, error) {
 		}
 		charset = known
 	}
-	version := c.Version
-	if version == "" {
-		version = r.p.version
+	var now er7Lines
+	if r.kept != nil {
+		if err := r.lines(&now); err != nil {
+			return nil, contracts.FaultsOf(err)
+		}
 	}
-	r.version = version
-	head := r.out.segments("MSH", nil)[0]
-	head.set(12, head.slotFor(12, pick{}, nil, 0), 1, 1, version)
-	r.out.visit(func(_ *outGroup, s *outSegment) { s.settle() })
-	r.out.complete(r.p.dict)
-	r.out.sorted()
 	delims, opts := hl7v2.Standard, []hl7v2.Option(nil)
-	if c.Mark && hl7v2.VersionAtLeast(version, "2.7") {
+	if c.Mark && hl7v2.VersionAtLeast(r.version, "2.7") {
 		delims.Truncation = '#'
 	}
-	b := hl7v2.NewBuilder(delims, charset)
+	b := r.builder
+	b.Reset(delims, charset)
 	if c.Escape {
 		b.EscapeUnknown()
 		opts = append(opts, hl7v2.WithEscapeUnknown())
 	}
 	var where []int // of each segment that the rules wrote: its number in the message, -1 where the residue says that it isn't in it
 	if r.kept == nil {
-		r.out.write(b, r.p.dict, map[counter]int{})
+		r.out.write(b, r.p.dict)
 	} else {
-		var err error
-		if where, err = r.merge(b, charset, delims.Truncation != 0); err != nil {
-			return nil, contracts.FaultsOf(err)
-		}
+		where = r.merge(now.list, b, charset, delims.Truncation != 0)
 	}
 	data, err := b.Bytes()
 	if err != nil {
@@ -469,7 +493,7 @@ func (r *reverse) regrouped(msg *hl7v2.Message, where []int) {
 		d.release()
 		dialects.Put(d)
 	}()
-	d.layout(msg)
+	d.name(msg)
 	assemble(d, msg, r.p)
 	next, same, taken := 0, map[*outGroup]*group{r.out: d.root}, map[*group]bool{d.root: true}
 	r.out.visit(func(g *outGroup, s *outSegment) {

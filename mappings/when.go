@@ -20,6 +20,8 @@ import (
 type guard struct {
 	program cel.Program
 	asks    map[string]ask
+	always  bool // the expression is just true
+	alone   *ask // the expression is just this one
 }
 
 // ask is a call of has, count, v or labelled in an expression; after parsing it is a variable of the call's name and path.
@@ -144,6 +146,14 @@ func (c *compiler) guard(u *unit, expr text, bind func(call string, path text) (
 		u.r.add(CodeWhen, expr.at, "This expression can't be run: %v.", err)
 		return nil
 	}
+	switch whole := tree.Expr(); whole.Kind() {
+	case ast.LiteralKind:
+		g.always = whole.AsLiteral() == types.True
+	case ast.IdentKind:
+		if a, ours := g.asks[whole.AsIdent()]; ours {
+			g.alone = &a
+		}
+	}
 	return g
 }
 
@@ -248,8 +258,11 @@ func (a ask) answer(found int, value string) any {
 
 // holds says whether a guard lets a rule run; look finds what it asks for.
 func (g *guard) holds(look func(ask) any) bool {
-	if g == nil {
+	switch {
+	case g == nil || g.always:
 		return true
+	case g.alone != nil:
+		return look(*g.alone) == true
 	}
 	out, _, err := g.program.Eval(asking{g, look})
 	return err == nil && out == types.True
@@ -281,7 +294,8 @@ func (f *forward) answer(a ask, at spot) any {
 		return a.answer(1, c.peek())
 	}
 	found := 0
-	for _, c := range f.sources(a.v2, at, nil) {
+	var buf [8]cell
+	for _, c := range f.sources(a.v2, at, buf[:0]) {
 		if c.field == 0 || c.filled() {
 			found++
 		}

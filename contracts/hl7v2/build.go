@@ -13,6 +13,7 @@ import (
 type Builder struct {
 	enc     encoder
 	segs    []*NewSegment
+	spare   []*NewSegment // of messages before
 	escaped []Path
 }
 
@@ -21,6 +22,20 @@ type Builder struct {
 func NewBuilder(d Delimiters, c *Charset) *Builder {
 	return &Builder{enc: encoder{delims: d, charset: c}}
 }
+
+// Reset forgets the message and begins another. Its segments are void, since their memory serves again.
+func (b *Builder) Reset(d Delimiters, c *Charset) {
+	for _, s := range b.segs[:min(len(b.segs), mostSpare-len(b.spare))] {
+		clear(s.leaves)
+		*s = NewSegment{leaves: s.leaves[:0]}
+		b.spare = append(b.spare, s)
+	}
+	clear(b.segs)
+	b.enc, b.segs, b.escaped = encoder{delims: d, charset: c}, b.segs[:0], nil
+}
+
+// mostSpare bounds the segments that a Builder keeps for messages to come.
+const mostSpare = 256
 
 // EscapeUnknown makes characters that the character set lacks \X..\ escapes (of their UTF-8 bytes) instead of faults.
 // The receiver must expect that: one that keeps to the standard reads such bytes in the message's own set, as other
@@ -32,7 +47,11 @@ func (b *Builder) Append(id string) *NewSegment { return b.Insert(len(b.segs), i
 
 // Insert adds a segment before the i-th, from 0.
 func (b *Builder) Insert(i int, id string) *NewSegment {
-	s := &NewSegment{id: id, enc: &b.enc}
+	s := &NewSegment{}
+	if last := len(b.spare) - 1; last >= 0 {
+		s, b.spare = b.spare[last], b.spare[:last]
+	}
+	s.id, s.enc = id, &b.enc
 	b.segs = slices.Insert(b.segs, i, s)
 	return s
 }
@@ -53,16 +72,14 @@ func (b *Builder) Bytes() ([]byte, error) {
 	var faults contracts.Faults
 	b.escaped = nil
 	out := make([]byte, 0, b.size())
-	counts := map[string]int{}
-	for _, s := range b.segs {
-		counts[s.id]++
+	for i, s := range b.segs {
 		if s.id == "MSH" && b.enc.charset != ASCII {
 			s.SetText(18, 1, 1, 1, b.enc.charset.name)
 		}
 		var lacking []place
 		out, lacking = s.append(out)
 		for _, l := range lacking {
-			at := l.in(s.id, counts[s.id])
+			at := l.in(s.id, b.number(i))
 			if b.enc.hex {
 				b.escaped = append(b.escaped, at)
 				continue
@@ -75,6 +92,17 @@ func (b *Builder) Bytes() ([]byte, error) {
 		return nil, faults
 	}
 	return out, nil
+}
+
+// number counts a segment among those of its name, from 1.
+func (b *Builder) number(i int) int {
+	n := 0
+	for _, s := range b.segs[:i+1] {
+		if s.id == b.segs[i].id {
+			n++
+		}
+	}
+	return n
 }
 
 // size is how many bytes the message takes, about.

@@ -124,3 +124,17 @@ func TestWhatTheCharsetLacks(t *testing.T) {
 		t.Errorf("got %q, %v, at %v", out, err, b.Escaped())
 	}
 }
+
+// A Builder that begins anew holds nothing of the message before.
+func TestBuilderBeginsAnew(t *testing.T) {
+	b := hl7v2.NewBuilder(hl7v2.Standard, hl7v2.Latin1)
+	b.Append("MSH").SetText(9, 1, 1, 1, "ADT")
+	b.Append("PID").SetRaw(5, 0, 0, 0, []byte("a^b"))
+	b.Reset(hl7v2.Standard, hl7v2.ASCII)
+	b.Append("MSH")
+	b.Append("PID").SetText(5, 1, 2, 1, "c")
+	got, err := b.Bytes()
+	if want := "MSH|^~\\&\rPID|||||^c\r"; err != nil || string(got) != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
