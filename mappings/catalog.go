@@ -16,9 +16,13 @@ import (
 	"github.com/hoitosilta/silta/contracts/profiles"
 )
 
-// lensSet is the number of the lens library. It rises with every change of a lens that changes any output, and is part
-// of each map's digest.
+// lensSet is the number of the lens library. It rises with every change of a lens that changes any output. It is part of
+// the digest of what is published under it.
 const lensSet = "2"
+
+// lensSets are the numbers whose output this library gives, too. Who raises the number and keeps the old lenses for the
+// maps that were published under it adds the old one here; else those maps don't load any more, and say so.
+var lensSets = []string{lensSet}
 
 // Catalog is a set of compiled maps. It is immutable.
 type Catalog struct {
@@ -36,6 +40,7 @@ type Map struct {
 	extends   string // the map that it is an overlay of, ID@VERSION
 	root      string // the id of the map at the bottom of its overlays; its own without
 	digest    string
+	lenses    string // the number of the lens library that the digest covers
 	stamp     string // what its results name: id, version and digest
 	pins      []pin  // what the digest covers beside the file
 	published bool
@@ -207,8 +212,7 @@ func compile(src *source, blocks map[string]*source, concepts map[string]*codeMa
 		}
 	}
 	m.pins = pins(src, blocks, concepts)
-	m.digest = digest(src, m.pins)
-	m.stamp = profiles.URL("/map/" + m.Name() + "#" + m.digest)
+	m.name(src, lensSet)
 	if src.base != nil {
 		m.extends = src.base.doc.id.s + "@" + src.base.doc.version.s
 	}
@@ -267,10 +271,16 @@ func versionRange(src *source) []string {
 	return list
 }
 
+// name gives the map its digest under a lens library, and the URL that its results name.
+func (m *Map) name(src *source, lenses string) {
+	m.lenses, m.digest = lenses, digest(src, m.pins, lenses)
+	m.stamp = profiles.URL("/map/" + m.Name() + "#" + m.digest)
+}
+
 // digest covers the file, all that it stands on, and the number of the lens library.
-func digest(src *source, pins []pin) string {
+func digest(src *source, pins []pin, lenses string) string {
 	h := sha256.New()
-	h.Write([]byte("lenses " + lensSet + "\n"))
+	h.Write([]byte("lenses " + lenses + "\n"))
 	h.Write(src.data)
 	for _, p := range pins {
 		h.Write([]byte("\n" + p.String()))

@@ -12,10 +12,17 @@ const LockFile = "catalog.lock"
 
 const lockHead = "# Written by `silta map publish`. What stands here never changes: a change is a new version.\n"
 
-// pin is the digest of a file that a map stands on: a base, a block, a code map; or of the map as a whole.
-type pin struct{ kind, name, digest string }
+// pin is the digest of a file that a map stands on: a base, a block, a code map; or of the map as a whole, with the number
+// of the lens library that it was published under.
+type pin struct{ kind, name, digest, lenses string }
 
-func (p pin) String() string { return p.kind + " " + p.name + " sha256:" + p.digest }
+func (p pin) String() string {
+	row := p.kind + " " + p.name + " sha256:" + p.digest
+	if p.lenses != "" {
+		row += " lenses:" + p.lenses
+	}
+	return row
+}
 
 // pins are the files that a map uses, each once: its bases, blocks and code maps.
 func pins(src *source, blocks map[string]*source, concepts map[string]*codeMap) []pin {
@@ -30,17 +37,17 @@ func pins(src *source, blocks map[string]*source, concepts map[string]*codeMap) 
 	codes := func(doc *document) {
 		for _, def := range doc.codes {
 			if m := concepts[def.use.s]; m != nil {
-				add(pin{"codes", m.name, m.digest})
+				add(pin{kind: "codes", name: m.name, digest: m.digest})
 			}
 		}
 	}
 	for base := src.base; base != nil; base = base.base {
-		add(pin{"base", base.doc.id.s + "@" + base.doc.version.s, base.digest})
+		add(pin{kind: "base", name: base.doc.id.s + "@" + base.doc.version.s, digest: base.digest})
 	}
 	codes(src.doc)
 	for _, use := range src.doc.uses {
 		if b := blocks[use.block.s]; b != nil {
-			add(pin{"block", use.block.s, b.digest})
+			add(pin{kind: "block", name: use.block.s, digest: b.digest})
 			codes(b.doc)
 		}
 	}
@@ -55,7 +62,7 @@ func (m *Map) Publish(lock []byte) []byte {
 	if !bytes.HasSuffix(lock, []byte("\n")) {
 		lock = append(bytes.Clone(lock), '\n')
 	}
-	whole := pin{"map", m.Name(), strings.TrimPrefix(m.digest, "sha256:")}
+	whole := pin{"map", m.Name(), strings.TrimPrefix(m.digest, "sha256:"), m.lenses}
 	for _, p := range append(m.pins, whole) {
 		if !bytes.Contains(lock, []byte("\n"+p.String()+"\n")) {
 			lock = append(bytes.Clone(lock), p.String()+"\n"...)
@@ -86,11 +93,15 @@ func (c *Catalog) checkLock(set *reporterSet, layer fs.FS) {
 		if len(fields) == 0 || strings.HasPrefix(text, "#") {
 			continue
 		}
-		if len(fields) != 3 {
-			r.add(CodeLocked, at, "A line of the lock file is a kind, a name and a digest; only `silta map publish` writes it.")
+		p, ok := readPin(fields)
+		if !ok {
+			r.add(CodeLocked, at, "A line of the lock file is a kind, a name, a digest and, of a map, the lens library's number; only `silta map publish` writes it.")
 			continue
 		}
-		p := pin{fields[0], fields[1], strings.TrimPrefix(fields[2], "sha256:")}
+		if p.lenses != "" && !has(lensSets, p.lenses) {
+			r.add(CodeLocked, at, "%s was published under the lens library %s, which this Silta can't run any more: it would translate otherwise. Run the one that published it, or give the map a new version.", p.name, p.lenses)
+			continue
+		}
 		is, file := c.current(p)
 		switch {
 		case is == "":
@@ -102,6 +113,19 @@ func (c *Catalog) checkLock(set *reporterSet, layer fs.FS) {
 	}
 }
 
+// readPin reads a row of the lock file.
+func readPin(fields []string) (p pin, ok bool) {
+	if len(fields) < 3 || len(fields) > 4 || (len(fields) == 4) != (fields[0] == "map") {
+		return p, false
+	}
+	p = pin{kind: fields[0], name: fields[1], digest: strings.TrimPrefix(fields[2], "sha256:")}
+	if len(fields) == 4 {
+		p.lenses, ok = strings.CutPrefix(fields[3], "lenses:")
+		return p, ok && p.lenses != ""
+	}
+	return p, true
+}
+
 // current is the digest that something pinned has now, and its file; empty where it isn't there.
 func (c *Catalog) current(p pin) (digest, file string) {
 	switch p.kind {
@@ -109,6 +133,7 @@ func (c *Catalog) current(p pin) (digest, file string) {
 		for _, m := range c.maps {
 			if m.Name() == p.name {
 				m.published = true
+				m.name(c.bases[p.name], p.lenses)
 				return strings.TrimPrefix(m.digest, "sha256:"), m.dir + "/map.yaml"
 			}
 		}
