@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/hoitosilta/silta/mappings"
@@ -78,13 +79,20 @@ func (t *terminal) published(m *mappings.Map, now bool) error {
 	return err
 }
 
-// writeLock puts a version into a lock file, whole or not at all.
+// writeLock puts a version into a lock file, whole or not at all. Of several processes that publish at once each waits for
+// the one before, so that none writes over another's rows.
 func writeLock(path string, m *mappings.Map) error {
-	lock, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	// The folder itself is locked: the system lets go of it when the process ends, and nothing is left lying there.
+	turn := flock.New(filepath.Dir(path), flock.SetFlag(os.O_RDONLY))
+	if err := turn.Lock(); err != nil {
+		return fmt.Errorf("wait for others that publish: %w", err)
+	}
+	defer turn.Close()
+	lock, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return writeApart(path, bytes.Clone(m.Publish(lock)), 0o644, os.Rename)
