@@ -29,7 +29,7 @@ func newMap(t *terminal) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.PersistentFlags().StringVar(&flag.dir, "mappings", "mappings", "a folder with maps of your own, laid out as catalog/ID/VERSION/map.yaml")
-	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapTest(t, &flag), newMapDiff(t, &flag), newMapNew(t, &flag), newMapPublish(t, &flag), newMapActivate(t, &flag), newMapRollback(t))
+	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapTest(t, &flag), newMapDiff(t, &flag), newMapNew(t, &flag), newMapPublish(t, &flag), newMapActivate(t, &flag), newMapRollback(t), newMapActive(t))
 	return c
 }
 

@@ -89,6 +89,13 @@ func TestAnOperatorMendsAMessageByAnEditedCopy(t *testing.T) {
 		t.Errorf("of many: %+v", many)
 	}
 
+	ask(exitDone, "map", "activate", "ref-i12@0.1.0", "--reason", "koe")
+	if text := ask(exitDone, "map", "active", "ref-i12"); !strings.Contains(text, "ref-i12@0.1.0") || !strings.Contains(text, "later") || !strings.Contains(text, "koe") {
+		t.Errorf("what is active: %s", text)
+	}
+	if text := ask(exitDone, "map", "active", "siu-s12", "--format", "json"); text != "" {
+		t.Errorf("of a map that isn't activated: %s", text)
+	}
 	var hus contracts.PartnerRow
 	for line := range strings.Lines(ask(exitDone, "partners", "--format", "json")) {
 		var row contracts.PartnerRow
