@@ -89,10 +89,13 @@ func (c *compiler) guard(u *unit, expr text, bind func(call string, path text) (
 	report := func(issues *cel.Issues) bool {
 		for _, e := range issues.Errors() {
 			at := place(e.Location)
-			if m := unknownCall.FindStringSubmatch(e.Message); m != nil && e.Location.Line() == 1 && strings.HasPrefix(expr.s[e.Location.Column():], "(") {
-				at.col -= len(m[1]) // CEL names the parenthesis of a call
+			if l := e.Location; l.Line() == 1 && strings.HasPrefix(expr.s[min(l.Column(), len(expr.s)):], "(") {
+				at.col -= len(word.FindString(expr.s[:l.Column()])) // CEL names the parenthesis of a call
 			}
-			u.r.add(CodeWhen, at, "In this expression: %s%s.", strings.TrimSuffix(e.Message, "."), meantCall(e.Message))
+			u.r.add(CodeWhen, at, "%s", hintOf(e.Message, expr.s, e.Location.Column()))
+			if strings.HasPrefix(e.Message, "Syntax error") {
+				break // what the parser makes of the rest follows from it
+			}
 		}
 		return len(issues.Errors()) > 0
 	}
@@ -157,13 +160,11 @@ func (c *compiler) guard(u *unit, expr text, bind func(call string, path text) (
 	return g
 }
 
-var unknownCall = regexp.MustCompile(`undeclared reference to '(\w+)'`)
+// word is the one at the end of a text.
+var word = regexp.MustCompile(`\w*$`)
 
-func meantCall(message string) string {
-	if m := unknownCall.FindStringSubmatch(message); m != nil {
-		return meant(m[1], append([]string{"size", "startsWith", "endsWith", "contains", "matches"}, whenCalls...))
-	}
-	return ""
+func meantCall(name string) string {
+	return meant(name, append([]string{"size", "startsWith", "endsWith", "contains", "matches"}, whenCalls...))
 }
 
 // askV2 binds a path of the v2 side. A number is a number where the field's type says so, all else is text.
