@@ -29,6 +29,9 @@ func (r *reverse) dest(ref *v2Ref, at back, index int64) (*outSegment, int16) {
 
 // ownSlot is the repetition that a frame anchored at a field stands for.
 func (r *reverse) ownSlot(s *outSegment, in *instance, ref *v2Ref) int16 {
+	if in.rep == 0 && in.parent != nil && in.parent.frame.from == in.frame.from {
+		in.rep = r.ownSlot(s, in.parent, ref) // both are of one repetition
+	}
 	if in.rep == 0 {
 		p := in.frame.fieldPick
 		if in.frame.each && p.kind != pickIndex {
