@@ -296,6 +296,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		f.Add([]byte(text))
 	}
+	f.Add([]byte(smallFHIR))
 	overlay, err := os.ReadFile("testdata/catalog/apotti.ref-i12/0.1.0/map.yaml")
 	if err != nil {
 		f.Fatal(err)

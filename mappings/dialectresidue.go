@@ -57,10 +57,33 @@ func (m *Map) fhirResidueIn(bundle *fhir.Tree) *fhirResidue {
 	header := bundle.Root().Get("entry").At(0).Get("resource")
 	text := fhir.Extension(header, residueURL).Get("valueString").Text()
 	k := &fhirResidue{}
-	if text == "" || json.Unmarshal([]byte(text), k) != nil || k.Form != residueForm || k.Map != m.root || !k.FHIR {
+	if text == "" || json.Unmarshal([]byte(text), k) != nil || k.Form != residueForm || k.Map != m.root || !k.sound() {
 		return nil
 	}
 	return k
+}
+
+// sound says whether all that a residue refers to is there: anybody may have written it.
+func (k *fhirResidue) sound() bool {
+	if !k.FHIR || len(k.Of) == 0 {
+		return false
+	}
+	for _, e := range k.Kept {
+		if !inRange(e.Of, 0, len(k.Of)) || e.Of == 0 && e.Raw == nil {
+			return false
+		}
+	}
+	for _, e := range k.Elements {
+		if e == nil {
+			return false
+		}
+		for _, item := range e.Items {
+			if !inRange(item.Of, 0, len(e.Wrote)) || item.Of == 0 && item.Raw == nil {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // keepFHIR puts into the Bundle what the rules don't bring back.
@@ -230,12 +253,12 @@ func (k *fhirResidue) differ(at string, stood, wrote fhir.Node, typ *fhir.Type, 
 		if name == but || name == "contained" && at == "1" || name == "resourceType" {
 			continue
 		}
-		k.element(at+"/"+name, s, wrote.Get(name), memberType(typ, name))
+		k.element(at+"/"+stepName.Replace(name), s, wrote.Get(name), memberType(typ, name))
 	}
 	for w := range wrote.Children() {
 		name := w.Name()
 		if !stood.Get(name).Exists() && name != but && !(name == "contained" && at == "1") && name != "resourceType" {
-			k.element(at+"/"+name, fhir.Node{}, w, memberType(typ, name))
+			k.element(at+"/"+stepName.Replace(name), fhir.Node{}, w, memberType(typ, name))
 		}
 	}
 }
@@ -270,6 +293,12 @@ func (k *fhirResidue) element(at string, stood, wrote fhir.Node, typ *fhir.Type)
 		k.Elements[at] = e
 	}
 }
+
+// A member may have any name: what parts a path is written otherwise in it.
+var (
+	stepName   = strings.NewReplacer("~", "~0", "/", "~1", "(", "~2")
+	memberName = strings.NewReplacer("~0", "~", "~1", "/", "~2", "(")
+)
 
 // digests are those of an element, or of a list's items.
 func digests(n fhir.Node) []string {
@@ -408,9 +437,6 @@ func (m *fhirMerger) resources(root fhir.Node, now []messagePart) {
 			put(list.Push(fhir.Null()), e.Raw)
 			continue
 		}
-		if e.Of > len(m.k.Of) {
-			continue
-		}
 		i := slices.IndexFunc(now, func(p messagePart) bool { return p.url == m.k.Of[e.Of-1] })
 		if i < 1 || used[i] {
 			continue // it is gone, and all of it with it
@@ -478,14 +504,14 @@ func (m *fhirMerger) object(at string, to, now fhir.Node, typ *fhir.Type, but st
 		if name == but || name == "contained" && at == "1" || name == "resourceType" {
 			continue
 		}
-		m.element(at+"/"+name, to, name, n, memberType(typ, name))
+		m.element(at+"/"+stepName.Replace(name), to, name, n, memberType(typ, name))
 	}
 	for _, path := range m.k.under(at) {
-		e, name := m.k.Elements[path], path[len(at)+1:]
+		e, name := m.k.Elements[path], memberName.Replace(path[len(at)+1:])
 		if now.Get(name).Exists() || name == but || e.Raw == nil || len(e.Wrote) > 0 {
 			continue
 		}
-		if plain, ok := strings.CutPrefix(name, "_"); ok && m.changed(at+"/"+plain, now.Get(plain)) {
+		if plain, ok := strings.CutPrefix(name, "_"); ok && m.changed(at+"/"+stepName.Replace(plain), now.Get(plain)) {
 			m.dropped(now)
 			continue
 		}
@@ -552,7 +578,7 @@ func (m *fhirMerger) list(at string, to fhir.Node, e *keptElement, now fhir.Node
 			put(to.Push(fhir.Null()), item.Raw)
 			continue
 		}
-		if item.Of > len(of) || of[item.Of-1] < 0 {
+		if of[item.Of-1] < 0 {
 			continue // it is gone
 		}
 		i := of[item.Of-1]
