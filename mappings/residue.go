@@ -2,7 +2,6 @@ package mappings
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -309,11 +308,8 @@ func (m *Map) residueIn(bundle *fhir.Tree) *residue {
 	if text == "" {
 		return nil
 	}
-	k := &residue{}
-	if err := json.Unmarshal([]byte(text), k); err != nil || k.Form != residueForm || !k.sound() {
-		return nil
-	}
-	if k.Map != m.root {
+	k := readResidue(text)
+	if k == nil || k.Form != residueForm || k.Map != m.root || !k.sound() {
 		return nil
 	}
 	return k

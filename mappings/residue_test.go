@@ -3,6 +3,7 @@ package mappings
 import (
 	"encoding/json"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -108,6 +109,12 @@ func checkResidue(t *testing.T, m *Map, msg *hl7v2.Message) {
 	if at := firstDifference(quick.Bundle.Indent(nil), defined.Bundle.Indent(nil)); at != "" {
 		t.Errorf("the residue isn't the difference between the message and the plain way back, first at %s\n%s", at, lines(msg.Bytes()))
 	}
+	if text := fhir.Extension(fhir.NewBundle(quick.Bundle.Root()).Header(), residueURL).Get("valueString").Text(); text != "" {
+		said := &residue{}
+		if err := json.Unmarshal([]byte(text), said); err != nil || !reflect.DeepEqual(readResidue(text), said) {
+			t.Errorf("the residue isn't read as it was written (%v)\n%s", err, lines(msg.Bytes()))
+		}
+	}
 }
 
 // What a change in FHIR does to what was kept, by example.
@@ -195,7 +202,7 @@ func TestResidueOfOthers(t *testing.T) {
 	own := func(kept string) string {
 		return `{"silta":"residue/v1","map":"ref-i12","version":"2.3","wrote":["MSHabcd"],"kept":[` + kept + `]}`
 	}
-	if k := (&residue{}); json.Unmarshal([]byte(own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1-9"]}]}`)), k) != nil || !k.sound() {
+	if k := readResidue(own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1-9"]}]}`)); k == nil || !k.sound() {
 		t.Error("a sound one isn't")
 	}
 	for _, text := range []string{"{", "{}", `{"silta":"residue/v1","map":"siu-s12","version":"2.3","kept":[{"raw":"ZZZ|1"}]}`,
@@ -204,7 +211,8 @@ func TestResidueOfOthers(t *testing.T) {
 		own(`{"raw":"ZPI|1","if":[{"n":-1,"on":["1-9"]}]}`), own(`{"raw":"ZPI|1","if":[{"n":1,"on":["9-9"]}]}`), own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1--5"]}]}`),
 		own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1"]}]}`), own(`{"raw":"ZPI|1","if":[{"n":1,"on":["1-99999999999999999999"]}]}`),
 		own(`{"of":1,"fields":[{"n":3,"reps":[{"raw":"x","if":["1--5"]}]}]}`), own(`{"of":1,"fields":[{"n":30000000,"reps":[{"raw":"x"}]}]}`),
-		own(`{"of":1,"fields":[{"n":3,"reps":[{"raw":"a\rPID"}]}]}`), own(`{"of":1,"fields":[{"n":3,"reps":[{"raw":"\r"}]}]}`), own(`{"raw":"MSH|^~\\&|OTHER"}`), own(`{"raw":"ZPIX|1"}`)} {
+		own(`{"of":1,"fields":[{"n":3,"reps":[{"raw":"a\rPID"}]}]}`), own(`{"of":1,"fields":[{"n":3,"reps":[{"raw":"\r"}]}]}`), own(`{"raw":"MSH|^~\\&|OTHER"}`), own(`{"raw":"ZPIX|1"}`),
+		own(`{"of":"1"}`), own(`{"of":1.5}`), own(`{"raw":["ZPI|1"]}`), own(`{"raw":"ZPI|1","if":{"n":1}}`), own(`"ZPI|1"`)} {
 		bundle, err := fhir.Parse(res.Bundle.Append(nil))
 		if err != nil {
 			t.Fatal(err)
