@@ -90,9 +90,8 @@ func TestParkedMessagesAreIssuesAsLongAsTheyAre(t *testing.T) {
 	h.refer("P-1", "KIIRE")
 	h.refer("P-2", "MUU")
 	h.refer("P-3", "R")
-	for _, control := range []string{"P-1", "P-2"} {
-		h.until(control+" is parked", func() bool { return h.state(control) == contracts.StateParked })
-	}
+	h.await(contracts.StepParked, "")
+	h.await(contracts.StepParked, "")
 	all, err := h.hub.Issues(t.Context())
 	if err != nil || len(all) != 1 || all[0].Messages != 2 || !all[0].Parked || all[0].Fault.Code != mappings.CodeUnmapped || all[0].First.After(all[0].Last) {
 		t.Fatalf("the issues are %+v, %v", all, err)

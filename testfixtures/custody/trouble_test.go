@@ -444,7 +444,8 @@ func TestWhatTheCatalogLacksIsToldBeforeAnythingRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = mappings.Load(lacking)
-	if faults := contracts.FaultsOf(err); err == nil || faults[0].Code != "MAP-040" || !strings.HasPrefix(faults[0].Place(), "catalog/") {
+	wrong := slices.DeleteFunc(contracts.FaultsOf(err), func(f *contracts.Fault) bool { return f.Grade != contracts.GradeError })
+	if err == nil || len(wrong) == 0 || slices.ContainsFunc(wrong, func(f *contracts.Fault) bool { return f.Code != "MAP-040" || !strings.HasPrefix(f.Place(), "catalog/") }) {
 		t.Errorf("without a code map the catalog gives %v", err)
 	}
 	maps, err := builtIn()
