@@ -128,7 +128,7 @@ var cxLens = &lens{name: "cx", cells: 1, elements: 1, v2: []string{"CX", "CK", "
 		if strings.TrimSpace(c.part(1)) == "" {
 			return nothing // a register without a number
 		}
-		if kind := c.part(5); kind != "" {
+		if kind := singleSpaced(strings.TrimSpace(c.part(5))); kind != "" {
 			coding := g.run.item(g.run.child(n, "type"), "coding")
 			g.put(coding, "system", v2Identifiers)
 			c.part(5)
@@ -194,7 +194,7 @@ var cxPartsLens = &lens{name: "cx-parts", cells: 3, elements: 1, fhir: []string{
 		if value == "" {
 			return nothing
 		}
-		if kind := g.in[2].text(); kind != "" {
+		if kind := singleSpaced(strings.TrimSpace(g.in[2].text())); kind != "" {
 			coding := g.run.item(g.run.child(n, "type"), "coding")
 			g.put(coding, "system", v2Identifiers)
 			g.in[2].text()

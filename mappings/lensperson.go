@@ -210,7 +210,7 @@ var xcnLens = &lens{name: "xcn", cells: 1, elements: 1, v2: []string{"XCN", "CN"
 		}
 		if id != "" {
 			to := g.run.child(n, "identifier")
-			if kind := strings.TrimSpace(peek(c.down(13))); kind != "" && c.typ == "XCN" {
+			if kind := singleSpaced(strings.TrimSpace(peek(c.down(13)))); kind != "" && c.typ == "XCN" {
 				c.part(13)
 				coding := g.run.item(g.run.child(to, "type"), "coding")
 				g.put(coding, "system", v2Identifiers)
