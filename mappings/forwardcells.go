@@ -26,6 +26,7 @@ func (f *forward) one(ref *v2Ref, at spot) (cell, bool) {
 		}
 		c := cell{d: f.d, seg: s, field: ref.field, comp: ref.comp, sub: ref.sub, typ: actualType(ref, s)}
 		if f.repetition(ref, at, &c) && c.filled() {
+			c.seeSelector(ref)
 			return c, true
 		}
 		if !ref.path.segPick.selecting() && ref.path.segPick.kind == pickFirst && ref.mode != inForeign {
@@ -35,18 +36,18 @@ func (f *forward) one(ref *v2Ref, at spot) (cell, bool) {
 	return cell{}, false
 }
 
+// seeSelector counts as read what chose the repetition, and what its slice writes beside that: once something stands there.
+func (c cell) seeSelector(ref *v2Ref) {
+	if ref.repSel != nil {
+		c.seg.see(ref.repSel, c.field, c.rep)
+	}
+}
+
 // repetition settles which repetition of the field a single path means.
 func (f *forward) repetition(ref *v2Ref, at spot, c *cell) bool {
 	if ref.mode <= inCurrent && at.rep > 0 && ref.path.field == 0 {
 		c.rep = at.rep
-		if ref.repSel == nil {
-			return true
-		}
-		if !c.seg.matches(ref.repSel, c.field, c.rep) {
-			return false
-		}
-		c.seg.see(ref.repSel, c.field, c.rep)
-		return true
+		return ref.repSel == nil || c.seg.matches(ref.repSel, c.field, c.rep)
 	}
 	if ref.repSel == nil {
 		c.rep = int16(max(ref.path.pick.index, 1))
@@ -63,7 +64,6 @@ func (f *forward) repetition(ref *v2Ref, at spot, c *cell) bool {
 	for _, r := range c.seg.reps(c.field, buf[:0]) {
 		if c.seg.matches(ref.repSel, c.field, r) {
 			c.rep = r
-			c.seg.see(ref.repSel, c.field, r)
 			return true
 		}
 	}
@@ -87,6 +87,7 @@ func (f *forward) sources(ref *v2Ref, at spot, list []cell) []cell {
 		}
 		if !ref.path.pick.many() {
 			if f.repetition(ref, at, &c) && c.filled() {
+				c.seeSelector(ref)
 				list = append(list, c)
 			}
 			continue
