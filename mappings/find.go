@@ -14,6 +14,9 @@ type finder struct {
 	arena     *arena
 	root      *node
 	entries   []entry
+	byURL     map[string]*entry // made when it is first needed, of Bundles with many entries
+	byNode    map[uint32]*entry
+	relative  *fhir.Bundle // resolves references that aren't a fullUrl; made when it is first needed
 	bundle    *instance
 	memory    instances
 	instances [][]*instance // by frame
@@ -286,22 +289,48 @@ func (f *finder) resolve(n *node) *entry {
 		}
 		return nil
 	}
-	for i := range f.entries {
-		if f.entries[i].url == url {
-			return &f.entries[i]
-		}
+	if e := f.byFullURL(url); e != nil || strings.HasPrefix(url, "urn:") {
+		return e
 	}
-	typ, id, relative := strings.Cut(url, "/")
-	if !relative {
+	if f.relative == nil {
+		f.relative = fhir.NewBundle(f.tree.Root())
+	}
+	return f.byResource(f.relative.Resolve(n.source).ID())
+}
+
+// fewEntries is up to where looking at each entry beats an index.
+const fewEntries = 24
+
+func (f *finder) byFullURL(url string) *entry {
+	if len(f.entries) <= fewEntries {
+		for i := range f.entries {
+			if f.entries[i].url == url {
+				return &f.entries[i]
+			}
+		}
 		return nil
 	}
-	for i := range f.entries {
-		e := &f.entries[i]
-		if e.typ == typ && e.id == id || strings.HasSuffix(e.url, "/"+url) {
-			return e
+	if f.byURL == nil {
+		f.byURL = make(map[string]*entry, len(f.entries))
+		for i := len(f.entries) - 1; i >= 0; i-- { // the first of equal ones
+			f.byURL[f.entries[i].url] = &f.entries[i]
 		}
 	}
-	return nil
+	return f.byURL[url]
+}
+
+// byResource gives the entry of a resource by its node's id; none for 0.
+func (f *finder) byResource(id uint32) *entry {
+	if id == 0 {
+		return nil
+	}
+	if f.byNode == nil {
+		f.byNode = make(map[uint32]*entry, len(f.entries))
+		for i := range f.entries {
+			f.byNode[f.entries[i].node.source.ID()] = &f.entries[i]
+		}
+	}
+	return f.byNode[id]
 }
 
 // holder is the resource that n stands in: an entry's, also for what stands in a contained one.

@@ -94,7 +94,7 @@ func (f *forward) first(o *op, at spot) (bool, *contracts.Fault) {
 		}
 		wrote, fault := f.try(kid, spot)
 		if wrote {
-			return true, nil
+			return true, fault // of another repetition, which no further alternative gets
 		}
 		if refused == nil {
 			refused = fault
@@ -174,15 +174,20 @@ func (f *forward) lens(o *op, at spot) (bool, *contracts.Fault) {
 		return false, contracts.Faultf(contracts.Invalid, CodeValue, cells[1].place().String(), "Only one repetition may stand here.")
 	}
 	wrote := false
+	var refused *contracts.Fault
 	for _, c := range cells {
 		ok, fault := f.translate(o, at, []cell{c})
-		if fault != nil && fault.Grade == contracts.GradeError {
-			return wrote, fault
-		}
-		f.keep(ok, fault)
 		wrote = wrote || ok
+		switch {
+		case fault == nil || fault.Grade != contracts.GradeError:
+			f.keep(ok, fault)
+		case refused == nil:
+			refused = fault
+		case wrote:
+			f.keep(ok, fault)
+		}
 	}
-	return wrote, nil
+	return wrote, refused
 }
 
 // single is a rule whose cells don't repeat: the first of each.

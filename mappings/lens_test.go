@@ -42,6 +42,11 @@ func through(t testing.TB, l *lens, system string, types []string, fields []stri
 		g.out = append(g.out, f.child(root, name))
 	}
 	if why = l.get(g); why != "" {
+		for _, n := range g.out {
+			if n.holds() {
+				t.Errorf("%s refuses %q, and has written something", l.name, fields)
+			}
+		}
 		return "", nil, "get: " + why
 	}
 	tree := &fhir.Tree{}

@@ -114,13 +114,19 @@ var instantsLens = &lens{name: "instants", cells: 2, elements: 2, v2: []string{"
 
 var periodLens = &lens{name: "period", cells: 2, elements: 1, v2: []string{"TS", "DTM", "DT"}, fhir: []string{"Period"}, leaves: true,
 	get: func(g *getter) string {
-		for i, name := range [...]string{"start", "end"} {
+		var texts [2]string
+		for i := range texts {
 			if g.in[i].filled() {
-				text, why := g.moment(g.in[i], false)
-				if why != "" {
+				var why string
+				if texts[i], why = g.moment(g.in[i], false); why != "" {
 					return why
 				}
-				g.put(g.out[0], name, text)
+			}
+		}
+		for i, name := range [...]string{"start", "end"} {
+			if texts[i] != "" {
+				g.in[i].text()
+				g.put(g.out[0], name, texts[i])
 			}
 		}
 		return ""
@@ -143,8 +149,8 @@ var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2:
 		if why != "" {
 			return why
 		}
-		g.leaf(g.out[0], start)
 		if !g.in[1].filled() {
+			g.leaf(g.out[0], start)
 			return ""
 		}
 		n, ok := durationMinutes(g.in[1].text(), g.in[2].text())
@@ -152,6 +158,8 @@ var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2:
 		if !ok || err != nil {
 			return "The duration isn't a number of minutes or hours."
 		}
+		g.in[0].text() // the lineage of the start
+		g.leaf(g.out[0], start)
 		g.leaf(g.out[1], at.Add(time.Duration(n)*time.Minute).In(g.zone()).Format(time.RFC3339Nano))
 		return ""
 	},
