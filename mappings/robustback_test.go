@@ -52,12 +52,13 @@ func TestBrokenBundles(t *testing.T) {
 					continue
 				}
 				translated++
-				reported := map[string]bool{}
+				reported, counted := map[string]bool{}, false
 				for _, f := range res.Findings {
 					reported[f.At] = true
+					counted = counted || f.Code == CodeDeclared && m.doc.loss.s == lossWithheld
 				}
 				for _, path := range res.Unread {
-					if !reported[path] {
+					if !reported[path] && !counted {
 						t.Fatalf("%s is neither carried nor reported\n%s", path, tree.Indent(nil))
 					}
 				}
