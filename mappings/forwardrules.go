@@ -287,7 +287,7 @@ func (f *forward) translate(o *op, at spot, cells []cell) (bool, *contracts.Faul
 // apply runs the lens into one set of elements.
 func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *contracts.Fault) {
 	g := &f.getter
-	g.in, g.out, g.system = append(g.in[:0], cells...), g.out[:0], o.system
+	g.in, g.out, g.system, g.faulty = append(g.in[:0], cells...), g.out[:0], o.system, place{}
 	cells = g.in
 	order := sourceOrder(cells[0])
 	for _, ref := range refs {
@@ -307,12 +307,20 @@ func (f *forward) apply(o *op, refs []*fhirRef, at spot, cells []cell) (bool, *c
 	} else if why := o.lens.get(g); why == nothing {
 		return false, nil
 	} else if why != "" && o.leaves {
-		return false, warning(contracts.Invalid, CodeLeftOut, firstPlace(cells).String(), why+" The message goes on without it.")
+		return false, warning(contracts.Invalid, CodeLeftOut, g.refusedPlace().String(), why+" The message goes on without it.")
 	} else if why != "" {
-		return false, contracts.Faultf(contracts.Invalid, CodeValue, firstPlace(cells).String(), "%s", why)
+		return false, contracts.Faultf(contracts.Invalid, CodeValue, g.refusedPlace().String(), "%s", why)
 	}
 	f.finish(o, refs, g.out, at)
 	return true, nil
+}
+
+// refusedPlace is the cell that the lens refused.
+func (g *getter) refusedPlace() place {
+	if g.faulty.seg != nil {
+		return g.faulty
+	}
+	return firstPlace(g.in)
 }
 
 // taken says whether another rule has written something else there. A rule that has no way back doesn't replace it: its

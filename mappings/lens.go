@@ -31,13 +31,14 @@ type getter struct {
 	in     []cell
 	out    []*node
 	system string
+	faulty place // what was refused, where it isn't the first cell
 }
 
 // release forgets the cells and nodes of the last rule.
 func (g *getter) release() {
 	clear(g.in)
 	clear(g.out)
-	g.in, g.out, g.system = g.in[:0], g.out[:0], ""
+	g.in, g.out, g.system, g.faulty = g.in[:0], g.out[:0], "", place{}
 }
 
 func (g *getter) put(n *node, name, text string) {
@@ -59,6 +60,12 @@ func (g *getter) add(n *node, name, text string) {
 }
 
 func (g *getter) leaf(n *node, text string) { g.run.set(n, fhir.KindString, text) }
+
+// refuse gives the reason back, and notes which cell it is about.
+func (g *getter) refuse(c cell, why string) string {
+	g.faulty = c.place()
+	return why
+}
 
 func (g *getter) zone() *time.Location { return g.run.zone }
 

@@ -251,6 +251,32 @@ func TestLenses(t *testing.T) {
 	}
 }
 
+// A lens of several cells names the one that it refuses.
+func TestLensNamesTheRefusedCell(t *testing.T) {
+	for _, row := range []struct{ lens, fields, at string }{
+		{"period", "20240101|20249999", "ZZZ-2(1)"},
+		{"period", "20249999|20240101", "ZZZ-1(1)"},
+		{"instants", "20240101|20249999", "ZZZ-2(1)"},
+		{"start-duration", "20249999|30|min", "ZZZ-1(1)"},
+		{"start-duration", "20240101|half|min", "ZZZ-2(1)"},
+		{"start-duration", "20240101|30|moons", "ZZZ-3(1)"},
+		{"minutes", "30|moons", "ZZZ-2(1)"},
+		{"quantity", "much|mg", "ZZZ-1(1)"},
+		{"death-time", "20249999|Y", "ZZZ-1(1)"},
+	} {
+		l := lensNamed(row.lens)
+		d, cells := cellsOf(t, []string{""}, strings.Split(row.fields, "|")...)
+		f := &forward{p: &program{version: "2.5.1"}, d: d, zone: time.UTC, arena: &arena{}, op: &op{}}
+		g := &getter{run: f, in: cells}
+		for range l.elements {
+			g.out = append(g.out, f.arena.new("one", nil))
+		}
+		if why := l.get(g); why == "" || g.refusedPlace().String() != row.at {
+			t.Errorf("%s %s: %q at %s, want %s", row.lens, row.fields, why, g.refusedPlace(), row.at)
+		}
+	}
+}
+
 func same(a, b []string) bool { return strings.Join(a, "|") == strings.Join(b, "|") }
 
 // TestLensLaws: whatever get makes of a random value, put writes something that get makes the same of.

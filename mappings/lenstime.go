@@ -153,10 +153,13 @@ var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2:
 			g.leaf(g.out[0], start)
 			return ""
 		}
-		n, ok := durationMinutes(g.in[1].text(), g.in[2].text())
+		n, why := g.minutes(g.in[1], g.in[2])
+		if why != "" {
+			return why
+		}
 		at, err := time.Parse(time.RFC3339, start)
-		if !ok || err != nil {
-			return "The duration isn't a number of minutes or hours."
+		if err != nil {
+			return notATime
 		}
 		g.in[0].text() // the lineage of the start
 		g.leaf(g.out[0], start)
@@ -184,9 +187,9 @@ var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2:
 // minutesLens pairs a duration and its unit with a number of minutes.
 var minutesLens = &lens{name: "minutes", cells: 2, elements: 1, v2: []string{"NM", "ST"}, fhir: []string{"positiveInt", "unsignedInt", "integer"}, leaves: true,
 	get: func(g *getter) string {
-		n, ok := durationMinutes(g.in[0].text(), g.in[1].text())
-		if !ok {
-			return "The duration isn't a number of minutes or hours."
+		n, why := g.minutes(g.in[0], g.in[1])
+		if why != "" {
+			return why
 		}
 		g.run.set(g.out[0], fhir.KindNumber, strconv.Itoa(n))
 		return ""
@@ -201,20 +204,25 @@ var minutesLens = &lens{name: "minutes", cells: 2, elements: 1, v2: []string{"NM
 		return ""
 	}}
 
-func durationMinutes(number, unit string) (int, bool) {
-	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(number), ".0"))
+// minutes reads a duration and its unit.
+func (g *getter) minutes(number, unit cell) (int, string) {
+	const notMinutes = "The duration isn't a number of minutes or hours."
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(number.text()), ".0"))
 	if err != nil || n < 1 || n > 1_000_000 {
-		return 0, false
+		return 0, g.refuse(number, notMinutes)
 	}
-	switch strings.ToLower(unit) {
+	switch strings.ToLower(unit.text()) {
 	case "", "min", "mins", "m", "minutes", "minute":
-		return n, true
+		return n, ""
 	case "h", "hr", "hrs", "hour", "hours":
-		return 60 * n, true
+		return 60 * n, ""
 	case "s", "sec", "seconds":
-		return n / 60, n%60 == 0
+		if n%60 != 0 {
+			return 0, g.refuse(number, notMinutes)
+		}
+		return n / 60, ""
 	}
-	return 0, false
+	return 0, g.refuse(unit, notMinutes)
 }
 
 func isoDate(t hl7v2.DateTime) string {
@@ -240,7 +248,7 @@ func appendDigits(dst []byte, n, width int) []byte {
 func (g *getter) moment(c cell, whole bool) (string, string) {
 	t, err := hl7v2.ParseDateTime(strings.TrimSpace(c.text()))
 	if err != nil {
-		return "", notATime
+		return "", g.refuse(c, notATime)
 	}
 	if t.Precision <= hl7v2.ToDay && !whole {
 		return isoDate(t), ""
@@ -249,7 +257,7 @@ func (g *getter) moment(c cell, whole bool) (string, string) {
 	if !t.HasZone {
 		var why string
 		if offset, why = g.offset(t, c); why != "" {
-			return "", why
+			return "", g.refuse(c, why)
 		}
 	}
 	var buf [40]byte
