@@ -121,7 +121,7 @@ func (m *Map) forward(msg *hl7v2.Message, c Context, way wayBack) (*Result, erro
 	if way != nil {
 		m.keep(f, r, msg, c, way)
 	}
-	if faults := invalid(r); len(faults) > 0 {
+	if faults := f.invalid(r); len(faults) > 0 {
 		return nil, faults
 	}
 	return r, nil
@@ -171,28 +171,57 @@ func (m *instances) release() {
 	m.used = 0
 }
 
-// invalid parks what wouldn't be valid FHIR: such a Bundle must not leave. Each fault names the v2 place behind it
-// where one is.
-func invalid(r *Result) contracts.Faults {
-	var parks contracts.Faults
+// invalid parks what wouldn't be valid FHIR: such a Bundle must not leave. Each fault names the v2 place behind it where one
+// is. The specification's rules that one element breaks are one fault: they tend to have one cause.
+func (f *forward) invalid(r *Result) contracts.Faults {
+	type breach struct{ at, code, rules, texts string }
+	var broken []breach
 	for _, v := range fhir.Validate(r.Bundle) {
 		if v.Grade != contracts.GradeError {
 			continue
 		}
-		at := v.At
-		for i := range r.lineage {
-			if o := &r.lineage[i]; o.segment > 0 && strings.HasPrefix(r.node(o).Place(), v.At) {
-				at = r.place(o).String()
-				break
-			}
-		}
-		rule := v.Code
+		rule := ""
 		if v.Rule != "" {
-			rule += ", " + v.Rule
+			rule = ", " + v.Rule
 		}
-		parks = append(parks, contracts.Faultf(contracts.Invalid, CodeInvalidResult, at, "This makes %s, which isn't valid FHIR (%s): %s", v.At, rule, v.Public))
+		i := slices.IndexFunc(broken, func(b breach) bool { return rule != "" && b.at == v.At && b.code == v.Code })
+		if i < 0 {
+			broken = append(broken, breach{v.At, v.Code, rule, v.Public})
+		} else {
+			broken[i].rules += rule
+			broken[i].texts += " " + v.Public
+		}
+	}
+	var parks contracts.Faults
+	for _, b := range broken {
+		parks = append(parks, contracts.Faultf(contracts.Invalid, CodeInvalidResult, f.sourceOf(r, b.at), "This makes %s, which isn't valid FHIR (%s%s): %s", b.at, b.code, b.rules, b.texts))
 	}
 	return parks
+}
+
+// sourceOf is the place in v2 that an element comes from; of a whole resource the segment that it stands for, since none of
+// its fields need be at fault. Where there is none it is the element's own.
+func (f *forward) sourceOf(r *Result, element string) string {
+	for _, e := range itemsOf(r.Bundle.Root().Get("entry")) {
+		if e.Get("resource").Place() != element {
+			continue
+		}
+		for _, list := range f.instances {
+			for _, in := range list {
+				if in.made && in.seg != nil && in.url == e.Get("fullUrl").Text() {
+					return place{seg: in.seg, field: int16(in.frame.field), rep: in.rep}.String()
+				}
+			}
+		}
+		return element
+	}
+	for i := range r.lineage {
+		o := &r.lineage[i]
+		if rest, in := strings.CutPrefix(r.node(o).Place(), element); o.segment > 0 && in && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return r.place(o).String()
+		}
+	}
+	return element
 }
 
 var received, translatedBy = &op{id: "received"}, &op{id: "map"}
