@@ -345,8 +345,9 @@ var xtnLens = &lens{name: "xtn", cells: 1, elements: 1, v2: []string{"XTN", "TN"
 		c, n := g.in[0], g.out[0]
 		kind, use := peek(c.down(3)), peek(c.down(2))
 		system := pairTo(phoneKinds, kind)
+		first, fourth := peek(c.down(1)), peek(c.down(4))
 		switch {
-		case system == "" && (use == "NET" || peek(c.down(4)) != "" && peek(c.down(1)) == ""):
+		case system == "" && (use == "NET" || isMail(first) || isMail(fourth) && first == ""):
 			system = "email"
 		case system == "":
 			system = "phone" // these fields are for telephone numbers unless they say otherwise
@@ -424,11 +425,15 @@ var xtnLens = &lens{name: "xtn", cells: 1, elements: 1, v2: []string{"XTN", "TN"
 		return ""
 	}}
 
+// isMail says whether a text is an address of mail rather than a number.
+func isMail(s string) bool { return strings.Contains(s, "@") }
+
 // phoneNumber is the number as one text: as it was written, else put together from its parts.
 func phoneNumber(c cell, system string) string {
 	if system == "email" {
-		if mail := strings.TrimSpace(c.part(4)); mail != "" {
-			return mail
+		first, fourth := peek(c.down(1)), strings.TrimSpace(peek(c.down(4)))
+		if fourth != "" && (isMail(fourth) || !isMail(first)) {
+			return strings.TrimSpace(c.part(4))
 		}
 		return strings.TrimSpace(c.part(1))
 	}
