@@ -332,7 +332,8 @@ func (x *carrier) coverage(r *Result) {
 type counting struct {
 	r               *Result
 	engine, ignored map[*node]bool // with all that is in them
-	told            string
+	told            *node
+	found           int
 }
 
 // walk counts below n; as is what n stands in, if that isn't read by rules.
@@ -363,14 +364,20 @@ func (c *counting) walk(n *node, as *int) {
 	}
 }
 
-// unread names a leaf that nothing carries, and tells of its element once.
+// unread names a leaf that nothing carries, and tells of its element once: a member of a resource, or an item of a list.
 func (c *counting) unread(n *node) {
 	c.r.Unread = append(c.r.Unread, n.source.Place())
-	if at := element(n.source); at != c.told && len(c.r.Unread) < mostUnread {
-		c.told = at
-		loss := contracts.Faultf(contracts.Loss, CodeUnread, at, "Nothing carries this, or a part of it, into the canonical message.")
-		loss.Grade = contracts.GradeNote
-		c.r.Findings = append(c.r.Findings, loss)
+	for n.parent.parent != nil && n.parent.get("resourceType") == nil {
+		n = n.parent
+	}
+	if n == c.told {
+		return
+	}
+	c.told = n
+	if c.found++; c.found <= mostUnread {
+		c.r.Findings = append(c.r.Findings, uncarried(n.source.Place(), n.anySeen()))
+	} else {
+		c.r.Findings[len(c.r.Findings)-1].Public = unreadRest
 	}
 }
 

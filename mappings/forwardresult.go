@@ -1,6 +1,8 @@
 package mappings
 
 import (
+	"slices"
+
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
 )
@@ -346,7 +348,7 @@ func (f *forward) coverage(r *Result) {
 		}
 	}
 	if found > mostUnread {
-		r.Findings[len(r.Findings)-1].Public = "Nothing carries this, and what is unread behind it, into the canonical message."
+		r.Findings[len(r.Findings)-1].Public = unreadRest
 	}
 	r.Coverage = 1
 	if r.Leaves.All > 0 {
@@ -357,6 +359,9 @@ func (f *forward) coverage(r *Result) {
 // mostUnread bounds the findings of one message: who sends a million repetitions must not fill the ledger.
 const mostUnread = 200
 
+// unreadRest is what the last of them says where there are more.
+const unreadRest = "Nothing carries this, and what is unread behind it, into the canonical message."
+
 // unread tells of a repetition of a field that isn't carried, or not as a whole.
 func unread(s *segment, l *leaf, dropped bool) *contracts.Fault {
 	p := place{seg: s, field: l.field}
@@ -366,14 +371,18 @@ func unread(s *segment, l *leaf, dropped bool) *contracts.Fault {
 	if dropped {
 		return notKept(p.String(), "The map drops this: it isn't carried, and not kept for the way back.")
 	}
+	return uncarried(p.String(), slices.ContainsFunc(s.leaves, func(other leaf) bool {
+		return other.field == l.field && other.rep == l.rep && other.read
+	}))
+}
+
+// uncarried is the finding about what no rule reads; carried says that a part of it is read.
+func uncarried(at string, carried bool) *contracts.Fault {
 	text := "Nothing carries this into the canonical message."
-	for i := range s.leaves {
-		if other := &s.leaves[i]; other.field == l.field && other.rep == l.rep && other.read {
-			text = "Nothing carries a part of this into the canonical message."
-			break
-		}
+	if carried {
+		text = "Nothing carries a part of this into the canonical message."
 	}
-	loss := contracts.Faultf(contracts.Loss, CodeUnread, p.String(), "%s", text)
+	loss := contracts.Faultf(contracts.Loss, CodeUnread, at, "%s", text)
 	loss.Grade = contracts.GradeNote
 	return loss
 }

@@ -120,6 +120,19 @@ func (n *node) value() string {
 	return n.text
 }
 
+// anySeen says whether something below is read.
+func (n *node) anySeen() bool {
+	if n.seen {
+		return true
+	}
+	for k := n.first; k != nil; k = k.next {
+		if k.anySeen() {
+			return true
+		}
+	}
+	return false
+}
+
 // seeAll marks everything below as read.
 func (n *node) seeAll() {
 	n.seen = true
