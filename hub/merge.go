@@ -104,52 +104,112 @@ func (h *Hub) comesBehind(ctx context.Context, merge contracts.Record, received 
 // patients adds the patients' ids to a message's names, hidden, so that its journey is found by them. Those of a patient
 // who replaces another name the journeys of both, whichever they came under.
 func (h *Hub) patients(ctx context.Context, e contracts.Entry, bundle *fhir.Tree, names []contracts.Identifier) ([]contracts.Identifier, error) {
-	b := fhir.NewBundle(bundle.Root())
-	for patient := range b.Resources("Patient") {
-		own, prior := h.people(patient), []string(nil)
-		for link := range patient.Get("link").Each() {
-			if link.Get("type").Is("replaces") {
-				prior = append(prior, h.people(b.Resolve(link.Get("other")))...)
-			}
+	all, err := h.persons(bundle)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		journeys, known := []contracts.ID{e.Journey}, map[contracts.Identifier]bool{}
+		asked := p.ids
+		if !p.merged {
+			asked = nil
 		}
-		journeys := []contracts.ID{e.Journey}
-		if len(prior) > 0 {
-			own = append(own, prior...)
-			hits, err := h.lookupAll(ctx, e.Partner, own)
+		for _, id := range asked {
+			hits, err := h.lookup(ctx, e.Partner, contracts.IDPatient, []string{id})
 			if err != nil {
 				return nil, err
 			}
-			journeys = append(journeys, hits...)
+			for _, hit := range hits {
+				known[identifier(e.Partner, contracts.IDPatient, id, e.ID, hit.Journey)] = true
+			}
+			journeys = append(journeys, journeysOf(hits)...)
 		}
-		for _, journey := range journeys {
-			for _, person := range own {
-				names = append(names, identifier(e.Partner, contracts.IDPatient, person, e.ID, journey))
+		slices.Sort(journeys)
+		for _, journey := range slices.Compact(journeys) {
+			for _, id := range p.ids {
+				if name := identifier(e.Partner, contracts.IDPatient, id, e.ID, journey); !known[name] {
+					names = append(names, name)
+				}
 			}
 		}
 	}
 	return names, nil
 }
 
-// people are a patient's ids, hidden.
-func (h *Hub) people(patient fhir.Node) []string {
-	var list []string
-	for id := range patient.Get("identifier").Each() {
-		if value := id.Get("value").Text(); value != "" {
-			list = append(list, h.secret.Person(value))
-		}
-	}
-	return list
+// person is whom a message is about: all ids, hidden, of the patients who are one by what it says.
+type person struct {
+	ids    []string
+	merged bool
 }
 
-// lookupAll gives the journeys that any of the patients' hidden ids names among a partner's.
-func (h *Hub) lookupAll(ctx context.Context, partner string, people []string) ([]contracts.ID, error) {
-	var all []contracts.Identifier
-	for _, person := range people {
-		hits, err := h.ledger.Lookup(ctx, partner, contracts.IDPatient, person)
-		if err != nil {
-			return nil, err
+// persons gives those of a message. Each patient is read once, and those who replace each other are one.
+func (h *Hub) persons(bundle *fhir.Tree) ([]*person, error) {
+	b := fhir.NewBundle(bundle.Root())
+	var patients []fhir.Node
+	one, of := map[fhir.Node]fhir.Node{}, map[string]fhir.Node{} // a patient's other self, or itself; whose an id is
+	self := func(n fhir.Node) fhir.Node {
+		for one[n] != n {
+			one[n] = one[one[n]]
+			n = one[n]
 		}
-		all = append(all, hits...)
+		return n
 	}
-	return journeysOf(all), nil
+	var ids []string
+	read := func(patient fhir.Node) {
+		if _, seen := one[patient]; seen {
+			return
+		}
+		one[patient] = patient
+		patients = append(patients, patient)
+		for id := range patient.Get("identifier").Each() {
+			value := id.Get("value").Text()
+			if value == "" {
+				continue
+			}
+			hidden := h.secret.Person(value)
+			if other, taken := of[hidden]; taken {
+				one[self(patient)] = self(other)
+				continue
+			}
+			of[hidden] = patient
+			ids = append(ids, hidden)
+		}
+	}
+	var replacing []fhir.Node
+	for patient := range b.Resources("Patient") {
+		read(patient)
+		for link := range patient.Get("link").Each() {
+			if other := b.Resolve(link.Get("other")); link.Get("type").Is("replaces") && other.Exists() {
+				read(other)
+				one[self(other)] = self(patient)
+				replacing = append(replacing, patient)
+			}
+		}
+	}
+	if len(ids) > mergeMost {
+		return nil, tooMany("Patient.identifier")
+	}
+	var all []*person
+	at := map[fhir.Node]*person{}
+	for _, id := range ids {
+		who := self(of[id])
+		if at[who] == nil {
+			at[who] = &person{}
+			all = append(all, at[who])
+		}
+		at[who].ids = append(at[who].ids, id)
+	}
+	for _, patient := range replacing {
+		if p := at[self(patient)]; p != nil {
+			p.merged = true
+		}
+	}
+	return all, nil
+}
+
+// mergeMost is how many ids of patients one message names. Each costs a question to the ledger, or a record on the bus.
+const mergeMost = 1000
+
+func tooMany(at string) *contracts.Fault {
+	return contracts.Faultf(contracts.Invalid, "HUB-025", at, "The message names more than %d ids of patients.", mergeMost)
 }
