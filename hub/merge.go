@@ -17,31 +17,27 @@ import (
 // here is known": when the prior's lane gets there, all that came before stands in the ledger, done or held. Then the
 // merge waits until that is settled, and what comes after it waits behind it like behind any message.
 
-// priorIDs are the places of the ids that a message merges: a few repetitions of a few MRG segments.
-var priorIDs = func() (paths [8][4]hl7v2.Path) {
-	for i := range paths {
-		for n := range paths[i] {
-			paths[i][n] = hl7v2.MustPath("MRG(" + string(rune('1'+i)) + ")-1(" + string(rune('1'+n)) + ").1")
-		}
-	}
-	return paths
-}()
-
-// merged gives the ids that a message merges into its patient's.
-func merged(head *hl7v2.Header) []string {
+// merged gives the ids that a message merges into its patient's: all of them, or a fault if there are more than the hub
+// keeps in order.
+func merged(head *hl7v2.Header) ([]string, *contracts.Fault) {
 	var ids []string
-	for _, segment := range priorIDs {
-		found := len(ids)
-		for _, path := range segment {
-			if id := head.Get(path).Text(); id != "" {
-				ids = append(ids, id)
-			}
+	for i := range head.Segments() {
+		segment := head.Segment(i)
+		if !segment.Is("MRG") {
+			continue
 		}
-		if len(ids) == found {
-			break
+		for _, repetition := range segment.Field(1).All() {
+			id := repetition.At(1).Text()
+			if id == "" {
+				continue
+			}
+			if len(ids) == mergeMost {
+				return nil, tooMany("MRG-1")
+			}
+			ids = append(ids, id)
 		}
 	}
-	return ids
+	return ids, nil
 }
 
 func keyWords(keys []contracts.Key) string {

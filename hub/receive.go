@@ -120,7 +120,11 @@ func (h *Hub) readV2(p *partner, m *contracts.Message) *contracts.Fault {
 		m.Key, m.KeyedBy = h.secret.Key(p.ID, by, value), by
 	}
 	if by == contracts.KeyedByPatient {
-		for _, prior := range merged(head) {
+		ids, fault := merged(head)
+		if fault != nil {
+			return fault
+		}
+		for _, prior := range ids {
 			if key := h.secret.Key(p.ID, by, prior); key != m.Key && !slices.Contains(m.Behind, key) {
 				m.Behind = append(m.Behind, key)
 			}

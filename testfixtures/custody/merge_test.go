@@ -93,6 +93,38 @@ func TestAMergeComesBehindWhatItMerges(t *testing.T) {
 	}
 }
 
+// TestAMergeComesBehindEveryIdThatItMerges: whichever repetition of whichever MRG segment names it, and whatever stands before.
+func TestAMergeComesBehindEveryIdThatItMerges(t *testing.T) {
+	for name, mrg := range map[string]string{
+		"a fifth repetition":         "MRG|1^^^HUS~2^^^HUS~3^^^HUS~4^^^HUS~88001^^^HUS\r",
+		"behind a MRG without ids":   "MRG|^^^HUS\rMRG|88001^^^HUS\r",
+		"in a ninth MRG":             strings.Repeat("MRG|1^^^HUS\r", 8) + "MRG|88001^^^HUS\r",
+		"behind an empty repetition": "MRG|~88001^^^HUS\r",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, registry(t))
+			h.hus.answer = func(p contracts.Parcel) (contracts.Answer, error) {
+				return contracts.Answer{}, contracts.Faultf(contracts.Refused, "TST-001", "", "An invented refusal.")
+			}
+			h.tell(changed("N-1", "88001"))
+			h.tell(strings.Replace(merging("N-2", "77123", "88001"), "MRG|88001^^^HUS^MR\r", mrg, 1))
+			if f := h.await(contracts.StepWaiting, "N-2").Fault; f == nil || f.Code != "HUB-024" {
+				t.Errorf("the merge waits for %v", f)
+			}
+		})
+	}
+}
+
+// TestAMergeOfTooManyIdsIsRefused: the door says that it can't keep them in order.
+func TestAMergeOfTooManyIdsIsRefused(t *testing.T) {
+	h := open(t, registry(t))
+	many := strings.Replace(merging("O-1", "77123", "88001"), "MRG|", "MRG|"+strings.Repeat("1^^^HUS~", 1000), 1)
+	r, err := h.hub.Receive(t.Context(), contracts.Arrival{Partner: "apotti", Format: contracts.FormatV2, Body: contracts.NewBody([]byte(many))})
+	if err != nil || r.Fault == nil || r.Fault.Code != "HUB-025" {
+		t.Errorf("the door says %v, %v", r.Fault, err)
+	}
+}
+
 // TestAJourneyIsFoundByEitherIdentityAfterAMerge: also through a second merge, and only by whom it is about.
 func TestAJourneyIsFoundByEitherIdentityAfterAMerge(t *testing.T) {
 	h := open(t, registry(t))
