@@ -111,6 +111,12 @@ func (s Secret) Person(identifier string) string {
 	return "patient:" + hex.EncodeToString(s.sum("person", identifier)[:16])
 }
 
+// Identity hides a patient's identifier together with who gave it: equal where both are, so that equal numbers of two
+// registers aren't taken for one person. authority is the identifier's system, else its assigner's name, else empty.
+func (s Secret) Identity(authority, identifier string) string {
+	return "identity:" + hex.EncodeToString(s.sum("identity", authority, identifier)[:16])
+}
+
 // OnceKey is the key under which a sender's control id is claimed.
 func (s Secret) OnceKey(partner, application, facility, control string) Key {
 	return Key(hex.EncodeToString(s.sum("once", partner, application, facility, control)[:16]))

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -111,20 +112,21 @@ func (h *Hub) patients(ctx context.Context, e contracts.Entry, bundle *fhir.Tree
 			asked = nil
 		}
 		for _, id := range asked {
-			hits, err := h.lookup(ctx, e.Partner, contracts.IDPatient, []string{id})
+			hits, err := h.lookup(ctx, e.Partner, contracts.IDPatient, []string{id.identity})
 			if err != nil {
 				return nil, err
 			}
 			for _, hit := range hits {
-				known[identifier(e.Partner, contracts.IDPatient, id, e.ID, hit.Journey)] = true
+				known[identifier(e.Partner, contracts.IDPatient, id.identity, e.ID, hit.Journey)] = true
 			}
 			journeys = append(journeys, journeysOf(hits)...)
 		}
 		slices.Sort(journeys)
 		for _, journey := range slices.Compact(journeys) {
 			for _, id := range p.ids {
-				if name := identifier(e.Partner, contracts.IDPatient, id, e.ID, journey); !known[name] {
-					names = append(names, name)
+				name := identifier(e.Partner, contracts.IDPatient, id.identity, e.ID, journey)
+				if !known[name] {
+					names = append(names, name, identifier(e.Partner, contracts.IDPatient, id.value, e.ID, journey))
 				}
 			}
 		}
@@ -134,15 +136,19 @@ func (h *Hub) patients(ctx context.Context, e contracts.Entry, bundle *fhir.Tree
 
 // person is whom a message is about: all ids, hidden, of the patients who are one by what it says.
 type person struct {
-	ids    []string
+	ids    []personID
 	merged bool
 }
+
+// personID is an id, hidden twice: with who gave it, which ties journeys together, and alone, which people search by. A
+// search may show several persons whose numbers are equal; a merge must not make them one.
+type personID struct{ identity, value string }
 
 // persons gives those of a message. Each patient is read once, and those who replace each other are one.
 func (h *Hub) persons(bundle *fhir.Tree) ([]*person, error) {
 	b := fhir.NewBundle(bundle.Root())
 	var patients []fhir.Node
-	one, of := map[fhir.Node]fhir.Node{}, map[string]fhir.Node{} // a patient's other self, or itself; whose an id is
+	one, of := map[fhir.Node]fhir.Node{}, map[personID]fhir.Node{} // a patient's other self, or itself; whose an id is
 	self := func(n fhir.Node) fhir.Node {
 		for one[n] != n {
 			one[n] = one[one[n]]
@@ -150,7 +156,7 @@ func (h *Hub) persons(bundle *fhir.Tree) ([]*person, error) {
 		}
 		return n
 	}
-	var ids []string
+	var ids []personID
 	read := func(patient fhir.Node) {
 		if _, seen := one[patient]; seen {
 			return
@@ -162,7 +168,7 @@ func (h *Hub) persons(bundle *fhir.Tree) ([]*person, error) {
 			if value == "" {
 				continue
 			}
-			hidden := h.secret.Person(value)
+			hidden := personID{h.secret.Identity(authority(id), value), h.secret.Person(value)}
 			if other, taken := of[hidden]; taken {
 				one[self(patient)] = self(other)
 				continue
@@ -201,6 +207,11 @@ func (h *Hub) persons(bundle *fhir.Tree) ([]*person, error) {
 		}
 	}
 	return all, nil
+}
+
+// authority is who gave an identifier, as a map writes it: by its system or, where it has none, by its name.
+func authority(id fhir.Node) string {
+	return cmp.Or(id.Get("system").Text(), id.Get("assigner").Get("display").Text())
 }
 
 // mergeMost is how many ids of patients one message names. Each costs a question to the ledger, or a record on the bus.

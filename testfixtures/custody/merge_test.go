@@ -148,7 +148,7 @@ func TestAJourneyIsFoundByEitherIdentityAfterAMerge(t *testing.T) {
 	if !finds("010101-900A", "F-1") || finds("77123", "F-1") {
 		t.Error("before the merge the referral is found by its own identity alone")
 	}
-	h.tell(merging("F-3", "77123", "010101-900A"))
+	h.tell(strings.Replace(merging("F-3", "77123", "010101-900A"), "|010101-900A^^^HUS^MR", "|010101-900A^^^&1.2.246.21&ISO^NNFIN", 1))
 	delivered("F-3")
 	h.tell(merging("F-4", "99999", "77123"))
 	delivered("F-4")
@@ -168,5 +168,37 @@ func TestAJourneyIsFoundByEitherIdentityAfterAMerge(t *testing.T) {
 		if id.Kind == contracts.IDPatient || strings.Contains(id.Value, "900A") {
 			t.Errorf("the trace shows %+v", id)
 		}
+	}
+}
+
+// TestAMergeTiesOnlyThePersonOfItsRegister: another register's equal number is somebody else. Who searches by the number
+// alone is shown both.
+func TestAMergeTiesOnlyThePersonOfItsRegister(t *testing.T) {
+	h := open(t, registry(t))
+	tell := func(control, message string) {
+		t.Helper()
+		h.tell(message)
+		h.await(contracts.StepTranslated, control)
+		h.until(control+" is delivered", func() bool { return h.state(control) == contracts.StateDelivered })
+	}
+	finds := func(id, control string) bool {
+		t.Helper()
+		rows, err := h.hub.Find(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(rows, func(r contracts.Row) bool { return r.Control == control })
+	}
+	tell("W-1", strings.Replace(changed("W-1", "1001"), "^^^HUS^", "^^^WARD9^", 1))
+	tell("W-2", changed("W-2", "1001"))
+	tell("W-3", merging("W-3", "77123", "1001"))
+	if !finds("1001", "W-1") || !finds("1001", "W-2") {
+		t.Error("the number alone doesn't find both")
+	}
+	if !finds("77123", "W-2") {
+		t.Error("the merge doesn't tie the journey of its register's person")
+	}
+	if finds("77123", "W-1") {
+		t.Error("the merge ties the journey of another register's person")
 	}
 }

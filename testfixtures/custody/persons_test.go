@@ -51,7 +51,7 @@ func TestAMergeOfManyPatientsAsksOncePerId(t *testing.T) {
 	count := &asked{}
 	h := open(t, func(c *hub.Config) { count.Ledger = c.Ledger; c.Ledger = count })
 	const ids = 400
-	for n, written := range []int64{ids, 0} { // the second of the same journey tells nothing new
+	for n, written := range []int64{2 * ids, 0} { // the second of the same journey tells nothing new
 		control := fmt.Sprintf("Q-%d", n)
 		if r := h.send("clinic", replacing(control, "R-1", 400, ids)); r.Fault != nil {
 			t.Fatal(r.Fault)
