@@ -22,7 +22,7 @@ func (h *Hub) Find(ctx context.Context, id string) ([]contracts.Row, error) {
 // List gives the chosen messages, newest first. Those of an issue are such as have a part in it, or are parked for it.
 func (h *Hub) List(ctx context.Context, f contracts.Filter) ([]contracts.Row, error) {
 	rows, err := h.ledger.List(ctx, f)
-	if f.Issue == "" || err != nil || len(rows) > 0 {
+	if f.Issue == "" || err != nil || len(rows) > 0 || f.State != "" && f.State != contracts.StateParked {
 		return rows, err
 	}
 	issue := f.Issue

@@ -100,6 +100,15 @@ func TestParkedMessagesAreIssuesAsLongAsTheyAre(t *testing.T) {
 	if err := h.hub.CloseIssue(t.Context(), issue, "", "op"); contracts.KindOf(err) != contracts.Conflict {
 		t.Errorf("closing it gives %v", err)
 	}
+	for _, c := range []struct {
+		state contracts.State
+		want  int
+	}{{"", 2}, {contracts.StateParked, 2}, {contracts.StateDelivered, 0}, {contracts.StateRefused, 0}} {
+		rows, err := h.hub.List(t.Context(), contracts.Filter{Issue: issue, State: c.state})
+		if err != nil || len(rows) != c.want {
+			t.Errorf("of the state %q the list has %v, %v", c.state, rows, err)
+		}
+	}
 	for i, control := range []string{"P-1", "P-2"} {
 		rows, err := h.hub.List(t.Context(), contracts.Filter{Issue: issue, Limit: 1})
 		if err != nil || len(rows) != 1 {
