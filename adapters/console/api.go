@@ -41,11 +41,7 @@ func (a *api) find(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.found(w, r, id)
-}
-
-func (a *api) found(w http.ResponseWriter, r *http.Request, id string) error {
-	found, err := a.operator.Find(r.Context(), id)
+	found, err := a.operator.FindImpersonal(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -58,7 +54,11 @@ func (a *api) findUnseen(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.found(w, r, id)
+	found, err := a.operator.Find(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return a.rows(w, found)
 }
 
 func (a *api) traceUnseen(w http.ResponseWriter, r *http.Request) error {

@@ -23,7 +23,9 @@ import (
 // Operator is what the console calls; the hub implements it. ids are any that name a message: ours, the partner's
 // control id, a referral's placer or filler id, a journey's.
 type Operator interface {
+	// Find takes a patient's id, too; FindImpersonal doesn't.
 	Find(ctx context.Context, id string) ([]contracts.Row, error)
+	FindImpersonal(ctx context.Context, id string) ([]contracts.Row, error)
 	List(ctx context.Context, f contracts.Filter) ([]contracts.Row, error)
 	Trace(ctx context.Context, id string) (contracts.Trace, error)
 	// Show gives a body and audits it, with who asked and why.

@@ -51,6 +51,13 @@ func (d *desk) Find(_ context.Context, id string) ([]contracts.Row, error) {
 	return []contracts.Row{d.row()}, nil
 }
 
+func (d *desk) FindImpersonal(_ context.Context, id string) ([]contracts.Row, error) {
+	if err := d.note("find impersonal " + id); err != nil || id == "nothing" {
+		return nil, err
+	}
+	return []contracts.Row{d.row()}, nil
+}
+
 func (d *desk) List(_ context.Context, f contracts.Filter) ([]contracts.Row, error) {
 	d.filter = f
 	return []contracts.Row{d.row()}, d.note("list")
@@ -172,9 +179,9 @@ func TestTheAPIAsksTheOperator(t *testing.T) {
 		status                   int
 		answer                   string
 	}{
-		{"find", "GET", "/api/v1/find?id=MSG%2F1", "", "find MSG/1", 200,
+		{"find", "GET", "/api/v1/find?id=MSG%2F1", "", "find impersonal MSG/1", 200,
 			`{"messages":[{"id":"m1","controlId":"MSG/1","from":"apotti","to":[],"type":"REF^I12","journey":"","state":"received","at":"2026-03-01T07:30:00Z","map":"","cause":"","fault":null}]}`},
-		{"find nothing is an empty list", "GET", "/api/v1/find?id=nothing", "", "find nothing", 200, `{"messages":[]}`},
+		{"find nothing is an empty list", "GET", "/api/v1/find?id=nothing", "", "find impersonal nothing", 200, `{"messages":[]}`},
 		{"find without an address that tells", "POST", "/api/v1/find", `{"id":"nothing"}`, "find nothing", 200, `{"messages":[]}`},
 		{"trace without an address that tells", "POST", "/api/v1/trace", `{"id":"m1"}`, "trace m1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
 		{"list", "GET", "/api/v1/messages", "", "list", 200, ""},

@@ -148,6 +148,9 @@ func TestAJourneyIsFoundByEitherIdentityAfterAMerge(t *testing.T) {
 	if !finds("010101-900A", "F-1") || finds("77123", "F-1") {
 		t.Error("before the merge the referral is found by its own identity alone")
 	}
+	if rows, err := h.hub.FindImpersonal(t.Context(), "010101-900A"); err != nil || len(rows) != 0 {
+		t.Errorf("an identity code in an address finds %v, %v", rows, err)
+	}
 	h.tell(strings.Replace(merging("F-3", "77123", "010101-900A"), "|010101-900A^^^HUS^MR", "|010101-900A^^^&1.2.246.21&ISO^NNFIN", 1))
 	delivered("F-3")
 	h.tell(merging("F-4", "99999", "77123"))
