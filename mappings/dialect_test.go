@@ -313,6 +313,52 @@ func TestWhatIsKeptOfFHIRAfterAChange(t *testing.T) {
 	}
 }
 
+// What changes the meaning of the rest never stays behind with a note.
+func TestWhatParksOnTheWayFromFHIR(t *testing.T) {
+	const second = `{"fullUrl": "https://omaolo.example/fhir/QuestionnaireResponse/q2", "resource": {"resourceType": "QuestionnaireResponse", "status": "completed", "item": [{"linkId": "1"}]}},`
+	for _, row := range []struct{ name, id, message, old, new, want, found string }{
+		{"a modifier extension of the task", "third-sector-request", "accepted", `"resourceType": "Task",`,
+			`"resourceType": "Task", "modifierExtension": [{"url": "urn:example:not", "valueBoolean": true}],`, "MAP-210", ""},
+		{"what isn't to be done", "third-sector-request", "accepted", `"resourceType": "ServiceRequest",`, `"resourceType": "ServiceRequest", "doNotPerform": true,`, "MAP-210", ""},
+		{"a death", "third-sector-request", "accepted", `"resourceType": "Patient",`, `"resourceType": "Patient", "deceasedBoolean": true,`, "MAP-210", ""},
+		{"a second focus", "omaolo-contact", "knee", `"focus": [`, `"focus": [{"reference": "QuestionnaireResponse/q2"}, `, "MAP-211", second},
+		{"answers that nobody asked for", "omaolo-contact", "knee", "", "", "", second},
+		{"a person in use", "omaolo-contact", "knee", `"resourceType": "Patient",`, `"resourceType": "Patient", "photo": [{"title": "x"}],`, "", ""},
+	} {
+		m, err := catalog(t).Map(row.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(caseInput(t, m, row.message).Append(nil))
+		compact := func(s string) string { return strings.NewReplacer(": ", ":", ", ", ",").Replace(s) }
+		if !strings.Contains(text, compact(row.old)) {
+			t.Fatalf("%s: the message has no %s", row.name, row.old)
+		}
+		text = strings.Replace(text, compact(row.old), compact(row.new), 1)
+		if row.found != "" {
+			head, tail, _ := strings.Cut(text, `{"fullUrl":"https://omaolo.example/fhir/Patient`)
+			text = head + row.found + `{"fullUrl":"https://omaolo.example/fhir/Patient` + tail
+		}
+		in, err := fhir.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := m.ForwardFHIR(in, Context{})
+		switch {
+		case row.want != "":
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%s: got %v, want %s", row.name, err, row.want)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", row.name, err)
+		case row.found != "" && !slices.ContainsFunc(res.Findings, func(f *contracts.Fault) bool {
+			return f.Code == CodeResourceLost && f.Grade == contracts.GradeWarning
+		}):
+			t.Errorf("%s: no warning MAP-211", row.name)
+		}
+	}
+}
+
 // A residue that says what can't be is nobody's: the way back goes without it.
 func TestAResidueOfFHIRThatCantBe(t *testing.T) {
 	m, err := catalog(t).Map("omaolo-contact")

@@ -49,7 +49,10 @@ func (m *Map) forwardFHIR(in *fhir.Tree, c Context, keeps bool) (*Result, error)
 	if len(f.faults) > 0 {
 		return nil, f.faults
 	}
-	r := x.canonical()
+	r, parks := x.canonical()
+	if len(parks) > 0 {
+		return nil, parks
+	}
 	if keeps {
 		m.keepFHIR(in, r, c)
 	}
@@ -270,8 +273,8 @@ func (x *carrier) canonicalURL(n *node) (string, bool) {
 	return "", false
 }
 
-// canonical builds the Bundle.
-func (x *carrier) canonical() *Result {
+// canonical builds the Bundle. What changes the meaning of the rest and isn't in it is given back as faults.
+func (x *carrier) canonical() (*Result, contracts.Faults) {
 	f, tree := x.w, &fhir.Tree{}
 	r := &Result{Bundle: tree, Findings: f.findings, read: [2]*fhir.Tree{x.read.tree}}
 	trace := x.trace(r)
@@ -287,8 +290,7 @@ func (x *carrier) canonical() *Result {
 		}
 	}
 	root.OrderMembers(typ)
-	x.coverage(r)
-	return r
+	return r, x.coverage(r)
 }
 
 // exchange is the lineage of one leaf between two FHIR trees.
@@ -310,8 +312,9 @@ func (x *carrier) trace(r *Result) func(*node, fhir.Node) {
 	}
 }
 
-// coverage counts what was read of the dialect, is the engine's own, or is ignored for a reason, and names the rest.
-func (x *carrier) coverage(r *Result) {
+// coverage counts what was read of the dialect, is the engine's own, or is ignored for a reason, and names the rest. What
+// of that parks the message is given back.
+func (x *carrier) coverage(r *Result) contracts.Faults {
 	ignored := map[*node]bool{}
 	for _, ref := range x.p.ignored {
 		for _, s := range x.sites[ref.frame.index] {
@@ -321,19 +324,66 @@ func (x *carrier) coverage(r *Result) {
 		}
 	}
 	count := counting{r: r, engine: x.derived(), ignored: ignored}
+	count.lost, count.focus = x.lost(ignored), x.focus()
 	count.walk(x.read.root, nil)
 	r.Coverage = 1
 	if r.Leaves.All > 0 {
 		r.Coverage = float64(r.Leaves.Rules+r.Leaves.Engine+r.Leaves.Ignored) / float64(r.Leaves.All)
 	}
+	return count.parks
+}
+
+// lost are the resources that no frame stands for, and of which no rule reads anything.
+func (x *carrier) lost(ignored map[*node]bool) map[*node]bool {
+	lost, framed := map[*node]bool{}, map[*anchor]bool{}
+	for _, n := range x.resources() {
+		lost[n] = !ignored[n]
+	}
+	for _, fr := range x.p.frames {
+		framed[x.p.of[fr.index]] = true
+		for _, in := range x.w.instances[fr.index] {
+			s := in.site
+			for !s.of.isResource() {
+				s = s.base
+			}
+			delete(lost, s.node)
+		}
+	}
+	for _, a := range x.p.anchors {
+		for _, s := range x.sites[a.frame.index] {
+			if !framed[a] && s.node.anySeen() {
+				delete(lost, s.node)
+			}
+		}
+	}
+	return lost
+}
+
+// focus are the resources that the message is about, as its header says.
+func (x *carrier) focus() map[*node]bool {
+	focus := map[*node]bool{}
+	for i := range x.read.entries {
+		if x.read.entries[i].typ != "MessageHeader" {
+			continue
+		}
+		for n := x.read.entries[i].node.get("focus"); n != nil; n = n.follow() {
+			if e := x.read.resolve(n); e != nil {
+				focus[e.node] = true
+			}
+		}
+	}
+	return focus
 }
 
 // counting counts the leaves of a message.
 type counting struct {
 	r               *Result
 	engine, ignored map[*node]bool // with all that is in them
+	lost, focus     map[*node]bool
+	whole           bool // what is counted stands in a lost resource, which has been told
 	told            *node
 	found           int
+	parks           contracts.Faults
 }
 
 // walk counts below n; as is what n stands in, if that isn't read by rules.
@@ -343,6 +393,10 @@ func (c *counting) walk(n *node, as *int) {
 		as = &c.r.Leaves.Engine
 	case c.ignored[n]:
 		as = &c.r.Leaves.Ignored
+	case c.lost[n]:
+		c.lose(n)
+		c.whole = true
+		defer func() { c.whole = false }()
 	}
 	if n.kind == fhir.KindObject {
 		for k := n.first; k != nil; k = k.next {
@@ -364,9 +418,27 @@ func (c *counting) walk(n *node, as *int) {
 	}
 }
 
-// unread names a leaf that nothing carries, and tells of its element once: a member of a resource, or an item of a list.
+// lose tells of a resource of which nothing is carried: it parks the message that is about it.
+func (c *counting) lose(n *node) {
+	at, text := n.source.Place(), "No path of the map leads to this "+n.peek("resourceType")+"."
+	if c.focus[n] {
+		c.parks = append(c.parks, contracts.Faultf(contracts.Invalid, CodeResourceLost, at, "%s The message is about it.", text))
+		return
+	}
+	c.r.Findings = append(c.r.Findings, warning(contracts.Loss, CodeResourceLost, at, text))
+}
+
+// unread names a leaf that nothing carries, and tells of its element once: a member of a resource, or an item of a list. What
+// changes the meaning of the rest parks.
 func (c *counting) unread(n *node) {
 	c.r.Unread = append(c.r.Unread, n.source.Place())
+	if c.whole {
+		return
+	}
+	if n.modifies() {
+		c.parks = append(c.parks, contracts.Faultf(contracts.Invalid, CodeLeafLost, n.source.Place(), "Nothing carries this into the canonical message, and it changes what the rest means."))
+		return
+	}
 	for n.parent.parent != nil && n.parent.get("resourceType") == nil {
 		n = n.parent
 	}

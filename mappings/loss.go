@@ -74,7 +74,7 @@ func (r *reverse) unseen(n *node, parks *contracts.Faults) {
 		return
 	}
 	switch {
-	case n.name == "modifierExtension" || n.name == "implicitRules", isStatus(n) && !isGloss(n) && !(n.name == "active" && n.text == "true"):
+	case n.modifies():
 		*parks = append(*parks, contracts.Faultf(contracts.Invalid, CodeLeafLost, n.source.Place(), "Nothing carries this to v2, and it changes what the rest means."))
 	case r.quiet:
 	case n.name == "reference":
@@ -82,6 +82,16 @@ func (r *reverse) unseen(n *node, parks *contracts.Faults) {
 	default:
 		r.leave(CodeLeafLost, n.source.Place(), "Nothing carries this to v2.")
 	}
+}
+
+// modifies says whether a leaf changes what the rest of its resource means.
+func (n *node) modifies() bool {
+	for k := n; k != nil; k = k.parent {
+		if k.name == "modifierExtension" || k.name == "implicitRules" {
+			return true
+		}
+	}
+	return isStatus(n) && !isGloss(n) && !(n.name == "active" && n.text == "true")
 }
 
 // coverage counts the leaves of the Bundle that were carried, and names the rest.

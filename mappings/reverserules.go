@@ -403,7 +403,7 @@ func (r *reverse) split(o *op, at back, n *node) (bool, *refusal) {
 // isStatus says whether an element is a modifier of its resource or stands in one, such as status or the code of
 // verificationStatus: to lose it would change what the rest means.
 func isStatus(n *node) bool {
-	for n.parent != nil && n.parent.name != "resource" && n.parent.name != "contained" {
+	for n.parent != nil && n.parent.get("resourceType") == nil {
 		n = n.parent
 	}
 	if n.parent == nil {
