@@ -68,19 +68,23 @@ func (k *fhirResidue) sound() bool {
 	if !k.FHIR || len(k.Of) == 0 {
 		return false
 	}
+	used := map[int]bool{}
 	for _, e := range k.Kept {
-		if !inRange(e.Of, 0, len(k.Of)) || e.Of == 0 && e.Raw == nil {
+		if !inRange(e.Of, 0, len(k.Of)) || e.Of == 0 && e.Raw == nil || used[e.Of] {
 			return false
 		}
+		used[e.Of] = e.Of > 0
 	}
 	for _, e := range k.Elements {
 		if e == nil {
 			return false
 		}
+		used := map[int]bool{}
 		for _, item := range e.Items {
-			if !inRange(item.Of, 0, len(e.Wrote)) || item.Of == 0 && item.Raw == nil {
+			if !inRange(item.Of, 0, len(e.Wrote)) || item.Of == 0 && item.Raw == nil || used[item.Of] {
 				return false
 			}
+			used[item.Of] = item.Of > 0
 		}
 	}
 	return true
@@ -233,6 +237,13 @@ func (m *Map) pairResources(back, forth *Result, wrote, stood []messagePart) []i
 		}
 		if best > 0 {
 			paired[i+1], taken[best] = best, true
+		}
+	}
+	for i, p := range stood { // no leaf says what these are: all that is written of them are links and constants
+		for n := 1; n < len(wrote) && paired[i] == 0; n++ {
+			if !taken[n+1] && wrote[n].resource.Type() == p.resource.Type() {
+				paired[i], taken[n+1] = n+1, true
+			}
 		}
 	}
 	return paired

@@ -233,6 +233,8 @@ func (n *node) json() fhir.Value {
 		return fhir.Bool(n.text == "true")
 	case fhir.KindNumber:
 		return fhir.Number(n.text)
+	case fhir.KindNull:
+		return fhir.Null()
 	}
 	return fhir.String(n.text)
 }
