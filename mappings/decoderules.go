@@ -33,6 +33,9 @@ func (d decoder) rule(v *value) ruleDef {
 	}
 	r.v2, r.fhir = d.texts(v.get(d.side)), d.texts(v.get("fhir"))
 	r.as, r.code, r.system = d.text(v.get("as")), d.text(v.get("code")), d.text(v.get("system"))
+	if system := v.member("system"); system != nil && d.side != "v2" {
+		d.add(CodeDialect, system.at, "\"system\" has no part in a rule of a map whose dialect is FHIR; its code map says it.")
+	}
 	r.link, r.value, r.prefix, r.dir = d.text(v.get("link")), d.text(v.get("value")), d.text(v.get("prefix")), d.text(v.get("dir"))
 	d.oneWay(v)
 	r.rules, r.first = d.rules(v.get("rules")), d.rules(v.get("first"))

@@ -27,7 +27,7 @@ func (d decoder) foreign(key string) bool {
 	if d.side == "v2" {
 		return key == "dialect" || key == "except"
 	}
-	return slices.Contains([]string{"v2", "since", "until", "orphans", "rep", "sep", "system", "use", "anchor", "drop", "invalid"}, key)
+	return slices.Contains([]string{"v2", "since", "until", "orphans", "rep", "sep", "use", "anchor", "drop", "invalid"}, key)
 }
 
 func (d decoder) dialectHead(v *value) dialectHead {

@@ -68,8 +68,14 @@ func TestMistakesOfFHIRDialects(t *testing.T) {
 	if _, faults := catalog(t).CompileFile("small.map.yaml", []byte(smallFHIR)); len(faults) > 0 {
 		t.Fatalf("the map without mistakes has some: %v", faults)
 	}
+	coded := strings.NewReplacer("fhir: sr.priority, code: urgency}", "fhir: sr.priority, code: urgency}\n  - {id: kind, dialect: \"ServiceRequest.code.text\", fhir: \"sr.code.coding(1)\", code: kind}",
+		"codes:\n", "codes:\n  kind: {unmapped: error, system: \"urn:example:kinds\", map: {a: b}}\n").Replace(smallFHIR)
+	if _, faults := catalog(t).CompileFile("small.map.yaml", []byte(coded)); len(faults) > 0 {
+		t.Fatalf("a code map can't say its system: %v", faults)
+	}
 	eachMistake(t, smallFHIR, []mistake{
 		{"a v2 path's key", CodeDialect, "{id: ids,     dialect: Task.identifier(*)", "{id: ids, §v2: PID-3(*)", "FHIR"},
+		{"a system of a v2 table", CodeDialect, "fhir: sr.status}", "fhir: sr.status, §system: \"urn:example:s\"}", "FHIR"},
 		{"a version", CodeDialect, "fhir: sr.status}", "fhir: sr.status, §since: \"2.5\"}", "FHIR"},
 		{"a block", CodeDialect, "const:\n", "§use: [{block: patient@0.1.0, for: pat}]\nconst:\n", "FHIR"},
 		{"a nested link", CodeDialect, "dialect: it.text, fhir: note.payload(1).contentString", "dialect: it.text, fhir: note.payload(1), link: §pat", "HL7 v2"},
@@ -359,6 +365,49 @@ func TestWhatParksOnTheWayFromFHIR(t *testing.T) {
 	}
 }
 
+// An extension of the second of two given names stays the second's.
+func TestNullKeepsItsPlaceInAList(t *testing.T) {
+	m, err := catalog(t).Map("omaolo-contact")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const given = `"given":["Ilmo","Onni"],"_given":[null,{"extension":[{"url":"urn:example:x","valueString":"x"}]}]`
+	in, err := fhir.Parse([]byte(strings.Replace(string(caseInput(t, m, "knee").Append(nil)), `"given":["Ilmo"]`, given, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.ForwardFHIR(in, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(res.Bundle.Append(nil)), given) {
+		t.Error("the canonical names aren't those that were sent")
+	}
+	for _, text := range m.breachesFHIR(in, Context{}, 1) {
+		t.Error(text)
+	}
+}
+
+// A header of which only links and constants are carried is put back once.
+func TestAHeaderWithoutItsSourceComesBack(t *testing.T) {
+	m, err := catalog(t).Map("omaolo-contact")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := caseInput(t, m, "knee")
+	header := fhir.NewBundle(in.Root()).Header()
+	for _, name := range []string{"source", "destination", "reason"} {
+		header.Get(name).Remove()
+	}
+	header.Add("uosrce", fhir.Object()).Add("endpoint", fhir.String("https://omaolo.example"))
+	if _, err := m.ForwardFHIR(in, Context{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range m.breachesFHIR(in, Context{}, 0) {
+		t.Error(text)
+	}
+}
+
 // A residue that says what can't be is nobody's: the way back goes without it.
 func TestAResidueOfFHIRThatCantBe(t *testing.T) {
 	m, err := catalog(t).Map("omaolo-contact")
@@ -374,7 +423,9 @@ func TestAResidueOfFHIRThatCantBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{"", "{}", `{"of":null}`, `{"of":[],"kept":[{"of":1}]}`, `{"of":[""],"kept":[{"of":-1}]}`, `{"of":[""],"kept":[{"of":2}]}`, `{"of":[""],"kept":[{}]}`,
-		`{"of":[""],"elements":{"1/id":null}}`, `{"of":[""],"elements":{"1/id":{"items":[{"of":1}]}}}`, `{"of":[""],"elements":{"1/id":{"wrote":["x"],"items":[{"of":-1}]}}}`} {
+		`{"of":[""],"elements":{"1/id":null}}`, `{"of":[""],"elements":{"1/id":{"items":[{"of":1}]}}}`, `{"of":[""],"elements":{"1/id":{"wrote":["x"],"items":[{"of":-1}]}}}`,
+		`{"of":["","x"],"kept":[{"of":2},{"of":2}]}`,
+		`{"of":[""],"elements":{"1/entry":{"wrote":["x"],"items":[{"of":1,"raw":1},{"of":1,"raw":1}]}}}`} {
 		bundle := res.Bundle.Clone()
 		x := bundle.Root().Get("entry").At(0).Get("resource").Array("extension").Push(fhir.Object())
 		x.Add("url", fhir.String(residueURL))
