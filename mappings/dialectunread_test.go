@@ -17,21 +17,21 @@ func TestUnreadElementsOfFHIR(t *testing.T) {
 	in := caseInput(t, m, "knee")
 	before := unreadPlaces(t, m, in)
 	typ := in.Root().Type()
-	in.Root().Set("implicitRules", fhir.String("urn:x"))
-	extensions := in.Root().Array("modifierExtension")
+	in.Root().Set("total", fhir.Number("3"))
+	links := in.Root().Array("link")
 	for range 2 {
-		x := extensions.Push(fhir.Object())
+		x := links.Push(fhir.Object())
+		x.Add("relation", fhir.String("self"))
 		x.Add("url", fhir.String("urn:x"))
-		x.Add("valueString", fhir.String("y"))
 	}
 	after := unreadPlaces(t, m, in)
-	for _, at := range []string{typ + ".implicitRules", typ + ".modifierExtension[0]", typ + ".modifierExtension[1]"} {
+	for _, at := range []string{typ + ".total", typ + ".link[0]", typ + ".link[1]"} {
 		if slices.Contains(before, at) || len(slices.DeleteFunc(slices.Clone(after), func(s string) bool { return s != at })) != 1 {
 			t.Errorf("%s isn't told just once: %v", at, after)
 		}
 	}
 	for range 2 * mostUnread {
-		extensions.Push(fhir.Object()).Add("url", fhir.String("urn:x"))
+		links.Push(fhir.Object()).Add("url", fhir.String("urn:x"))
 	}
 	if many := unreadPlaces(t, m, in); len(many) != mostUnread {
 		t.Errorf("%d findings", len(many))

@@ -10,7 +10,7 @@ import (
 
 // What a whole resource breaks is told once, at the segment that it stands for; what an element breaks, at its field.
 func TestInvalidResultIsToldAtItsSource(t *testing.T) {
-	const visit = "MSH|^~\\&|SCHED||||20260601090000||SIU^S12|1|P|2.4\rSCH|APT-1|||||NEW^new|||30|min|^^30^20260602100000||||||||||||||Booked\rPID|1||||Maki\rRGS|1\rAIS|1||X^Y^L|20260602100000|||30|min\r"
+	const visit = "MSH|^~\\&|SCHED||||20260601090000||SIU^S12|1|P|2.4\rSCH|APT-1|||||NEW^new|||||^^^^20260602100000||||||||||||||Booked\rPID|1||||Maki\rRGS|1\rAIS|1||X^Y^L\r"
 	siu, err := catalog(t).Map("siu-s12")
 	if err != nil {
 		t.Fatal(err)
