@@ -99,3 +99,24 @@ func TestAPersonWithoutNameAndNumberIsNobody(t *testing.T) {
 		}
 	}
 }
+
+// A constant address of the sender stands alone: nothing says beside it that the address isn't known.
+func TestAConstantEndpointIsKnown(t *testing.T) {
+	m := compileText(t, strings.Replace(tasked, "const:\n", "const:\n  - {fhir: msh.source.endpoint, value: \"urn:oid:1.2.246.537.6.1\"}\n", 1))
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|||||||REF^I12|1|P|2.5.1\rRF1||S\rPID|1||||Laine\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := res.Bundle.Root().Get("entry").At(0).Get("resource").Get("source")
+	if got := string(source.Append(nil)); got != `{"endpoint":"urn:oid:1.2.246.537.6.1"}` {
+		t.Errorf("the source is %s", got)
+	}
+	back, err := m.Reverse(res.Bundle, Context{})
+	if err != nil || len(back.Findings) > 0 {
+		t.Error(err, back.Findings)
+	}
+}

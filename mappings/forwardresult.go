@@ -72,6 +72,9 @@ func (f *forward) constant(n *node, steps []fhirPlace, k *constant) {
 	}
 	if n.kind == fhir.KindAbsent {
 		f.fix(n, jsonKind(k.fhir.typ), k.value, k.rule)
+		if mark := n.parent.get("_endpoint"); n.name == "endpoint" && mark != nil {
+			mark.drop() // it says that nobody knows the address
+		}
 	}
 }
 
