@@ -126,6 +126,13 @@ var lensValues = []struct {
 	{"quantity", "", []string{"NM", "CE"}, []string{"140.0", "g/L^^UCUM"}, `{"one":{"value":140.0,"unit":"g/L","system":"http://unitsofmeasure.org","code":"g/L"}}`, nil},
 	{"quantity", "", []string{"NM", "CE"}, []string{"+007.50", "kpl"}, `{"one":{"value":7.50,"unit":"kpl"}}`, []string{"7.50", "kpl"}},
 	{"quantity", "", []string{"NM", "CE"}, []string{"1e2", ""}, "", nil},
+	{"quantity", "", []string{"NM", "CE"}, []string{"7,2", "mmol/l"}, `{"one":{"value":7.2,"unit":"mmol/l"}}`, []string{"7.2", "mmol/l"}},
+	{"quantity", "", []string{"NM", "CE"}, []string{"<0,125", "mg/l"}, `{"one":{"comparator":"<","value":0.125,"unit":"mg/l"}}`, []string{"<0.125", "mg/l"}},
+	{"quantity", "", []string{"NM", "CE"}, []string{"-1250,125", ""}, `{"one":{"value":-1250.125}}`, []string{"-1250.125", ""}},
+	{"quantity", "", []string{"NM", "CE"}, []string{"1,234", "E9/l"}, "", nil}, // or is it a thousand?
+	{"quantity", "", []string{"NM", "CE"}, []string{"1,2,3", ""}, "", nil},
+	{"quantity", "", []string{"NM", "CE"}, []string{"7,", ""}, "", nil},
+	{"quantity", "", []string{"NM", "CE"}, []string{"1.2,3", ""}, "", nil},
 	{"sn-quantity", "", []string{"SN", "CE"}, []string{">=^12.50", "mg/l"}, `{"one":{"comparator":">=","value":12.50,"unit":"mg/l"}}`, nil},
 	{"sn-quantity", "", []string{"SN", "CE"}, []string{"=^5", ""}, `{"one":{"value":5}}`, []string{"^5", ""}},
 	{"sn-quantity", "", []string{"SN", "CE"}, []string{"^1^:^128", ""}, "", nil},

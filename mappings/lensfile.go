@@ -302,7 +302,8 @@ func (p *putter) unit(i int, n *node) {
 	p.set(i, 3, systemName(n.read("system")))
 }
 
-// decimal gives an NM as a JSON number: a sign + and leading zeros go, a bare point gets its zero.
+// decimal gives an NM as a JSON number: a sign + and leading zeros go, a bare point gets its zero. A comma between digits is
+// the decimal point of senders who write it so, unless it may part thousands: 1,234 isn't guessed at, 0,125 is clear.
 func decimal(s string) (string, bool) {
 	if fhir.NumberText(s) && !strings.ContainsAny(s, "eE") {
 		return s, true
@@ -315,6 +316,12 @@ func decimal(s string) (string, bool) {
 		s = s[1:]
 	}
 	whole, fraction, point := strings.Cut(s, ".")
+	if before, after, comma := strings.Cut(s, ","); comma {
+		if !allDigits(before) || !allDigits(after) || len(after) == 3 && len(before) <= 3 && before[0] != '0' {
+			return "", false
+		}
+		whole, fraction, point = before, after, true
+	}
 	if whole == "" && fraction == "" || !allDigitsOrNone(whole) || !allDigitsOrNone(fraction) {
 		return "", false
 	}
