@@ -14,9 +14,6 @@ const (
 	mostByIgnored = 0.10
 )
 
-// uncovered are maps of which the samples that they take don't reach that yet.
-var uncovered = map[string]bool{}
-
 // TestRulesCarryWhatIsSent reads the messages of the cases beside each map.
 func TestRulesCarryWhatIsSent(t *testing.T) {
 	for _, m := range v2Maps(t) {
@@ -30,6 +27,10 @@ func TestRulesCarryWhatIsSent(t *testing.T) {
 				t.Fatalf("%s: %v", c.file, err)
 			}
 			sum.add(m, c.file, msg)
+		}
+		if sum.messages < 5 {
+			t.Errorf("%s: only %d of its cases hold messages that it takes: the figure says little", m.Name(), sum.messages)
+			continue
 		}
 		sum.check(t, m)
 	}
@@ -102,8 +103,8 @@ func (s *coverage) check(t *testing.T, m *Map) {
 	part := func(n int) float64 { return float64(n) / float64(s.All-s.Engine) }
 	t.Logf("%s: of the %d leaves of %d messages (and %d of the engine's own) rules read %.3f, %.3f are ignored; least are read of %s, %.2f",
 		m.Name(), s.All-s.Engine, s.messages, s.Engine, part(s.Rules), part(s.Ignored), s.file, s.least)
-	if enough := part(s.Rules) >= leastByRules && part(s.Ignored) <= mostByIgnored; enough != !uncovered[m.ID()] {
-		t.Errorf("%s: rules read %.3f of the leaves, at least %.2f are asked for; %.3f are ignored, at most %.2f may be; listed as uncovered: %v",
-			m.Name(), part(s.Rules), leastByRules, part(s.Ignored), mostByIgnored, uncovered[m.ID()])
+	if enough := part(s.Rules) >= leastByRules && part(s.Ignored) <= mostByIgnored; !enough {
+		t.Errorf("%s: rules read %.3f of the leaves, at least %.2f are asked for; %.3f are ignored, at most %.2f may be",
+			m.Name(), part(s.Rules), leastByRules, part(s.Ignored), mostByIgnored)
 	}
 }
