@@ -4,15 +4,19 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// catalog loads the built-in catalog and fails the test on any fault.
+// builtIn is loaded once: a catalog never changes, and compiling all of its maps takes a while.
+var builtIn = sync.OnceValues(func() (*Catalog, error) { return Load(Embedded) })
+
+// catalog gives the built-in catalog and fails the test on any fault.
 func catalog(t testing.TB) *Catalog {
 	t.Helper()
-	c, err := Load(Embedded)
+	c, err := builtIn()
 	if err != nil {
 		for _, f := range contracts.FaultsOf(err) {
 			t.Error(f.Text(""))

@@ -21,8 +21,8 @@ func TestTheLawsHoldOfDamagedMessages(t *testing.T) {
 		t.Run(m.ID(), func(t *testing.T) {
 			random, translated := rand.New(rand.NewPCG(5, 6)), 0
 			list := inputs(t, m)
-			for n := range 300 + len(list) {
-				b, nth := list[n%len(list)], 1
+			for n := range 120 + len(list) {
+				b, nth := list[n%len(list)], 9
 				if n >= len(list) {
 					b, nth = damage(random, b), 40
 				}
