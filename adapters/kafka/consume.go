@@ -78,7 +78,8 @@ type queue struct {
 }
 
 // Consume hands every record of topic to handle on behalf of group, as hub.Bus says. Several processes share the
-// work; when a partition moves to another one, what runs is finished and committed first. The context that handle gets
+// work; when a partition moves to another one, what runs is finished and committed first, up to the low watermark: what is
+// finished behind a record that wasn't begun comes again there. The context that handle gets
 // doesn't end with ctx, but when its partition is lost: another process has it then, or is about to, because handing
 // it over took too long.
 //

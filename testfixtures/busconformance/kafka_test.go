@@ -44,6 +44,7 @@ func TestKafka(t *testing.T) {
 		{"a record whose claim lost isn't handed out", lostClaim},
 		{"a record without its claim makes it", missingClaim},
 		{"a partition isn't handed over while it is held", heldPartition},
+		{"what stands above the low watermark comes again", lowWatermark},
 		{"three processes share a group through kills", processes},
 		{"waits for a new leader and loses nothing", leaderKilled},
 		{"recovers from losing replicas, and all brokers", brokersKilled},

@@ -5,8 +5,10 @@ package busconformance_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -37,8 +39,8 @@ func init() {
 	}
 }
 
-// share works records until its input ends, and writes a line for each: when, which key, which number. As a courier
-// does, it looks whether the key is its own right before it writes.
+// share works records until its input ends, and writes a line for each: when, which key, which number, and at which
+// place it stands. As a courier does, it looks whether the key is its own right before it writes.
 func share(brokers []string) {
 	c := bus.Config{Brokers: brokers, Partitions: 12, Names: "silta.shared.", Session: session}
 	b, err := bus.Open(context.Background(), c)
@@ -52,7 +54,7 @@ func share(brokers []string) {
 			if !b.Owns(shared, "hub", r.Key) {
 				return fmt.Errorf("not ours any more")
 			}
-			_, err := fmt.Printf("%d %s %d\n", time.Now().UnixNano(), r.Key, r.Time.UnixMicro())
+			_, err := fmt.Printf("%d %s %d %d %d\n", time.Now().UnixNano(), r.Key, r.Time.UnixMicro(), r.Place.Partition, r.Place.Offset)
 			return err
 		})
 	}
@@ -72,6 +74,9 @@ type handling struct {
 	member string
 	key    string
 	n      int
+
+	partition int32
+	offset    int64
 }
 
 // members are the processes of a group, and what they have done.
@@ -113,7 +118,7 @@ func (m *members) start(name string) *member {
 		defer close(p.read)
 		for lines := bufio.NewScanner(output); lines.Scan(); {
 			h := handling{member: name}
-			if n, _ := fmt.Sscanf(lines.Text(), "%d %s %d", &h.at, &h.key, &h.n); n == 3 {
+			if n, _ := fmt.Sscanf(lines.Text(), "%d %s %d %d %d", &h.at, &h.key, &h.n, &h.partition, &h.offset); n == 5 {
 				m.add(h)
 			}
 		}
@@ -168,8 +173,9 @@ func (p *member) end(t *testing.T) {
 }
 
 // One process joins, one is killed by -9, one is stopped for longer than its session and goes on, and a broker dies between:
-// every record is handled, the first handlings of each key are in order, and only what the killed and the stopped process had in work or
-// hadn't committed comes twice.
+// every record is handled, the first handlings of each key are in order, and only what the killed and the stopped process
+// had in work or hadn't committed comes twice. Of what the third one handled comes twice only what stood above the low
+// watermark when it handed a partition over: behind a record that it hadn't begun.
 func processes(t *testing.T, cluster *kafka.Cluster) {
 	const keys, each = 40, 150
 	c := config(cluster, "silta.shared.")
@@ -243,11 +249,15 @@ func (m *members) check(keys, each int) {
 	next, first := map[string]int{}, map[string]handling{}
 	repeats := map[string]int{}
 	by := map[string]int{}
+	var ran []handling // what came again of the process that always ran
 	for _, h := range m.done {
 		by[h.member]++
 		record := fmt.Sprint(h.key, " ", h.n)
 		if before, again := first[record]; again {
 			repeats[before.member]++
+			if before.member == "added" {
+				ran = append(ran, before)
+			}
 			continue
 		}
 		first[record] = h
@@ -259,13 +269,68 @@ func (m *members) check(keys, each int) {
 	if len(first) != keys*each {
 		m.t.Errorf("%d records were handled, want %d", len(first), keys*each)
 	}
-	if repeats["added"] > 0 {
-		m.t.Errorf("%d records came again that a process had handled which always ran", repeats["added"])
+	for _, h := range ran {
+		below := func(o handling) bool {
+			return o.partition == h.partition && o.offset < h.offset && o.member != h.member && o.at > h.at
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Values(first)), below) {
+			m.t.Errorf("record %d of partition %d came again, though a process handled it that always ran, and all before it", h.offset, h.partition)
+		}
 	}
-	if n := len(first) / 4; repeats["killed"] > n || repeats["stopped"] > n {
+	if n := len(first) / 4; repeats["killed"] > n || repeats["stopped"] > n || repeats["added"] > n {
 		m.t.Errorf("%v records came again, want only those that weren't committed", repeats)
 	}
 	m.t.Logf("handled by %v; repeats of what %v had handled, of %d records", by, repeats, len(first))
+}
+
+// A member that ends gives back what stands above its low watermark, though it is finished, and nothing below it.
+func lowWatermark(t *testing.T, cluster *kafka.Cluster) {
+	const topic = "silta.test.watermark"
+	c := config(cluster, "silta.watermark.")
+	c.Partitions = 1
+	b := openKafka(t, c, topic)
+	publish := func(keys ...contracts.Key) {
+		for _, key := range keys {
+			r := contracts.Record{Topic: topic, Key: key, ID: contracts.DerivedID("watermark", rand.Text()), Time: time.UnixMicro(1)}
+			if _, err := b.Publish(t.Context(), r, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	publish("a", "a", "b")
+	ctx, cancel := context.WithCancel(t.Context())
+	began, finish := make(chan contracts.Key, 10), make(chan bool)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- b.Consume(ctx, topic, "hub", 2, func(_ context.Context, r contracts.Record) error {
+			began <- r.Key
+			if r.Key == "a" {
+				<-finish
+			}
+			return nil
+		})
+	}()
+	if x, y := await(t, began), await(t, began); x == y {
+		t.Fatalf("two records of key %s are worked at once", x)
+	}
+	cancel() // the second record of a isn't begun any more
+	close(finish)
+	if err := await(t, ended); err != nil {
+		t.Fatal(err)
+	}
+	publish("end")
+	got := make(chan contracts.Record, 10)
+	consume(t, openKafka(t, c), topic, func(_ context.Context, r contracts.Record) error {
+		got <- r
+		return nil
+	})
+	offsets := map[int64]bool{}
+	for len(offsets) < 3 {
+		offsets[await(t, got).Place.Offset] = true
+	}
+	if want := map[int64]bool{1: true, 2: true, 3: true}; !maps.Equal(offsets, want) {
+		t.Errorf("the next member got the records at %v, want %v", offsets, want)
+	}
 }
 
 // A member that holds a key keeps its partition from moving until it lets go; then the other one begins behind it.
