@@ -74,3 +74,13 @@ func BenchmarkValidate(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCompile loads the catalog that is built in: every map for every version, with all checks.
+func BenchmarkCompile(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Load(Embedded); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

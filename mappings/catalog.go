@@ -26,10 +26,8 @@ var lensSets = []string{lensSet}
 
 // Catalog is a set of compiled maps. It is immutable.
 type Catalog struct {
+	shelf
 	maps     []*Map
-	bases    map[string]*source // every map, by ID@VERSION: what overlays extend
-	blocks   map[string]*source
-	concepts map[string]*codeMap
 	layers   []fs.FS
 	warnings contracts.Faults
 }
@@ -57,7 +55,7 @@ type Map struct {
 // every file, with line and column. A layer without the folders is empty; a catalog without any map is a fault.
 func Load(layers ...fs.FS) (*Catalog, error) {
 	set := &reporterSet{}
-	c := &Catalog{bases: map[string]*source{}, blocks: map[string]*source{}, concepts: map[string]*codeMap{}, layers: layers}
+	c := &Catalog{shelf: shelf{bases: map[string]*source{}, blocks: map[string]*source{}, concepts: map[string]*codeMap{}, guards: &expressions{}}, layers: layers}
 	var sources []*source
 	layerOf := map[*source]fs.FS{}
 	for _, layer := range layers {
@@ -85,7 +83,7 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 		if src.broken || src.usesBroken(c.blocks) {
 			continue
 		}
-		if m := compile(src, c.blocks, c.concepts); m != nil {
+		if m := compile(src, c.shelf); m != nil {
 			m.layer = layerOf[src]
 			c.maps = append(c.maps, m)
 		}
@@ -177,11 +175,11 @@ func (c *Catalog) CompileFile(name string, data []byte) (*Map, contracts.Faults)
 	}
 	if src.doc.block || len(r.faults) > 0 && contracts.Faults(r.faults).Err() != nil {
 		if !src.doc.block && src.doc.id.set() {
-			compile(src, c.blocks, c.concepts)
+			compile(src, c.shelf)
 		}
 		return nil, r.once()
 	}
-	m := compile(src, c.blocks, c.concepts)
+	m := compile(src, c.shelf)
 	faults := r.once()
 	if faults.Err() != nil {
 		return nil, faults
@@ -190,15 +188,15 @@ func (c *Catalog) CompileFile(name string, data []byte) (*Map, contracts.Faults)
 }
 
 // compile makes a map's programs. Faults go to the reporters; a map with faults has no use.
-func compile(src *source, blocks map[string]*source, concepts map[string]*codeMap) *Map {
+func compile(src *source, from shelf) *Map {
 	m := &Map{doc: src.doc, root: src.rootID(), dir: src.dir, programs: map[string]*program{}}
 	if m.FHIR() {
-		m.fhir = compileDialect(src, concepts)
+		m.fhir = compileDialect(src, from)
 	} else {
 		m.versions = versionRange(src)
 	}
 	for _, v := range m.versions {
-		if p := compileVersion(src, blocks, concepts, m.versions, v); p != nil {
+		if p := compileVersion(src, from, m.versions, v); p != nil {
 			m.programs[v] = p
 		}
 	}
@@ -211,7 +209,7 @@ func compile(src *source, blocks map[string]*source, concepts map[string]*codeMa
 			m.local = zone
 		}
 	}
-	m.pins = pins(src, blocks, concepts)
+	m.pins = pins(src, from)
 	m.name(src, lensSet)
 	if src.base != nil {
 		m.extends = src.base.doc.id.s + "@" + src.base.doc.version.s

@@ -21,11 +21,18 @@ type unit struct {
 	prefix string // of rule ids: pat.
 }
 
-// compiler makes the program of one version.
-type compiler struct {
-	main     *unit
+// shelf is what maps stand on, by ID@VERSION.
+type shelf struct {
+	bases    map[string]*source // every map: what overlays extend
 	blocks   map[string]*source
 	concepts map[string]*codeMap
+	guards   *expressions
+}
+
+// compiler makes the program of one version.
+type compiler struct {
+	shelf
+	main     *unit
 	versions []string // all that the map is for
 	dict     *hl7v2.Dict
 	defs     *fhir.Defs
@@ -44,13 +51,13 @@ type compiler struct {
 }
 
 // compileVersion makes the program of one version; faults go to the units' reporters.
-func compileVersion(src *source, blocks map[string]*source, concepts map[string]*codeMap, versions []string, version string) *program {
+func compileVersion(src *source, from shelf, versions []string, version string) *program {
 	dict, err := hl7v2.Dictionary(version)
 	if err != nil {
 		src.r.add(CodeType, src.doc.v2.at, "There is no dictionary for version %s.", version)
 		return nil
 	}
-	c := &compiler{blocks: blocks, concepts: concepts, versions: versions, dict: dict, defs: fhir.Definitions(),
+	c := &compiler{shelf: from, versions: versions, dict: dict, defs: fhir.Definitions(),
 		p: &program{version: version, dict: dict, owned: map[*groupDef]bool{}}, frames: map[string]*frame{},
 		ranks: map[string]int64{}, claims: map[string][]*fhirPlace{}, v2claims: map[string][]*v2Ref{},
 		written: map[string]pos{}, filled: map[string]bool{}}

@@ -144,8 +144,8 @@ type dialectCompiler struct {
 }
 
 // compileDialect makes the program of a map whose dialect is FHIR; faults go to the reporter.
-func compileDialect(src *source, concepts map[string]*codeMap) *fhirProgram {
-	c := &compiler{concepts: concepts, defs: fhir.Definitions(), p: &program{owned: map[*groupDef]bool{}}, frames: map[string]*frame{},
+func compileDialect(src *source, from shelf) *fhirProgram {
+	c := &compiler{shelf: from, defs: fhir.Definitions(), p: &program{owned: map[*groupDef]bool{}}, frames: map[string]*frame{},
 		ranks: map[string]int64{}, claims: map[string][]*fhirPlace{}, v2claims: map[string][]*v2Ref{},
 		written: map[string]pos{}, filled: map[string]bool{}}
 	d := &dialectCompiler{compiler: c, head: src.doc.dialect, p: &fhirProgram{program: c.p, contained: src.doc.dialect.contained}}

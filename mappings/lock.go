@@ -25,7 +25,7 @@ func (p pin) String() string {
 }
 
 // pins are the files that a map uses, each once: its bases, blocks and code maps.
-func pins(src *source, blocks map[string]*source, concepts map[string]*codeMap) []pin {
+func pins(src *source, from shelf) []pin {
 	var list []pin
 	seen := map[pin]bool{}
 	add := func(p pin) {
@@ -36,7 +36,7 @@ func pins(src *source, blocks map[string]*source, concepts map[string]*codeMap) 
 	}
 	codes := func(doc *document) {
 		for _, def := range doc.codes {
-			if m := concepts[def.use.s]; m != nil {
+			if m := from.concepts[def.use.s]; m != nil {
 				add(pin{kind: "codes", name: m.name, digest: m.digest})
 			}
 		}
@@ -46,7 +46,7 @@ func pins(src *source, blocks map[string]*source, concepts map[string]*codeMap) 
 	}
 	codes(src.doc)
 	for _, use := range src.doc.uses {
-		if b := blocks[use.block.s]; b != nil {
+		if b := from.blocks[use.block.s]; b != nil {
 			add(pin{kind: "block", name: use.block.s, digest: b.digest})
 			codes(b.doc)
 		}

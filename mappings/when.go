@@ -10,6 +10,7 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/decls"
 	"github.com/google/cel-go/common/types"
 
 	"github.com/hoitosilta/silta/contracts/fhir"
@@ -49,6 +50,92 @@ var celBase = sync.OnceValues(func() (*cel.Env, error) {
 	}
 	return cel.NewEnv(append([]cel.EnvOption{cel.ClearMacros()}, macros...)...)
 })
+
+// expressions keeps what CEL made of guards: blocks are compiled for many maps, each map for many versions, and CEL takes
+// long. Many goroutines may use it.
+type expressions struct{ reads, checks sync.Map }
+
+// reading is an expression before its questions have types.
+type reading struct {
+	asked  []asked // in its order
+	always bool    // it is just true
+	alone  bool    // it is just one question
+}
+
+// asked is a question; name is the variable that stands for it.
+type asked struct {
+	name, call, path string
+	at               common.Location
+}
+
+// read parses an expression.
+func (x *expressions) read(source string) (*reading, *cel.Issues, error) {
+	if known, ok := x.reads.Load(source); ok {
+		return known.(*reading), nil, nil
+	}
+	base, err := celBase()
+	if err != nil {
+		return nil, nil, err
+	}
+	parsed, issues := base.Parse(source)
+	if issues.Err() != nil {
+		return nil, issues, nil
+	}
+	r := &reading{}
+	tree := parsed.NativeRep()
+	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.IdentKind {
+			return
+		}
+		call, path, ours := strings.Cut(e.AsIdent(), " ")
+		if ours {
+			r.asked = append(r.asked, asked{e.AsIdent(), call, path, tree.SourceInfo().GetStartLocation(e.ID())})
+		}
+	}))
+	switch whole := tree.Expr(); whole.Kind() {
+	case ast.LiteralKind:
+		r.always = whole.AsLiteral() == types.True
+	case ast.IdentKind:
+		r.alone = len(r.asked) == 1
+	}
+	x.reads.Store(source, r)
+	return r, nil, nil
+}
+
+// checking is an expression whose questions have types.
+type checking struct {
+	gives   *cel.Type
+	program cel.Program
+}
+
+// check compiles an expression with the variables of its questions.
+func (x *expressions) check(source string, questions []*decls.VariableDecl) (*checking, *cel.Issues, error) {
+	key := source
+	for _, q := range questions {
+		key += "\n" + q.Name() + " " + q.Type().String()
+	}
+	if known, ok := x.checks.Load(key); ok {
+		return known.(*checking), nil, nil
+	}
+	base, err := celBase()
+	if err != nil {
+		return nil, nil, err
+	}
+	env, err := base.Extend(cel.VariableDecls(questions...))
+	if err != nil {
+		return nil, nil, err
+	}
+	tree, issues := env.Compile(source) // parsed anew: the check rewrites what it is given
+	if issues.Err() != nil {
+		return nil, issues, nil
+	}
+	c := &checking{gives: tree.OutputType()}
+	if c.program, err = env.Program(tree); err != nil {
+		return nil, nil, err
+	}
+	x.checks.Store(key, c)
+	return c, nil, nil
+}
 
 // when compiles a rule's guards. A two-way rule has both, or the ways would disagree about when it holds.
 func (c *compiler) when(u *unit, def ruleDef, o *op, in *nest) {
@@ -99,63 +186,47 @@ func (c *compiler) guard(u *unit, expr text, bind func(call string, path text) (
 		}
 		return len(issues.Errors()) > 0
 	}
-	base, err := celBase()
+	read, issues, err := c.guards.read(expr.s)
 	if err != nil {
 		u.r.add(CodeWhen, expr.at, "Expressions can't be read here: %v.", err)
 		return nil
 	}
-	parsed, issues := base.Parse(expr.s)
 	if issues.Err() != nil && report(issues) {
 		return nil
 	}
-	g := &guard{asks: map[string]ask{}}
-	var variables []cel.EnvOption
+	g := &guard{asks: map[string]ask{}, always: read.always}
 	sound := true
-	tree := parsed.NativeRep()
-	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.IdentKind {
-			return
+	var questions []*decls.VariableDecl
+	for _, q := range read.asked {
+		if _, known := g.asks[q.name]; known {
+			continue
 		}
-		name := e.AsIdent()
-		call, path, ours := strings.Cut(name, " ")
-		if _, known := g.asks[name]; known || !ours {
-			return
-		}
-		at := place(tree.SourceInfo().GetStartLocation(e.ID()))
+		at := place(q.at)
 		at.col += 2 // a call's place is that of its parenthesis; the quote follows
-		a, ok := bind(call, text{path, at})
+		a, ok := bind(q.call, text{q.path, at})
 		if sound = sound && ok; ok {
-			g.asks[name] = a
-			variables = append(variables, cel.Variable(name, a.typ))
+			g.asks[q.name], questions = a, append(questions, decls.NewVariable(q.name, a.typ))
 		}
-	}))
+	}
 	if !sound {
 		return nil
 	}
-	env, err := base.Extend(variables...)
-	if err != nil {
-		u.r.add(CodeWhen, expr.at, "Expressions can't be read here: %v.", err)
-		return nil
-	}
-	checked, issues := env.Check(parsed)
+	checked, issues, err := c.guards.check(expr.s, questions)
 	if issues.Err() != nil && report(issues) {
 		return nil
 	}
-	if checked.OutputType() != cel.BoolType {
-		u.r.add(CodeWhen, expr.at, "A guard gives true or false; this gives %s.", checked.OutputType())
-		return nil
-	}
-	if g.program, err = env.Program(checked); err != nil {
+	if err != nil {
 		u.r.add(CodeWhen, expr.at, "This expression can't be run: %v.", err)
 		return nil
 	}
-	switch whole := tree.Expr(); whole.Kind() {
-	case ast.LiteralKind:
-		g.always = whole.AsLiteral() == types.True
-	case ast.IdentKind:
-		if a, ours := g.asks[whole.AsIdent()]; ours {
-			g.alone = &a
-		}
+	if checked.gives != cel.BoolType {
+		u.r.add(CodeWhen, expr.at, "A guard gives true or false; this gives %s.", checked.gives)
+		return nil
+	}
+	g.program = checked.program
+	if read.alone {
+		a := g.asks[read.asked[0].name]
+		g.alone = &a
 	}
 	return g
 }

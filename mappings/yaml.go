@@ -98,6 +98,9 @@ var swallowed = regexp.MustCompile(`:(\s|$)|;\s*[\w-]+:`)
 // readYAML reads one document. A syntax fault ends the reading; repeated keys are reported and the first one counts.
 func readYAML(r *reporter, data []byte) *value {
 	for i, line := range strings.Split(string(data), "\n") {
+		if !strings.Contains(line, "[") {
+			continue
+		}
 		if m := unquotedPath.FindStringSubmatchIndex(line); m != nil && !insideQuotes(line[:m[2]]) {
 			r.add(CodeQuote, pos{line: i + 1, col: m[2] + 1}, "Quote this: brackets in an unquoted text are YAML's, not the path's.")
 		}
