@@ -10,13 +10,19 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 )
 
-// builtIn is loaded once: a catalog never changes, and compiling all of its maps takes a while.
-var builtIn = sync.OnceValues(func() (*Catalog, error) { return Load(Embedded) })
+// checked is the built-in catalog with all of its faults, loaded once: a catalog never changes.
+var checked = sync.OnceValues(func() (*Catalog, error) {
+	c, err := Load(Embedded)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Check().Err()
+})
 
 // catalog gives the built-in catalog and fails the test on any fault.
 func catalog(t testing.TB) *Catalog {
 	t.Helper()
-	c, err := builtIn()
+	c, err := checked()
 	if err != nil {
 		for _, f := range contracts.FaultsOf(err) {
 			t.Error(f.Text(""))

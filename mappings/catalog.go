@@ -1,11 +1,9 @@
 package mappings
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -24,15 +22,17 @@ const lensSet = "2"
 // maps that were published under it adds the old one here; else those maps don't load any more, and say so.
 var lensSets = []string{lensSet}
 
-// Catalog is a set of compiled maps. It is immutable.
+// Catalog is a set of maps. It is immutable.
 type Catalog struct {
 	shelf
-	maps     []*Map
-	layers   []fs.FS
-	warnings contracts.Faults
+	maps    []*Map
+	inOrder []*Map // the maps in the order of their files, which is that of their faults
+	layers  []fs.FS
+	files   *reporterSet
 }
 
-// Map is one version of a map, compiled for every HL7 version that it is for. It is immutable; many goroutines may use it.
+// Map is one version of a map, with a program for every HL7 version that it is for. It is immutable; many goroutines may
+// use it.
 type Map struct {
 	doc       *document
 	extends   string // the map that it is an overlay of, ID@VERSION
@@ -43,230 +43,13 @@ type Map struct {
 	pins      []pin  // what the digest covers beside the file
 	published bool
 	versions  []string
-	programs  map[string]*program
+	editions  map[string]func() *edition // by version
+	told      told                       // what is said of the map beside its editions
+	builtIn   bool
 	fhir      *fhirProgram // of a map whose dialect is FHIR, which has no others
 	layer     fs.FS
 	dir       string
 	local     *time.Location
-}
-
-// Load reads and compiles a catalog from layers, each laid out as Embedded is. A later layer adds maps, blocks and code
-// maps; what an earlier one has under the same name and version must be the same. The error is contracts.Faults: every fault of
-// every file, with line and column. A layer without the folders is empty; a catalog without any map is a fault.
-func Load(layers ...fs.FS) (*Catalog, error) {
-	set := &reporterSet{}
-	c := &Catalog{shelf: shelf{bases: map[string]*source{}, blocks: map[string]*source{}, concepts: map[string]*codeMap{}, guards: &expressions{}}, layers: layers}
-	var sources []*source
-	layerOf := map[*source]fs.FS{}
-	for _, layer := range layers {
-		readConceptMaps(set, layer, c.concepts)
-		for _, src := range readSources(set, layer) {
-			name := src.doc.id.s + "@" + src.doc.version.s
-			if src.doc.block {
-				if other, known := c.blocks[name]; known {
-					mustEqual(src.r, src.doc.version.at, bytes.Equal(src.data, other.data), name)
-				} else {
-					c.blocks[name] = src
-				}
-				continue
-			}
-			if other, known := c.bases[name]; known {
-				mustEqual(src.r, src.doc.version.at, bytes.Equal(src.data, other.data), name)
-				continue
-			}
-			sources, c.bases[name] = append(sources, src), src
-			layerOf[src] = layer
-		}
-	}
-	for _, src := range sources {
-		src.extend(c.bases, c.blocks)
-		if src.broken || src.usesBroken(c.blocks) {
-			continue
-		}
-		if m := compile(src, c.shelf); m != nil {
-			m.layer = layerOf[src]
-			c.maps = append(c.maps, m)
-		}
-	}
-	for _, layer := range layers {
-		c.checkLock(set, layer)
-	}
-	faults := set.faults()
-	if len(sources) == 0 {
-		faults = append(faults, contracts.Faultf(contracts.Invalid, CodeCatalogLayout, "catalog", "There is no map under catalog/ID/VERSION/map.yaml."))
-	}
-	if err := faults.Err(); err != nil {
-		return nil, err
-	}
-	c.warnings = faults
-	slices.SortFunc(c.maps, func(a, b *Map) int {
-		if a.doc.id.s != b.doc.id.s {
-			return strings.Compare(a.doc.id.s, b.doc.id.s)
-		}
-		if newer(a.semver(), b.semver()) {
-			return -1
-		}
-		return 1
-	})
-	return c, nil
-}
-
-// readSources reads catalog/ID/VERSION/{map,block}.yaml of a layer, in the order of their names.
-func readSources(set *reporterSet, layer fs.FS) []*source {
-	var list []*source
-	for _, name := range []string{"block.yaml", "map.yaml"} {
-		files, err := fs.Glob(layer, "catalog/*/*/"+name)
-		if err != nil {
-			continue
-		}
-		for _, file := range files {
-			data, err := fs.ReadFile(layer, file)
-			if err != nil {
-				set.file(file).add(CodeCatalogLayout, pos{line: 1, col: 1}, "The file can't be read.")
-				continue
-			}
-			src := parse(set.file(file), data)
-			src.dir = path.Dir(file)
-			if src.broken {
-				src.doc = named(src.dir, name == "block.yaml") // what stands on it or uses it has no fault by that
-				list = append(list, src)
-				continue
-			}
-			if want := "catalog/" + src.doc.id.s + "/" + src.doc.version.s; want != src.dir {
-				src.r.add(CodeCatalogLayout, src.doc.id.at, "The file says another id or version than its folder.")
-			}
-			if src.doc.block != (name == "block.yaml") {
-				src.r.add(CodeCatalogLayout, pos{line: 1, col: 1}, "A map stands in map.yaml, a block in block.yaml.")
-			}
-			list = append(list, src)
-		}
-	}
-	return list
-}
-
-// named is an empty document of the id and version that a folder says.
-func named(dir string, block bool) *document {
-	id, version := path.Split(dir)
-	return &document{id: text{s: path.Base(id)}, version: text{s: version}, block: block}
-}
-
-func parse(r *reporter, data []byte) *source {
-	sum := sha256.Sum256(data)
-	src := &source{root: readYAML(r, data), r: r, data: data, digest: hex.EncodeToString(sum[:])}
-	if src.broken = src.root == nil; src.broken {
-		src.doc = &document{}
-	} else if src.wanted = src.root.get("extends") != nil; src.wanted {
-		src.doc = decodeHead(r, src.root) // the rest means something on its base alone
-	} else {
-		src.doc = decode(r, src.root)
-	}
-	return src
-}
-
-// CompileFile compiles one map file against the catalog's blocks and code maps, for checking it. name is how faults
-// call it. The Faults are all of the file's, warnings too; the Map is nil if one of them is an error. A block is only
-// read, since its paths mean something in a map alone; the Map is nil then too.
-func (c *Catalog) CompileFile(name string, data []byte) (*Map, contracts.Faults) {
-	r := &reporter{file: name}
-	src := parse(r, data)
-	src.extend(c.bases, c.blocks)
-	if src.broken {
-		return nil, r.once()
-	}
-	if src.doc.block || len(r.faults) > 0 && contracts.Faults(r.faults).Err() != nil {
-		if !src.doc.block && src.doc.id.set() {
-			compile(src, c.shelf)
-		}
-		return nil, r.once()
-	}
-	m := compile(src, c.shelf)
-	faults := r.once()
-	if faults.Err() != nil {
-		return nil, faults
-	}
-	return m, faults
-}
-
-// compile makes a map's programs. Faults go to the reporters; a map with faults has no use.
-func compile(src *source, from shelf) *Map {
-	m := &Map{doc: src.doc, root: src.rootID(), dir: src.dir, programs: map[string]*program{}}
-	if m.FHIR() {
-		m.fhir = compileDialect(src, from)
-	} else {
-		m.versions = versionRange(src)
-	}
-	for _, v := range m.versions {
-		if p := compileVersion(src, from, m.versions, v); p != nil {
-			m.programs[v] = p
-		}
-	}
-	m.local, _ = time.LoadLocation("Europe/Helsinki")
-	if z := src.doc.v2.zone; z.set() {
-		zone, err := time.LoadLocation(z.s)
-		if err != nil {
-			src.r.add(CodeType, z.at, "There is no time zone of that name.")
-		} else {
-			m.local = zone
-		}
-	}
-	m.pins = pins(src, from)
-	m.name(src, lensSet)
-	if src.base != nil {
-		m.extends = src.base.doc.id.s + "@" + src.base.doc.version.s
-	}
-	return m
-}
-
-// usesBroken says whether the file uses a block that can't be read: what it says about the rest may be wrong.
-func (src *source) usesBroken(blocks map[string]*source) bool {
-	return slices.ContainsFunc(src.doc.uses, func(u useDef) bool {
-		b := blocks[u.block.s]
-		return b != nil && b.broken
-	})
-}
-
-// mustEqual refuses a file that says something else than one of an earlier layer under the same name and version:
-// which of the two is meant can't be guessed, and ignoring an edit would be the worst guess.
-func mustEqual(r *reporter, at pos, equal bool, name string) {
-	if !equal {
-		r.add(CodeDuplicate, at, "%s is in the catalog already, with other content. Give this one a new version; if you changed what is built in, build again.", name)
-	}
-}
-
-// versionRange lists the dictionary versions that the map is for: exact ones and a..b.
-func versionRange(src *source) []string {
-	all := hl7v2.Versions()
-	if len(src.doc.v2.versions) == 0 {
-		src.r.add(CodeType, at(src.doc.v2.at, pos{line: 1, col: 1}), "The map doesn't say its versions, such as [\"2.3..2.8\"].")
-		return nil
-	}
-	in := map[string]bool{}
-	for _, t := range src.doc.v2.versions {
-		from, to, isRange := strings.Cut(t.s, "..")
-		if !isRange {
-			to = from
-		}
-		if !has(all, from) || !has(all, to) {
-			src.r.add(CodeVersion, t.at, "The HL7 versions are %s, and ranges of them such as %s..%s.", strings.Join(all, ", "), all[0], all[len(all)-1])
-			continue
-		}
-		if !hl7v2.VersionAtLeast(to, from) {
-			src.r.add(CodeVersion, t.at, "This range of versions is empty: it begins behind its end.")
-			continue
-		}
-		for _, v := range all {
-			if hl7v2.VersionAtLeast(v, from) && hl7v2.VersionAtLeast(to, v) {
-				in[v] = true
-			}
-		}
-	}
-	var list []string
-	for _, v := range all {
-		if in[v] {
-			list = append(list, v)
-		}
-	}
-	return list
 }
 
 // name gives the map its digest under a lens library, and the URL that its results name.
@@ -286,8 +69,12 @@ func digest(src *source, pins []pin, lenses string) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// Warnings are what Load found and could live with.
-func (c *Catalog) Warnings() contracts.Faults { return c.warnings }
+// Check compiles what Load left for later, and gives all faults of the files of all layers: warnings, and errors where
+// what is built in has any.
+func (c *Catalog) Check() contracts.Faults {
+	compileAll(c.inOrder)
+	return c.files.faults(c.inOrder)
+}
 
 // Maps are all maps, by id, the newest version of each first.
 func (c *Catalog) Maps() []*Map { return c.maps }
@@ -431,7 +218,7 @@ func (m *Map) programFor(msg *hl7v2.Message) (*program, *contracts.Fault) {
 
 // program gives the program of a version, or of the nearest that the map has.
 func (m *Map) program(version string) *program {
-	if p := m.programs[hl7v2.NearestVersion(version)]; p != nil {
+	if p := m.edition(hl7v2.NearestVersion(version)); p != nil {
 		return p
 	}
 	best := m.versions[0]
@@ -440,5 +227,18 @@ func (m *Map) program(version string) *program {
 			best = v
 		}
 	}
-	return m.programs[best]
+	return m.edition(best)
+}
+
+// edition gives the program of a version that the map is for, or nil.
+func (m *Map) edition(version string) *program {
+	compiled := m.editions[version]
+	if compiled == nil {
+		return nil
+	}
+	e := compiled()
+	if m.builtIn && e.faulty {
+		panic("mappings: the built-in map " + m.Name() + " has faults, which Catalog.Check tells")
+	}
+	return e.program
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -258,7 +259,7 @@ func (m *codeMap) displays(r *reporter, def codesDef) {
 
 // preferred says whether a file names the code that is written back for another.
 func preferred(def codesDef, p codePair) bool {
-	for _, w := range append(def.prefer, def.reverseOnly...) {
+	for _, w := range slices.Concat(def.prefer, def.reverseOnly) {
 		if w.from.s == p.from && w.to.s == p.to {
 			return true
 		}

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -29,9 +30,17 @@ type shelf struct {
 	guards   *expressions
 }
 
+// edition is a map compiled for one version.
+type edition struct {
+	program *program // nil where the version has none of the map's structures
+	told    told
+	faulty  bool // one of the faults is an error
+}
+
 // compiler makes the program of one version.
 type compiler struct {
 	shelf
+	told     told
 	main     *unit
 	versions []string // all that the map is for
 	dict     *hl7v2.Dict
@@ -46,18 +55,27 @@ type compiler struct {
 	written  map[string]pos // FHIR places that two-way rules write
 	filled   map[string]bool
 	alone    bool // inside `first`, whose alternatives may write one place
+	asking   bool // inside a guard, which takes nothing from a (rest)
 
 	anchors func(u *unit, f *frame, def frameDef) // reads a frame's `from` where the dialect is FHIR
 }
 
-// compileVersion makes the program of one version; faults go to the units' reporters.
-func compileVersion(src *source, from shelf, versions []string, version string) *program {
+// compileVersion makes the program of one version.
+func compileVersion(src *source, from shelf, versions []string, version string) *edition {
+	e := &edition{told: told{}}
+	e.program = compileProgram(src, from, versions, version, e.told)
+	e.faulty = e.told.faulty()
+	return e
+}
+
+// compileProgram makes the program of one version; what is wrong goes to told.
+func compileProgram(src *source, from shelf, versions []string, version string, told told) *program {
 	dict, err := hl7v2.Dictionary(version)
 	if err != nil {
-		src.r.add(CodeType, src.doc.v2.at, "There is no dictionary for version %s.", version)
+		told.of(src.r).add(CodeType, src.doc.v2.at, "There is no dictionary for version %s.", version)
 		return nil
 	}
-	c := &compiler{shelf: from, versions: versions, dict: dict, defs: fhir.Definitions(),
+	c := &compiler{shelf: from, told: told, versions: versions, dict: dict, defs: fhir.Definitions(),
 		p: &program{version: version, dict: dict, owned: map[*groupDef]bool{}}, frames: map[string]*frame{},
 		ranks: map[string]int64{}, claims: map[string][]*fhirPlace{}, v2claims: map[string][]*v2Ref{},
 		written: map[string]pos{}, filled: map[string]bool{}}
@@ -104,7 +122,7 @@ func (c *compiler) carries(o *op) {
 
 // unit resolves a file's names, slices and code maps.
 func (c *compiler) unit(src *source, it *frame, prefix string) *unit {
-	u := &unit{doc: src.doc, r: src.r, names: map[string]string{"silta": profiles.Base}, slices: map[string]sliceDef{},
+	u := &unit{doc: src.doc, r: c.told.of(src.r), names: map[string]string{"silta": profiles.Base}, slices: map[string]sliceDef{},
 		codes: map[string]*codeMap{}, it: it, prefix: prefix}
 	for _, n := range src.doc.names {
 		if _, twice := u.names[n.name.s]; twice {
@@ -466,16 +484,55 @@ func (s *reporterSet) file(name string) *reporter {
 	return r
 }
 
-// faults are all faults of all files, each once: a map is compiled for several versions.
-func (s *reporterSet) faults() contracts.Faults {
+// faults are all faults of all files, each once: a map is compiled for several versions, and a block for several maps.
+func (s *reporterSet) faults(compiled []*Map) contracts.Faults {
 	var all contracts.Faults
 	seen := map[faultKey]bool{}
 	for _, r := range s.list {
-		for _, f := range r.once() { // an overlay tells its base's faults too
+		for _, f := range r.with(compiled).once() { // an overlay tells its base's faults too
 			if k := keyOf(f); !seen[k] {
 				seen[k] = true
 				all = append(all, f)
 			}
+		}
+	}
+	return all
+}
+
+// told is what one compile says of files: of the map's, and of those of the blocks that it uses. The file's own reporter
+// has what was wrong when it was read.
+type told map[*reporter]*reporter
+
+func (t told) of(file *reporter) *reporter {
+	r := t[file]
+	if r == nil {
+		r = &reporter{file: file.file}
+		t[file] = r
+	}
+	return r
+}
+
+func (t told) faulty() bool {
+	for _, r := range t {
+		if r.faults.Err() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// with is a reporter with what compiled maps say of its file too.
+func (r *reporter) with(compiled []*Map) *reporter {
+	all := &reporter{file: r.file, faults: slices.Clone(r.faults)}
+	add := func(t told) {
+		if more := t[r]; more != nil {
+			all.faults = append(all.faults, more.faults...)
+		}
+	}
+	for _, m := range compiled {
+		add(m.told)
+		for _, v := range m.versions {
+			add(m.editions[v]().told)
 		}
 	}
 	return all

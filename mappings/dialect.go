@@ -143,9 +143,9 @@ type dialectCompiler struct {
 	p    *fhirProgram
 }
 
-// compileDialect makes the program of a map whose dialect is FHIR; faults go to the reporter.
-func compileDialect(src *source, from shelf) *fhirProgram {
-	c := &compiler{shelf: from, defs: fhir.Definitions(), p: &program{owned: map[*groupDef]bool{}}, frames: map[string]*frame{},
+// compileDialect makes the program of a map whose dialect is FHIR; faults go to told.
+func compileDialect(src *source, from shelf, told told) *fhirProgram {
+	c := &compiler{shelf: from, told: told, defs: fhir.Definitions(), p: &program{owned: map[*groupDef]bool{}}, frames: map[string]*frame{},
 		ranks: map[string]int64{}, claims: map[string][]*fhirPlace{}, v2claims: map[string][]*v2Ref{},
 		written: map[string]pos{}, filled: map[string]bool{}}
 	d := &dialectCompiler{compiler: c, head: src.doc.dialect, p: &fhirProgram{program: c.p, contained: src.doc.dialect.contained}}

@@ -35,7 +35,7 @@ func TestOverlayMap(t *testing.T) {
 			t.Error(f.Text(r.File))
 		}
 	}
-	for _, f := range c.Warnings() {
+	for _, f := range c.Check() {
 		if f.File == "catalog/apotti.ref-i12/0.1.0/map.yaml" {
 			t.Error(f.Text(""))
 		}

@@ -38,7 +38,7 @@ func TestTheLawsHoldOfTheDictionary(t *testing.T) {
 
 // legal tries the laws on so many messages that the map takes.
 func legal(t *testing.T, m *Map, version string, many int) {
-	p := m.programs[version]
+	p := m.edition(version)
 	code, _, _ := strings.Cut(p.structure.Name, "_")
 	for i, event := range m.Events() {
 		s, err := generate.NewStructured(uint64(i), version, generate.Structured{Structure: p.structure.Name,

@@ -65,3 +65,20 @@ func TestALockFileThatCannotBeRead(t *testing.T) {
 		t.Errorf("it is taken: %v", err)
 	}
 }
+
+// What is built in is compiled when it is needed, so a mistake in it shows late: Check tells it, and the map doesn't run.
+func TestABuiltInMapWithAFaultDoesNotRun(t *testing.T) {
+	c := newCatalog()
+	for _, m := range c.read([]fs.FS{fstest.MapFS{"catalog/small/0.1.0/map.yaml": {Data: []byte(strings.Replace(small, "PID-8", "PID-888", 1))}}}) {
+		m.builtIn = true
+		defer func() {
+			if recover() == nil {
+				t.Error("it runs")
+			}
+			if faults := c.Check(); len(faults) == 0 || faults[0].Code != CodeFieldRange {
+				t.Errorf("Check tells %v", faults)
+			}
+		}()
+		m.defaultVersion()
+	}
+}

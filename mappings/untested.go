@@ -46,7 +46,7 @@ func (m *Map) compiled() []*program {
 	}
 	var list []*program
 	for _, version := range m.versions {
-		list = append(list, m.programs[version])
+		list = append(list, m.edition(version))
 	}
 	return list
 }

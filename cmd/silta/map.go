@@ -143,7 +143,11 @@ func newMapCheck(t *terminal, flag *catalogFlag) *cobra.Command {
 				return err
 			}
 			if len(files) == 0 {
-				t.faults("", catalog.Warnings())
+				faults := catalog.Check()
+				if err := faults.Err(); err != nil {
+					return err
+				}
+				t.faults("", faults)
 				return t.checked(len(catalog.Maps()))
 			}
 			sound := 0

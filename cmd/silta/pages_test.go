@@ -110,7 +110,7 @@ func readGround(t *testing.T) *ground {
 		}
 		t.FailNow()
 	}
-	for _, f := range catalog.Warnings() {
+	for _, f := range catalog.Check() {
 		if strings.HasPrefix(f.File, "catalog/ground/") {
 			t.Error(f.Text(""))
 		}
