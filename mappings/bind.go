@@ -71,7 +71,7 @@ func (c *compiler) v2Path(u *unit, t text, f *frame, in *nest, foreign, outer bo
 	if p.pick.selecting() {
 		ref.repSel = c.v2Selector(u, p.pick, false, t)
 	}
-	if ref.field > 0 {
+	if ref.field > 0 && !c.asking {
 		key := c.fieldKey(ref, f)
 		c.v2claims[key] = append(c.v2claims[key], ref)
 	}

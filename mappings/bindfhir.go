@@ -73,8 +73,10 @@ func (c *compiler) fhirPath(u *unit, t text, in *nest) *fhirRef {
 		ref.owner, ref.modifier = defs.Name, ref.modifier || elem.Modifier
 		ref.elem, ref.typ, defs = elem, next.Name, next
 		if place.list {
-			c.claims[key] = append(c.claims[key], &ref.steps[len(ref.steps)-1])
-			ref.steps[len(ref.steps)-1].order = c.rank(key)
+			ref.steps[i].order = c.rank(key)
+		}
+		if place.list && !c.asking {
+			c.claims[key] = append(c.claims[key], &ref.steps[i])
 		}
 	}
 	c.refs = append(c.refs, ref)

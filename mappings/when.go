@@ -1,7 +1,6 @@
 package mappings
 
 import (
-	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -155,14 +154,14 @@ func (c *compiler) when(u *unit, def ruleDef, o *op, in *nest) {
 	if def.absent.set() {
 		u.r.add(CodeWhen, def.absent.at, "`absent` and `when` exclude one another: is the source missing, or the guard against it?")
 	}
-	claims, v2claims := maps.Clone(c.claims), maps.Clone(c.v2claims) // a guard takes nothing from a (rest)
+	c.asking = true
 	if def.whenV2.set() {
 		o.whenV2 = c.guard(u, def.whenV2, func(call string, path text) (ask, bool) { return c.askV2(u, o, in, call, path) })
 	}
 	if def.whenFHIR.set() {
 		o.whenFHIR = c.guard(u, def.whenFHIR, func(call string, path text) (ask, bool) { return c.askFHIR(u, in, call, path) })
 	}
-	c.claims, c.v2claims = claims, v2claims
+	c.asking = false
 }
 
 // guard compiles an expression. bind checks what it asks for, and gives its type.

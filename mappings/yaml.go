@@ -241,7 +241,7 @@ func (r *reporter) scalar(n ast.Node) *value {
 	v := &value{at: nodePos(n), kind: scalarValue, text: t.Value}
 	v.quoted = t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType
 	if !v.quoted {
-		if swallowed.MatchString(v.text) {
+		if strings.Contains(v.text, ":") && swallowed.MatchString(v.text) {
 			r.add(CodeQuote, v.at, "A key stands inside this text. A comma parts the keys of a mapping {…}; quote the text if all of it is meant.")
 		}
 		switch strings.ToLower(t.Value) {
