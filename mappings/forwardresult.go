@@ -161,15 +161,18 @@ func (f *forward) nesting(fr *frame) {
 }
 
 // link writes references to the instances of the nearest common scope: of the same segment, else inside, else around,
-// else all.
+// else all. A list also takes what stands farther off and has only this instance to hang on: the way back would miss it.
 func (f *forward) link(l *link, from *instance, to *frame) {
-	all := f.of(to)
+	all, list := f.of(to), l.ref.steps[len(l.ref.steps)-1].list || anyList(l.ref)
 	scope, wrote := nearest(from, all), false
+	if list && only(from, f.of(l.frame)) {
+		scope = anywhere
+	}
 	for _, in := range all {
 		if !in.made || !within(scope, from, in) {
 			continue
 		}
-		if wrote && !l.ref.steps[len(l.ref.steps)-1].list && !anyList(l.ref) {
+		if wrote && !list {
 			break
 		}
 		f.reference(from.res, l.ref, in, l.rule)
@@ -193,6 +196,11 @@ const (
 	around
 	anywhere
 )
+
+// only says whether an instance is the only one of its frame that is made.
+func only(in *instance, all []*instance) bool {
+	return !slices.ContainsFunc(all, func(other *instance) bool { return other.made && other != in })
+}
 
 // nearest is the nearest scope that has one of the instances.
 func nearest(from *instance, all []*instance) int {
