@@ -27,6 +27,7 @@ style:
 test: setup style          ## everything, on a fresh Debian with Go and make
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m -tags kafka,postgres ./...
 	$(GO) test ./testfixtures/simulation -run 'Promise|SameHistory' -seeds=$(SEEDS)
+	$(GO) test ./mappings -run 'BrokenMessages|DamagedMessages' -damaged=1500
 
 CHAOS ?= 10m
 chaos: setup               ## hub processes, brokers and PostgreSQL killed and stopped under load, disks full

@@ -192,7 +192,7 @@ func (m *Map) secondBack(in *fhir.Tree, c Context) string {
 	if err != nil {
 		return fmt.Sprintf("what the way back wrote parks: %v.", err)
 	}
-	if line := firstDifference(withoutIDs(first.Bundle.Indent(nil)), withoutIDs(second.Bundle.Indent(nil))); line != "" {
+	if line := otherBundle(first.Bundle, second.Bundle, nil); line != "" {
 		return "back and forth again gives another Bundle, first at " + line + "."
 	}
 	return ""

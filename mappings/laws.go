@@ -82,11 +82,11 @@ func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
 	if err != nil {
 		return fmt.Sprintf("what the way back wrote parks: %v.", err)
 	}
-	before, after := withoutIDs(first.Bundle.Indent(nil)), withoutIDs(second.Bundle.Indent(nil))
+	var same func([]byte) []byte
 	if m.doc.v2.write.set() && m.doc.v2.write.s != writeOffset {
-		before, after = inUTC(before), inUTC(after)
+		same = inUTC
 	}
-	if line := firstDifference(before, after); line != "" {
+	if line := otherBundle(first.Bundle, second.Bundle, same); line != "" {
 		return "back and forth again gives another Bundle, first at " + line + "."
 	}
 	return ""
