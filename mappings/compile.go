@@ -476,7 +476,10 @@ type source struct {
 }
 
 // reporterSet keeps a reporter for each file.
-type reporterSet struct{ list []*reporter }
+type reporterSet struct {
+	list    []*reporter
+	builtIn int // so many of them, the first, are of files that are built in
+}
 
 func (s *reporterSet) file(name string) *reporter {
 	r := &reporter{file: name}
@@ -485,12 +488,13 @@ func (s *reporterSet) file(name string) *reporter {
 }
 
 // faults are all faults of all files, each once: a map is compiled for several versions, and a block for several maps.
+// Of what is built in there are no warnings: who runs Silta can't mend it.
 func (s *reporterSet) faults(compiled []*Map) contracts.Faults {
 	var all contracts.Faults
 	seen := map[faultKey]bool{}
-	for _, r := range s.list {
+	for i, r := range s.list {
 		for _, f := range r.with(compiled).once() { // an overlay tells its base's faults too
-			if k := keyOf(f); !seen[k] {
+			if k := keyOf(f); !seen[k] && (i >= s.builtIn || f.Grade == contracts.GradeError) {
 				seen[k] = true
 				all = append(all, f)
 			}

@@ -24,6 +24,16 @@ import (
 // Where the first layer is Embedded, it is read once in a process, and a map of it is compiled for a version when a message
 // first needs that: it has no faults, or Silta's tests fail. Check compiles it all.
 func Load(layers ...fs.FS) (*Catalog, error) {
+	c, faults := LoadSound(layers...)
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// LoadSound is Load that goes on where files have faults, without what can't be read of them: for checking one file beside
+// others that aren't done yet. The Faults are what Load would say, warnings too.
+func LoadSound(layers ...fs.FS) (*Catalog, contracts.Faults) {
 	c, more := newCatalog(), layers
 	if len(layers) > 0 && layers[0] == fs.FS(Embedded) {
 		c, more = builtIn().copy(), layers[1:]
@@ -48,10 +58,7 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 	if len(c.bases) == 0 {
 		faults = append(faults, contracts.Faultf(contracts.Invalid, CodeCatalogLayout, "catalog", "There is no map under catalog/ID/VERSION/map.yaml."))
 	}
-	if err := faults.Err(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, faults
 }
 
 // builtIn is what Load makes of Embedded, before anything is compiled.
@@ -60,6 +67,7 @@ var builtIn = sync.OnceValue(func() *Catalog {
 	for _, m := range c.read([]fs.FS{Embedded}) {
 		m.builtIn = true
 	}
+	c.files.builtIn = len(c.files.list)
 	return c
 })
 
@@ -70,7 +78,7 @@ func newCatalog() *Catalog {
 
 // copy is a catalog that more can be read into. The programs of the maps are shared.
 func (c *Catalog) copy() *Catalog {
-	d := &Catalog{files: &reporterSet{list: slices.Clone(c.files.list)},
+	d := &Catalog{files: &reporterSet{slices.Clone(c.files.list), c.files.builtIn},
 		shelf: shelf{bases: maps.Clone(c.bases), blocks: maps.Clone(c.blocks), concepts: maps.Clone(c.concepts), guards: &expressions{}}}
 	for _, m := range c.inOrder {
 		own := *m // a layer's lock file may say that it is published

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -35,27 +37,38 @@ func newMap(t *terminal) *cobra.Command {
 
 // open gives the catalog. A --mappings that isn't there is wrong usage; the default folder may be missing.
 func (f *catalogFlag) open(cmd *cobra.Command) (*mappings.Catalog, error) {
-	if cmd.Flags().Changed("mappings") {
-		if info, err := os.Stat(f.dir); err != nil || !info.IsDir() {
-			return nil, usagef("--mappings %s is no folder", f.dir)
-		}
+	if err := f.check(cmd); err != nil {
+		return nil, err
 	}
 	return openCatalog(f.dir)
 }
 
+func (f *catalogFlag) check(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("mappings") {
+		if info, err := os.Stat(f.dir); err != nil || !info.IsDir() {
+			return usagef("--mappings %s is no folder", f.dir)
+		}
+	}
+	return nil
+}
+
 // find gives a map by ID, ID@VERSION or file. Warnings of a file are printed.
 func (f *catalogFlag) find(t *terminal, cmd *cobra.Command, name string) (*mappings.Map, error) {
-	catalog, err := f.open(cmd)
-	if err != nil {
-		return nil, err
-	}
 	if !isFile(name) {
+		catalog, err := f.open(cmd)
+		if err != nil {
+			return nil, err
+		}
 		m, err := catalog.Map(name)
 		if err != nil {
 			return nil, configuration{err}
 		}
 		return m, nil
 	}
+	if err := f.check(cmd); err != nil {
+		return nil, err
+	}
+	catalog, _ := mappings.LoadSound(catalogLayers(f.dir)...) // other files needn't be done
 	b, err := t.read(name)
 	if err != nil {
 		return nil, err
@@ -138,33 +151,71 @@ func newMapCheck(t *terminal, flag *catalogFlag) *cobra.Command {
 			"HL7 versions that a map is for and against FHIR R4. Every fault comes at once, with line, column and a suggestion.",
 		Example: "  silta map check mappings/catalog/apotti.ref-i12/0.1.0/map.yaml",
 		RunE: func(cmd *cobra.Command, files []string) error {
+			if len(files) > 0 {
+				return flag.checkFiles(t, cmd, files)
+			}
 			catalog, err := flag.open(cmd)
 			if err != nil {
 				return err
 			}
-			if len(files) == 0 {
-				faults := catalog.Check()
-				if err := faults.Err(); err != nil {
-					return err
-				}
-				t.faults("", faults)
-				return t.checked(len(catalog.Maps()))
-			}
-			sound := 0
-			err = t.each(files, func(file string, b []byte) error {
-				_, faults := catalog.CompileFile(file, b)
-				t.faults(file, faults)
-				if faults.Err() == nil {
-					sound++
-				}
-				return nil
-			})
-			if err != nil || t.failed != exitDone {
+			faults := catalog.Check()
+			if err := faults.Err(); err != nil {
 				return err
 			}
-			return t.checked(sound)
+			t.faults("", faults)
+			return t.checked(len(catalog.Maps()))
 		},
 	}
+}
+
+// checkFiles checks some files beside the catalog, which needn't be sound: of its other files it only says so.
+func (f *catalogFlag) checkFiles(t *terminal, cmd *cobra.Command, files []string) error {
+	if err := f.check(cmd); err != nil {
+		return err
+	}
+	catalog, told := mappings.LoadSound(catalogLayers(f.dir)...)
+	sound, named := 0, map[string]bool{}
+	err := t.each(files, func(file string, b []byte) error {
+		within := f.within(file)
+		named[within] = true
+		_, faults := catalog.CompileFile(file, b)
+		for _, fault := range told { // only the catalog knows of folders
+			if fault.File == within && !slices.ContainsFunc(faults, func(o *contracts.Fault) bool {
+				return o.Code == fault.Code && o.Line == fault.Line && o.Col == fault.Col
+			}) {
+				own := *fault
+				own.File = file
+				faults = append(faults, &own)
+			}
+		}
+		t.faults(file, faults)
+		if faults.Err() == nil {
+			sound++
+		}
+		return nil
+	})
+	others := map[string]bool{}
+	for _, fault := range told {
+		if fault.Grade == contracts.GradeError && fault.File != "" && !named[fault.File] {
+			others[fault.File] = true
+		}
+	}
+	if len(others) > 0 {
+		fmt.Fprintf(t.err, "silta: other files of the catalog have faults: %s. `silta map check` shows them.\n", strings.Join(slices.Sorted(maps.Keys(others)), ", "))
+	}
+	if err != nil || t.failed != exitDone {
+		return err
+	}
+	return t.checked(sound)
+}
+
+// within is the name that the catalog has for a file of its folder; of another it is the file's own.
+func (f *catalogFlag) within(file string) string {
+	rel, err := filepath.Rel(f.dir, file)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return file
+	}
+	return filepath.ToSlash(rel)
 }
 
 func (t *terminal) checked(maps int) error {

@@ -252,11 +252,16 @@ func addPackage(profiles *fhir.Profiles, path string) error {
 
 // openCatalog gives the built-in maps with those of dir over them, if dir is there.
 func openCatalog(dir string) (*mappings.Catalog, error) {
+	return mappings.Load(catalogLayers(dir)...)
+}
+
+// catalogLayers are what is built in, and the folder where it is there.
+func catalogLayers(dir string) []fs.FS {
 	layers := []fs.FS{mappings.Embedded}
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		layers = append(layers, os.DirFS(dir))
 	}
-	return mappings.Load(layers...)
+	return layers
 }
 
 // secret reads a file that only its owner may read.
