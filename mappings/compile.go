@@ -94,30 +94,7 @@ func compileProgram(src *source, from shelf, versions []string, version string, 
 	c.plan()
 	c.required()
 	c.findNeeds()
-	for _, o := range c.p.ops {
-		c.carries(o)
-	}
 	return c.p
-}
-
-// carries notes the fields that a rule carries both ways for the frames of its segments.
-func (c *compiler) carries(o *op) {
-	for _, kid := range o.kids {
-		c.carries(kid)
-	}
-	if !o.forward || !o.backward {
-		return
-	}
-	for _, ref := range o.v2 {
-		for _, fr := range c.p.frames {
-			if fr.anchor == ref.segment && (fr == o.frame || fr.from == o.frame.from) {
-				if fr.carries == nil {
-					fr.carries = map[int16]bool{}
-				}
-				fr.carries[ref.field] = true
-			}
-		}
-	}
 }
 
 // unit resolves a file's names, slices and code maps.

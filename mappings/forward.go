@@ -26,6 +26,8 @@ type forward struct {
 	instances [][]*instance // by frame
 	memory    instances
 	bundle    *instance
+	chosen    []int // by frame, where a message has several segments for one; see choose
+	trial     bool
 	pending   []pendingLink
 	findings  contracts.Faults
 	faults    contracts.Faults
@@ -94,13 +96,10 @@ func (m *Map) forward(msg *hl7v2.Message, c Context, way wayBack) (*Result, erro
 		return nil, contracts.Faults{fault}
 	}
 	assemble(f.d, msg, p)
-	f.makeInstances()
-	for _, t := range p.tables {
-		f.table(t)
+	if f.several() {
+		f.choose(msg)
 	}
-	for _, o := range p.ops {
-		f.run(o)
-	}
+	f.fill()
 	if len(f.faults) > 0 {
 		return nil, f.faults
 	}
@@ -127,6 +126,17 @@ func (m *Map) forward(msg *hl7v2.Message, c Context, way wayBack) (*Result, erro
 	return r, nil
 }
 
+// fill runs what fills the frames' instances.
+func (f *forward) fill() {
+	f.makeInstances()
+	for _, t := range f.p.tables {
+		f.table(t)
+	}
+	for _, o := range f.p.ops {
+		f.run(o)
+	}
+}
+
 var forwards = sync.Pool{New: func() any {
 	f := &forward{d: &dialect{}, arena: &arena{}}
 	f.getter.run = f
@@ -135,6 +145,13 @@ var forwards = sync.Pool{New: func() any {
 
 // release forgets the message and gives the memory back.
 func (f *forward) release() {
+	f.forget()
+	f.p, f.zone, f.chosen = nil, nil, f.chosen[:0]
+	forwards.Put(f)
+}
+
+// forget forgets the message and what came of it.
+func (f *forward) forget() {
 	f.d.release()
 	f.arena.release()
 	f.memory.release()
@@ -143,9 +160,8 @@ func (f *forward) release() {
 	}
 	clear(f.pending)
 	f.getter.release()
-	f.p, f.zone, f.bundle, f.op = nil, nil, nil, nil
+	f.bundle, f.op = nil, nil
 	f.pending, f.findings, f.faults = f.pending[:0], nil, nil
-	forwards.Put(f)
 }
 
 // instances hands out instances, and takes them back all at once.
@@ -298,7 +314,7 @@ func (f *forward) orphansFirst(fr *frame) {
 }
 
 func (f *forward) add(fr *frame, g *group, seg *segment, rep int16) bool {
-	if !fr.each && len(f.instances[fr.index]) > 0 {
+	if !fr.each && len(f.instances[fr.index]) > 0 && !f.tries(fr) {
 		return false
 	}
 	in := f.memory.new()
@@ -317,7 +333,7 @@ func (f *forward) anchors(fr *frame) {
 		if s.id != fr.anchor || fr.selector != nil && !s.matches(fr.selector, 0) || fr.rest && s.matchesAny(fr.rivals, 0) && f.claimed(fr, s) {
 			continue
 		}
-		if !fr.each && fr.selector != nil && f.firstOf(fr) != s {
+		if fr.selects() && !f.trial && f.firstOf(fr) != s {
 			continue
 		}
 		if fr.field == 0 {
@@ -335,56 +351,6 @@ func (f *forward) anchors(fr *frame) {
 			f.add(fr, s.group, s, r)
 		}
 	}
-}
-
-// claimed says whether another frame takes the segment: one with `each` all that its selector matches, any other the
-// first of them, so that the rest has the further ones. Where none of them says anything they are all the first's: on the
-// way back only one of them would be there, and be taken for it.
-func (f *forward) claimed(rest *frame, s *segment) bool {
-	for _, fr := range f.p.frames {
-		if fr == rest || fr.anchor != rest.anchor || fr.selector == nil || !s.matches(fr.selector, 0) {
-			continue
-		}
-		if first := f.firstOf(fr); fr.each || first == s || !first.says(fr) {
-			return true
-		}
-	}
-	return false
-}
-
-// firstOf is the segment that a frame without `each` stands for: the first that its selector matches and that says
-// something which the way back writes, else the first: only the former would be there again.
-func (f *forward) firstOf(fr *frame) *segment {
-	var bare *segment
-	for i := range f.d.segments {
-		s := &f.d.segments[i]
-		if s.id != fr.anchor || !s.matches(fr.selector, 0) {
-			continue
-		}
-		if s.says(fr) {
-			return s
-		}
-		if bare == nil {
-			bare = s
-		}
-	}
-	return bare
-}
-
-// says whether something stands in the segment that the rules of a frame carry both ways, beside what the selector compares.
-func (s *segment) says(fr *frame) bool {
-	for i := range s.leaves {
-		l, compared := &s.leaves[i], false
-		for _, alt := range fr.selector.alts {
-			for j := range alt {
-				compared = compared || alt[j].field == l.field
-			}
-		}
-		if !compared && !l.null && fr.carries[l.field] {
-			return true
-		}
-	}
-	return false
 }
 
 // parentOf finds the parent's instance that the anchor belongs to: the one of the same segment, else the one whose

@@ -34,7 +34,6 @@ type frame struct {
 	anchor       string
 	from         string // as written; frames with equal ones share their segments
 	selector     *v2Selector
-	carries      map[int16]bool // the fields of the anchor that rules write back, of this frame or another on the same segments
 	rest         bool
 	field        int // of a field anchor
 	fieldPick    pick
