@@ -23,6 +23,9 @@ func (m *Map) forwardFHIR(in *fhir.Tree, c Context, keeps bool) (*Result, error)
 	if fault := m.takesFHIR(in); fault != nil {
 		return nil, contracts.Faults{fault}
 	}
+	if fault := crowded(in.Root()); fault != nil {
+		return nil, contracts.Faults{fault}
+	}
 	f := forwards.Get().(*forward)
 	defer f.release()
 	f.p, f.zone, f.untraced = m.fhir.program, m.zone(c), c.Untraced
@@ -81,6 +84,21 @@ func (m *Map) takesFHIR(in *fhir.Tree) *contracts.Fault {
 	}
 	if !has(m.fhir.events, event) {
 		return contracts.Faultf(contracts.Invalid, CodeStructure, "Bundle.entry[0].resource.eventCoding", "The map %s doesn't take this event.", m.Name())
+	}
+	return nil
+}
+
+// crowded gives the fault of the first list with more than mostNumbered items.
+func crowded(n fhir.Node) *contracts.Fault {
+	if n.Kind() == fhir.KindArray && n.Len() > mostNumbered {
+		return tooMany(n.Place())
+	}
+	for k := range n.Children() {
+		if k.Kind() >= fhir.KindArray {
+			if fault := crowded(k); fault != nil {
+				return fault
+			}
+		}
 	}
 	return nil
 }
@@ -150,7 +168,7 @@ func (x *carrier) resources() []*node {
 // follow adds what a path leads to from one place.
 func (x *carrier) follow(a *anchor, base *site) {
 	list := &x.sites[a.frame.index]
-	for _, n := range nodesAt(base.node, a.path.steps, nil, x.read) {
+	for _, n := range x.few(nodesAt(base.node, a.path.steps, nil, x.read), len(*list)) {
 		if a.kind == anchorReference {
 			e := x.read.resolve(n)
 			if e == nil || e.typ != a.typ() {

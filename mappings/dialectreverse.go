@@ -16,6 +16,9 @@ func (m *Map) reverseFHIR(bundle *fhir.Tree, c Context, kept *fhirResidue) (*Res
 	f := forwards.Get().(*forward)
 	defer f.release()
 	r.p, f.p, f.untraced = p.program, p.program, c.Untraced
+	if fault := crowded(bundle.Root()); fault != nil {
+		return nil, contracts.Faults{fault}
+	}
 	var origin *finder
 	if c.Origin != nil && c.Origin.Bundle != nil && p.usesOrigin {
 		origin = r.far

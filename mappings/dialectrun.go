@@ -290,7 +290,19 @@ func (x *carrier) nodes(ref *fhirRef, at meeting) []*node {
 	if !ref.many() && len(nodes) > 1 {
 		nodes = nodes[:1]
 	}
-	return nodes
+	return x.few(nodes, 0)
+}
+
+// few gives no more elements than mostNumbered, beside those that there are already, and parks a message that has more: in
+// lists of lists are many even where none is long.
+func (x *carrier) few(nodes []*node, already int) []*node {
+	if already+len(nodes) <= mostNumbered {
+		return nodes
+	}
+	if n := nodes[mostNumbered-already]; len(x.refused) == 0 || x.refused[len(x.refused)-1].Code != CodeTooMany {
+		x.refused = append(x.refused, tooMany(n.source.Parent().Place()))
+	}
+	return nodes[:mostNumbered-already]
 }
 
 // base is the node from which a path starts.

@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -51,4 +52,55 @@ func unreadPlaces(t *testing.T, m *Map, in *fhir.Tree) []string {
 		}
 	}
 	return list
+}
+
+// A FHIR message of more items than anybody means parks at their list, either way, and so does one of many in lists of lists.
+func TestTooManyElementsOfFHIRPark(t *testing.T) {
+	m, faults := catalog(t).CompileFile("small.map.yaml", []byte(smallFHIR))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	nested, faults := catalog(t).CompileFile("small.map.yaml", []byte(strings.NewReplacer(`from: "Task.note"`, `from: "Task.note.extension"`, "it.text", "it.valueString").Replace(smallFHIR)))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	notes := func(outer, inner int) *fhir.Tree {
+		in := &fhir.Tree{}
+		task := in.Reset("Task")
+		task.Set("status", fhir.String("requested"))
+		task.Set("intent", fhir.String("order"))
+		for range outer {
+			note := task.Array("note").Push(fhir.Object())
+			note.Add("text", fhir.String("x"))
+			for range inner {
+				x := note.Array("extension").Push(fhir.Object())
+				x.Add("url", fhir.String("urn:x"))
+				x.Add("valueString", fhir.String("x"))
+			}
+		}
+		return in
+	}
+	parks := func(err error, at string) bool {
+		list := contracts.FaultsOf(err)
+		return len(list) == 1 && list[0].Code == CodeTooMany && list[0].At == at
+	}
+	if _, err := m.ForwardFHIR(notes(mostNumbered+1, 0), Context{}); !parks(err, "Task.note") {
+		t.Errorf("forward: %v", err)
+	}
+	if _, err := nested.ForwardFHIR(notes(40, 40), Context{}); !parks(err, "Task.note[25].extension") {
+		t.Errorf("lists of lists: %v", err)
+	}
+	res, err := m.ForwardFHIR(notes(mostNumbered-10, 0), Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Reverse(res.Bundle, Context{}); err != nil {
+		t.Errorf("as many as there may be: %v", err)
+	}
+	for res.Bundle.Root().Get("entry").Len() <= mostNumbered {
+		res.Bundle.Root().Get("entry").Push(fhir.Object())
+	}
+	if _, err := m.Reverse(res.Bundle, Context{}); !parks(err, "Bundle.entry") {
+		t.Errorf("back: %v", err)
+	}
 }

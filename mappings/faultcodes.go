@@ -139,7 +139,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeNoRoot, "The Bundle has no MessageHeader as its first entry, or no entry at all."},
 	{CodeMissing, "The message lacks something that the canonical message can't be without, such as the patient. The sender must add it."},
 	{CodeInvalidResult, "The message would become a Bundle that isn't valid FHIR; the text names the element and the reason. The sender must correct the value, or the map must take it otherwise."},
-	{CodeTooMany, "More than 1,000 repetitions of a field, fields of a segment or parts of one. Have the sender split the message."},
+	{CodeTooMany, "More than 1,000 repetitions of a field, fields of a segment or parts of one; of a map between FHIR and FHIR, items of a list. Have the sender split the message."},
 	{CodeLeafLost, "An element that no rule carries to v2."},
 	{CodeResourceLost, "A resource that no path of the map leads to."},
 	{CodeUnresolved, "A reference that leads to nothing in the Bundle."},
