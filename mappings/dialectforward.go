@@ -46,7 +46,7 @@ func (m *Map) forwardFHIR(in *fhir.Tree, c Context, keeps bool) (*Result, error)
 	f.constants()
 	x.overwritten()
 	x.seeConstants()
-	x.links()
+	f.connect(x.link)
 	x.settle(func(n *node) (string, bool) { return x.canonicalURL(n) })
 	f.check()
 	if len(f.faults) > 0 {
@@ -229,44 +229,11 @@ func (x *carrier) seeConstants() {
 	}
 }
 
-// links writes the references between the instances that are made.
-func (x *carrier) links() {
-	f := x.w
-	for _, fr := range f.p.frames {
-		if fr.by != nil {
-			f.nesting(fr)
-		}
-	}
-	for _, l := range f.p.links {
-		if !l.forward {
-			continue
-		}
-		for _, from := range f.of(l.frame) {
-			if !from.made {
-				continue
-			}
-			for _, to := range l.to {
-				x.link(l, from, to)
-			}
-		}
-	}
-}
-
 // link writes references to the instances that stand nearest in the dialect: at the same place or on one another, else all.
 func (x *carrier) link(l *link, from *instance, to *frame) {
 	all := x.w.of(to)
 	near := slices.ContainsFunc(all, func(in *instance) bool { return in.made && related(in.site, from.site) })
-	wrote := false
-	for _, in := range all {
-		if !in.made || near && !related(in.site, from.site) {
-			continue
-		}
-		if wrote && !l.ref.steps[len(l.ref.steps)-1].list && !anyList(l.ref) {
-			break
-		}
-		x.w.reference(from.res, l.ref, in, l.rule)
-		wrote = true
-	}
+	x.w.linkThose(l, from, all, func(in *instance) bool { return !near || related(in.site, from.site) })
 }
 
 // settle writes the copied references. One that leads to nothing on the other side isn't written; it stays unread.

@@ -259,17 +259,7 @@ func (x *carrier) elements(r *fhirRule, at meeting) []*node {
 	side := &r.sides[x.from()]
 	nodes := x.nodes(side.paths[0], at)
 	for _, ref := range side.also {
-		others := x.nodes(ref, at)
-		if len(nodes) == 0 {
-			nodes = others
-			continue
-		}
-		for i, other := range others {
-			if i < len(nodes) && equal(nodes[i], other) {
-				other.seeAll()
-				seeSelectors(ref, other)
-			}
-		}
+		nodes = also(nodes, x.nodes(ref, at), ref)
 	}
 	for _, ref := range side.or {
 		if len(nodes) > 0 {

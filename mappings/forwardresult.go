@@ -118,6 +118,11 @@ func (f *forward) links() {
 			p.elem.drop() // the way back would find no frame behind it
 		}
 	}
+	f.connect(f.link)
+}
+
+// connect writes the references of `by` and, by link, those of the map's links.
+func (f *forward) connect(link func(l *link, from *instance, to *frame)) {
 	for _, fr := range f.p.frames {
 		if fr.by != nil {
 			f.nesting(fr)
@@ -132,7 +137,7 @@ func (f *forward) links() {
 				continue
 			}
 			for _, to := range l.to {
-				f.link(l, from, to)
+				link(l, from, to)
 			}
 		}
 	}
@@ -161,15 +166,20 @@ func (f *forward) nesting(fr *frame) {
 }
 
 // link writes references to the instances of the nearest common scope: of the same segment, else inside, else around,
-// else all. A list also takes what stands farther off and has only this instance to hang on: the way back would miss it.
+// else all.
 func (f *forward) link(l *link, from *instance, to *frame) {
-	all, list := f.of(to), l.ref.steps[len(l.ref.steps)-1].list || anyList(l.ref)
-	scope, wrote := nearest(from, all), false
-	if list && only(from, f.of(l.frame)) {
-		scope = anywhere
-	}
+	all := f.of(to)
+	scope := nearest(from, all)
+	f.linkThose(l, from, all, func(in *instance) bool { return within(scope, from, in) })
+}
+
+// linkThose writes references to those instances that are near. A list also takes what stands farther off and has only
+// this instance to hang on: the way back would miss it.
+func (f *forward) linkThose(l *link, from *instance, all []*instance, near func(*instance) bool) {
+	list, wrote := l.ref.steps[len(l.ref.steps)-1].list || anyList(l.ref), false
+	every := list && only(from, f.of(l.frame))
 	for _, in := range all {
-		if !in.made || !within(scope, from, in) {
+		if !in.made || !every && !near(in) {
 			continue
 		}
 		if wrote && !list {

@@ -88,16 +88,7 @@ func (r *reverse) elements(o *op, at back) []*node {
 	}
 	nodes := r.at(o.fhir[0], at)
 	for _, ref := range o.alsoFHIR {
-		others := r.at(ref, at)
-		if len(nodes) == 0 {
-			nodes = others
-			continue
-		}
-		for i, other := range others {
-			if i < len(nodes) && equal(nodes[i], other) {
-				other.seeAll()
-			}
-		}
+		nodes = also(nodes, r.at(ref, at), ref)
 	}
 	for _, ref := range o.orFHIR {
 		if len(nodes) > 0 {
@@ -108,6 +99,21 @@ func (r *reverse) elements(o *op, at back) []*node {
 			break
 		}
 		nodes = r.at(ref, at)
+	}
+	return nodes
+}
+
+// also gives what a rule reads where its value stands in another place, too: that is read where it says the same, and
+// stands in where the rule's own path has nothing.
+func also(nodes, others []*node, ref *fhirRef) []*node {
+	if len(nodes) == 0 {
+		return others
+	}
+	for i, other := range others {
+		if i < len(nodes) && equal(nodes[i], other) {
+			other.seeAll()
+			seeSelectors(ref, other)
+		}
 	}
 	return nodes
 }
