@@ -181,14 +181,22 @@ func (h *Hub) checkSecret(ctx context.Context) error {
 }
 
 // CheckContracts says what contracts, maps and profiles lack together: a map that no catalog has, a key path that is
-// none, an event that the receiver of a route has no map for, a profile that isn't loaded.
+// none, an event that the receiver of a route has no map for, a profile that isn't loaded. It warns of a map that is named
+// without its version while its newest one is a draft.
 func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known *fhir.Profiles) contracts.Faults {
 	var faults contracts.Faults
 	for _, p := range partners {
 		fault := func(code, format string, args ...any) {
 			faults = append(faults, &contracts.Fault{Kind: contracts.Invalid, Code: code, File: p.File, Public: fmt.Sprintf(format, args...)})
 		}
+		draft := func(name string) {
+			if newest := draftOf(maps, name); newest != "" {
+				fault("CFG-038", "The map %s is named without its version, and %s isn't published, while an older one is. If it isn't meant yet, name the version or activate one.", name, newest)
+				faults[len(faults)-1].Grade = contracts.GradeWarning
+			}
+		}
 		for _, in := range p.In {
+			draft(in.Map)
 			m, err := maps.Map(in.Map)
 			if err != nil {
 				fault("CFG-031", "No map %q for incoming %s.", in.Map, in.Type)
@@ -197,6 +205,7 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known
 			}
 		}
 		for _, out := range p.Out {
+			draft(out.Map)
 			m, err := maps.Map(out.Map)
 			if err != nil {
 				fault("CFG-031", "No map %q for outgoing %s.", out.Map, out.Event)
@@ -221,6 +230,20 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known
 		}
 	}
 	return faults
+}
+
+// draftOf is the newest version of a map that is named without one, where it isn't published and an older one is.
+func draftOf(maps *mappings.Catalog, name string) string {
+	newest, err := maps.Map(name)
+	if err != nil || name != newest.ID() || newest.Published() {
+		return ""
+	}
+	for _, m := range maps.Maps() {
+		if m.ID() == name && m.Published() {
+			return newest.Name()
+		}
+	}
+	return ""
 }
 
 // speaks says whether a map is for the form in which a partner's messages travel. In FHIR that is a message Bundle: other

@@ -30,6 +30,9 @@ func newServe(t *terminal) *cobra.Command {
 				return err
 			}
 			log := newLog(s, t)
+			for _, f := range agreed.warnings {
+				log.Warn(f.Public, "code", f.Code, "file", f.File)
+			}
 			h, err := openHouse(cmd.Context(), s, agreed, log, nil)
 			if err != nil {
 				return err

@@ -175,7 +175,7 @@ type agreements struct {
 	partners []*contracts.Partner
 	maps     *mappings.Catalog
 	profiles *fhir.Profiles
-	warnings contracts.Faults // what in FHIR packages can't be used, and no contract asks for
+	warnings contracts.Faults // of contracts, and what in FHIR packages can't be used and no contract asks for
 }
 
 // readAgreements loads contracts, maps and code maps. Every fault of all of them comes at once.
@@ -203,7 +203,7 @@ func (s *settings) readAgreements() (agreements, error) {
 	if err := faults.Err(); err != nil {
 		return agreements{}, configuration{err}
 	}
-	return agreements{partners, maps, profiles, asWarnings(profiles.Check())}, nil
+	return agreements{partners, maps, profiles, append(faults, asWarnings(profiles.Check())...)}, nil
 }
 
 // asWarnings grades the faults of definitions that nobody may have asked for.
