@@ -14,8 +14,8 @@ import (
 // for its type it is an overlay on that; else it has rules for the segments that mean the same everywhere. What it writes
 // compiles. In comments it lists the places, never the values, of what it doesn't carry.
 func (c *Catalog) Skeleton(id string, msg *hl7v2.Message, event string) ([]byte, error) {
-	if !slices.Contains(profiles.Events(), event) {
-		return nil, contracts.Faultf(contracts.Invalid, CodeSkeleton, "event", "The canonical form has no event of this name%s. The events are %s.", meant(event, profiles.Events()), strings.Join(profiles.Events(), ", "))
+	if fault := knownEvent(event); fault != nil {
+		return nil, fault
 	}
 	s := skeleton{c: c, id: id, msg: msg, event: event, version: hl7v2.NearestVersion(msg.Version())}
 	dict, err := hl7v2.Dictionary(s.version)
@@ -30,6 +30,13 @@ func (c *Catalog) Skeleton(id string, msg *hl7v2.Message, event string) ([]byte,
 		return s.overlay(base)
 	}
 	return s.alone()
+}
+
+func knownEvent(event string) error {
+	if slices.Contains(profiles.Events(), event) {
+		return nil
+	}
+	return contracts.Faultf(contracts.Invalid, CodeSkeleton, "event", "The canonical form has no event of this name%s. The events are %s.", meant(event, profiles.Events()), strings.Join(profiles.Events(), ", "))
 }
 
 // mapFor is the map that stands alone and takes messages of this type and version, nil where there is none.
@@ -90,14 +97,14 @@ func (s *skeleton) findZSegments() {
 
 // overlay is a map on a base, with nothing but what is this partner's.
 func (s *skeleton) overlay(base *Map) ([]byte, error) {
-	text := s.head() + fmt.Sprintf("extends: %s\ntitle: {en: %q}\nv2:   {versions: [%q]%s}\n", base.Name(), s.msg.MessageType()+" <-> canonical, on "+base.Name(), s.version, s.zsegments)
+	text := skeletonHead(s.id) + fmt.Sprintf("extends: %s\ntitle: {en: %q}\nv2:   {versions: [%q]%s}\n", base.Name(), s.msg.MessageType()+" <-> canonical, on "+base.Name(), s.version, s.zsegments)
 	return s.finish(text)
 }
 
-func (s *skeleton) head() string {
+func skeletonHead(id string) string {
 	return "# What this map is for, in a sentence. `silta map check` says what is wrong with it, `silta map run` tries it, and\n" +
 		"# `silta map test` runs the cases beside it, of invented people only: cases/NAME.txtar.\n" +
-		"silta: map/v1\nid: " + s.id + "\nversion: 0.1.0\n"
+		"silta: map/v1\nid: " + id + "\nversion: 0.1.0\n"
 }
 
 // alone is a map of its own: the header, the Task, and each part that compiles here.
@@ -136,6 +143,16 @@ func (c *Catalog) newestBlock(id string) string {
 }
 
 func (s *skeleton) together(parts []segmentPart) string {
+	own := segmentPart{consts: fmt.Sprintf("  - {v2: MSH-9.1, value: %q}\n  - {v2: MSH-9.2, value: %q}\n", s.msg.Code(), s.msg.Event()) + s.structureConstant()}
+	v2 := fmt.Sprintf("v2:   {structure: [%s], events: [%q], versions: [%q]%s}\n", s.structure.Name, s.msg.Event(), s.version, s.zsegments)
+	return skeletonHead(s.id) + fmt.Sprintf("title: {en: %q}\n", s.msg.MessageType()+" <-> canonical") + v2 +
+		fmt.Sprintf("fhir: {release: \"4.0.1\", bundle: message, event: \"$event|%s\"}\n", s.event) +
+		"\nnames:                       # $silta is the base of our own definitions\n  event:   $silta/CodeSystem/event\n" +
+		sections(append(slices.Clone(parts), own))
+}
+
+// sections are what parts of a map say, section by section.
+func sections(parts []segmentPart) string {
 	section := func(title string, of func(segmentPart) string) string {
 		var text string
 		for _, p := range parts {
@@ -146,16 +163,11 @@ func (s *skeleton) together(parts []segmentPart) string {
 		}
 		return "\n" + title + "\n" + text
 	}
-	v2 := fmt.Sprintf("v2:   {structure: [%s], events: [%q], versions: [%q]%s}\n", s.structure.Name, s.msg.Event(), s.version, s.zsegments)
-	return s.head() + fmt.Sprintf("title: {en: %q}\n", s.msg.MessageType()+" <-> canonical") + v2 +
-		fmt.Sprintf("fhir: {release: \"4.0.1\", bundle: message, event: \"$event|%s\"}\n", s.event) +
-		"\nnames:                       # $silta is the base of our own definitions\n  event:   $silta/CodeSystem/event\n" + section("resources:                   # a frame pairs a stretch of the message with a resource", func(p segmentPart) string { return p.frame }) +
+	return section("resources:                   # a frame pairs a stretch of the message with a resource", func(p segmentPart) string { return p.frame }) +
 		section("links:                       # forward: written; back: the way to each frame", func(p segmentPart) string { return p.links }) +
 		section("const:", func(p segmentPart) string { return p.consts }) +
-		fmt.Sprintf("  - {v2: MSH-9.1, value: %q}\n  - {v2: MSH-9.2, value: %q}\n", s.msg.Code(), s.msg.Event()) + s.structureConstant() +
 		section("use:", func(p segmentPart) string { return p.use }) +
-		section("rules:                       # a pair of paths and a lens, so each runs both ways", func(p segmentPart) string { return p.rules }) +
-		section("codes:", func(p segmentPart) string { return p.codes })
+		section("rules:                       # a pair of paths and a lens, so each runs both ways", func(p segmentPart) string { return p.rules })
 }
 
 // structureConstant writes MSH-9.3 where the message has it.
@@ -177,6 +189,11 @@ func (s *skeleton) finish(text string) ([]byte, error) {
 		return nil, faults.Err()
 	}
 	res, err := m.Forward(s.msg, Context{})
+	return finishSkeleton(m, text, s.event, res, err)
+}
+
+// finishSkeleton lists below a map what it can't carry of the message that it was run on.
+func finishSkeleton(m *Map, text, event string, res *Result, err error) ([]byte, error) {
 	if err != nil {
 		text += "\n# It can't take the message yet:\n"
 		for _, f := range contracts.FaultsOf(err) {
@@ -184,7 +201,7 @@ func (s *skeleton) finish(text string) ([]byte, error) {
 		}
 		return []byte(text), nil
 	}
-	if code := res.Bundle.Root().Get("entry").At(0).Get("resource").Get("eventCoding").Get("code").Text(); code != s.event {
+	if code := res.Bundle.Root().Get("entry").At(0).Get("resource").Get("eventCoding").Get("code").Text(); code != event {
 		return nil, contracts.Faultf(contracts.Invalid, CodeSkeleton, "event", "The map %s makes this message a %s. Name that event, or change the table under override.", m.extends, code)
 	}
 	if len(res.Unread) > 0 {
@@ -196,8 +213,8 @@ func (s *skeleton) finish(text string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// segmentPart is what a skeleton says about one segment.
-type segmentPart struct{ segment, block, frame, links, consts, use, rules, codes string }
+// segmentPart is what a skeleton says about one segment, or one type of resource.
+type segmentPart struct{ segment, block, frame, links, consts, use, rules string }
 
 // skeletonParts are written where their segment stands in the message and they compile for its structure, in this order.
 var skeletonParts = []segmentPart{
@@ -219,59 +236,37 @@ var skeletonParts = []segmentPart{
 		use:   "  - {block: BLOCK, for: pat}\n",
 	},
 	{
-		segment: "NK1",
-		frame:   "  kin:     {type: RelatedPerson, from: NK1, each: true}\n",
-		links:   "  - {fhir: kin.patient, to: pat, find: backward}\n",
-		rules: `  - {id: kin.names,     v2: NK1-2(*),       fhir: kin.name(*),           as: xpn}
-  - {id: kin.role,      v2: NK1-3,          fhir: kin.relationship(1),   as: cwe}
-  - {id: kin.address,   v2: NK1-4(*),       fhir: kin.address(*),        as: xad}
-  - {id: kin.phones,    v2: NK1-5(*),       fhir: kin.telecom(*),        as: xtn}
-`,
+		segment: "NK1", block: "kin",
+		frame: "  kin:     {type: RelatedPerson, from: NK1, each: true}\n",
+		links: "  - {fhir: kin.patient, to: pat, find: backward}\n",
+		use:   "  - {block: BLOCK, for: kin}\n",
 	},
 	{
-		segment: "PV1",
-		frame:   "  visit:   {type: Encounter,     from: PV1}\n",
-		links:   "  - {fhir: task.encounter, to: visit}\n  - {fhir: visit.subject, to: pat}\n",
-		consts:  "  - {fhir: visit.status, value: unknown}\n",
-		rules: `  - {id: visit.class,   v2: PV1-2,          fhir: visit.class,           as: id-coding, system: "http://terminology.hl7.org/CodeSystem/v2-0004"}
-  - {id: visit.id,      v2: PV1-19,         fhir: visit.identifier(1),   as: cx}
-`,
+		segment: "PV1", block: "visit",
+		frame:  "  visit:   {type: Encounter,     from: PV1}\n",
+		links:  "  - {fhir: task.encounter, to: visit}\n  - {fhir: visit.subject, to: pat}\n",
+		consts: "  - {fhir: visit.status, value: unknown}\n  - {fhir: visit.class.system, value: \"http://terminology.hl7.org/CodeSystem/v3-NullFlavor\"}\n",
+		use:    "  - {block: BLOCK, for: visit}\n",
 	},
 	{
-		segment: "DG1",
-		frame:   "  dx:      {type: Condition,     from: DG1, each: true}\n",
-		links:   "  - {fhir: dx.subject, to: pat, find: backward}\n",
-		rules: `  - {id: dx.code,       v2: DG1-3,          fhir: dx.code,               as: cwe}
-  - {id: dx.onset,      v2: DG1-5,          fhir: dx.onsetDateTime,      as: datetime}
-`,
+		segment: "DG1", block: "diagnosis",
+		frame: "  dx:      {type: Condition,     from: DG1, each: true}\n",
+		links: "  - {fhir: dx.subject, to: pat, find: backward}\n",
+		use:   "  - {block: BLOCK, for: dx}\n",
 	},
 	{
-		segment: "AL1",
-		frame:   "  allergy: {type: AllergyIntolerance, from: AL1, each: true}\n",
-		links:   "  - {fhir: allergy.patient, to: pat, find: backward}\n",
+		segment: "AL1", block: "allergy",
+		frame: "  allergy: {type: AllergyIntolerance, from: AL1, each: true}\n",
+		links: "  - {fhir: allergy.patient, to: pat, find: backward}\n",
 		consts: "  - {fhir: allergy.clinicalStatus.coding(1).system, value: \"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical\"}\n" +
 			"  - {fhir: allergy.clinicalStatus.coding(1).code,   value: active}\n",
-		rules: `  - {id: allergy.code,  v2: AL1-3,          fhir: allergy.code,          as: cwe}
-  - {id: allergy.how,   v2: AL1-5(*),       fhir: allergy.reaction(1).manifestation(*), as: st-concept}
-`,
+		use: "  - {block: BLOCK, for: allergy}\n",
 	},
 	{
-		segment: "OBX",
-		frame:   "  obs:     {type: Observation,   from: OBX, each: true}\n",
-		links:   "  - {fhir: obs.subject, to: pat, find: backward}\n",
-		rules: `  - {id: obs.code,      v2: OBX-3,          fhir: obs.code,              as: cwe}
-  - {id: obs.status,    v2: OBX-11,         fhir: obs.status,            code: obs-status, absent: {fhir: unknown}}
-  - {id: obs.time,      v2: OBX-14,         fhir: obs.effectiveDateTime, as: datetime}
-  - id: obs.value
-    first:
-      - {id: nm,  if: "OBX-2=NM", v2: [OBX-5(1), OBX-6], fhir: obs.valueQuantity, as: quantity}
-      - {id: cwe, if: "OBX-2=CE | OBX-2=CWE", v2: OBX-5(1), fhir: obs.valueCodeableConcept, as: cwe}
-      - {id: ts,  if: "OBX-2=TS | OBX-2=DTM", v2: OBX-5(1), fhir: obs.valueDateTime, as: datetime}
-      - {id: st,  if: "OBX-2=ST", v2: OBX-5, fhir: obs.valueString, as: line}
-      - {id: ft,  if: "OBX-2=FT | OBX-2=TX", v2: OBX-5, fhir: obs.valueString, as: text}
-      - {id: odd, v2: OBX-5, fhir: obs.valueString, as: text, dir: "->"}
-`,
-		codes: "  obs-status: {unmapped: error, map: {F: final, P: preliminary, C: corrected, X: cancelled, R: registered, W: entered-in-error}}\n",
+		segment: "OBX", block: "observation",
+		frame: "  obs:     {type: Observation,   from: OBX, each: true}\n",
+		links: "  - {fhir: obs.subject, to: pat, find: backward}\n",
+		use:   "  - {block: BLOCK, for: obs}\n",
 	},
 	{
 		segment: "NTE",

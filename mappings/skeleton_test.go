@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
@@ -63,6 +64,74 @@ PID|1||77^^^CLINIC^MR||Korhonen^Kaisa||1962|F`, "request", "ref-i12@0.1.0", `ver
 				}
 			}
 			for _, value := range []string{"Korhonen", "Kaisa", "Mäkelä", "LAH-1", "WARD-5", "1962", "Verenpaine", "Silmät"} {
+				if strings.Contains(string(text), value) {
+					t.Errorf("it holds a value of the message: %s", value)
+				}
+			}
+		})
+	}
+}
+
+// TestSkeletonOfFHIR: likewise, of messages in FHIR.
+func TestSkeletonOfFHIR(t *testing.T) {
+	const answers = `{"resourceType": "QuestionnaireResponse", "id": "q1", "status": "completed", "subject": {"reference": "Patient/p1"}, "item": [{"linkId": "1", "answer": [{"valueString": "Polvi kipeä"}]}]}`
+	const person = `{"resourceType": "Patient", "id": "p1", "name": [{"family": "Korhonen", "given": ["Kaisa"]}]}`
+	header := func(event, focus string) string {
+		return `{"resourceType": "MessageHeader", "eventCoding": {"system": "https://desk.example/events", "code": "` + event + `"}, "source": {"name": "DESK", "endpoint": "https://desk.example"},
+			"sender": {"reference": "Organization/desk"}, "responsible": {"reference": "Organization/town"}, "focus": [{"reference": "` + focus + `"}]}`
+	}
+	message := func(resources ...string) string {
+		var entries []string
+		for _, r := range resources {
+			tree, err := fhir.Parse([]byte(r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			url := "https://desk.example/fhir/" + tree.Root().Type() + "/" + tree.Root().Get("id").Text()
+			entries = append(entries, `{"fullUrl": "`+url+`", "resource": `+r+`}`)
+		}
+		return `{"resourceType": "Bundle", "identifier": {"value": "DESK-5"}, "type": "message", "timestamp": "2026-03-02T09:30:00+02:00", "entry": [` + strings.Join(entries, ",") + `]}`
+	}
+	const desk, town = `{"resourceType": "Organization", "id": "desk", "name": "Tiski"}`, `{"resourceType": "Organization", "id": "town", "name": "Kunta"}`
+	for _, row := range []struct{ name, text, event, extends, has, lists string }{
+		{"on a base", message(header("contact", "QuestionnaireResponse/q1"), answers, person), "contact", "omaolo-contact@0.1.0", "extends", "Bundle.entry[0].resource.responsible.reference"},
+		{"alone", message(header("asked", "QuestionnaireResponse/q1"), answers, person, desk, town), "contact", "", `{fhir: msh.responsible, to: responsible}`, ""},
+		{"with a Task of its own", message(header("asked", "Task/t1"), `{"resourceType": "Task", "id": "t1", "status": "requested", "intent": "order", "for": {"reference": "Patient/p1"}}`, person), "request", "", `from: "MessageHeader.focus -> Task"`, ""},
+		{"what nothing leads to", message(header("asked", "Patient/p1"), person, desk, strings.Replace(answers, "Patient/p1", "Patient/p2", 1)), "contact", "", "task.for, to: patient", ""},
+		{"one resource", strings.Replace(answers, `"status"`, `"contained": [`+person+`], "status"`, 1), "contact", "", "contained: true", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			in, err := fhir.Parse([]byte(row.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := catalog(t).SkeletonFHIR("mine.map", in, row.event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, faults := catalog(t).CompileFile("map.yaml", text)
+			if m == nil {
+				t.Fatalf("%v\n%s", faults, text)
+			}
+			if m.Extends() != row.extends || !strings.Contains(string(text), row.has) {
+				t.Errorf("it extends %q, or lacks %q:\n%s", m.Extends(), row.has, text)
+			}
+			res, err := m.ForwardFHIR(in, Context{})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			for _, place := range res.Unread {
+				if !strings.Contains(string(text), "\n#   "+place+"\n") {
+					t.Errorf("%s isn't carried and isn't listed", place)
+				}
+			}
+			if row.lists != "" && !slices.Contains(res.Unread, row.lists) {
+				t.Errorf("%s is carried", row.lists)
+			}
+			if res.Coverage < 0.6 {
+				t.Errorf("coverage is %.2f\n%s", res.Coverage, text)
+			}
+			for _, value := range []string{"Korhonen", "Kaisa", "DESK-5", "Polvi", "Tiski", "q1", "p1"} {
 				if strings.Contains(string(text), value) {
 					t.Errorf("it holds a value of the message: %s", value)
 				}

@@ -53,6 +53,7 @@ func newMapDiff(t *terminal, flag *catalogFlag) *cobra.Command {
 		Short: "Show what another map changes, on messages",
 		Long: "Translates the HL7 v2 messages of a folder, and of those in it, by two maps to the canonical form, and prints a JSON\n" +
 			"line for each value that differs: the file, the place, what was before and what is after, and the rule that wrote it.\n" +
+			"With maps whose dialect is FHIR the messages are JSON, a resource a file.\n" +
 			"The last line counts them by rule. The lines hold the messages' values. A message that only one of the maps takes\n" +
 			"shows the other's fault. Version stamps (meta.versionId, meta.lastUpdated, meta.source), Provenance and the residue are left out\n" +
 			"without --all.",
@@ -70,6 +71,9 @@ func newMapDiff(t *terminal, flag *catalogFlag) *cobra.Command {
 			}
 			if d.new, err = flag.find(t, cmd, args[1]); err != nil {
 				return err
+			}
+			if d.old.FHIR() != d.new.FHIR() {
+				return usagef("%s and %s are for different forms of message: one reads HL7 v2, the other FHIR", d.old.Name(), d.new.Name())
 			}
 			return d.run(dir)
 		},
@@ -93,9 +97,8 @@ func (d *mapDiff) run(dir string) error {
 		if err != nil {
 			return err
 		}
-		// A folder of samples holds other files too; what neither is called nor begins like HL7 v2 is none.
-		if start := bytes.TrimLeft(b, "\v\r\n "); path != dir && filepath.Ext(path) != ".hl7" && !bytes.HasPrefix(start, []byte("MSH")) && !bytes.HasPrefix(start, []byte("FHS")) && !bytes.HasPrefix(start, []byte("BHS")) {
-			return nil
+		if path != dir && !d.isMessage(path, b) {
+			return nil // a folder of samples holds other files too
 		}
 		name, err := filepath.Rel(dir, path)
 		if err != nil {
@@ -115,7 +118,25 @@ func (d *mapDiff) run(dir string) error {
 	return d.t.print(d.summary)
 }
 
+// isMessage says whether a file is called, or begins, like a message that the maps read.
+func (d *mapDiff) isMessage(path string, b []byte) bool {
+	if d.old.FHIR() {
+		return filepath.Ext(path) == ".json"
+	}
+	start := bytes.TrimLeft(b, "\v\r\n ")
+	return filepath.Ext(path) == ".hl7" || bytes.HasPrefix(start, []byte("MSH")) || bytes.HasPrefix(start, []byte("FHS")) || bytes.HasPrefix(start, []byte("BHS"))
+}
+
 func (d *mapDiff) file(name string, b []byte) error {
+	if d.old.FHIR() {
+		tree, err := fhir.Parse(b)
+		if err != nil {
+			d.t.faults(name, contracts.FaultsOf(err))
+			d.summary.Refused++
+			return nil
+		}
+		return d.message(name, func(m *mappings.Map) (*mappings.Result, error) { return m.ForwardFHIR(tree, d.context) })
+	}
 	parts, faults := hl7v2.Split(b)
 	d.t.faults(name, faults)
 	for i, part := range parts {
@@ -129,20 +150,20 @@ func (d *mapDiff) file(name string, b []byte) error {
 			d.summary.Refused++
 			continue
 		}
-		if err := d.message(of, m); err != nil {
+		if err := d.message(of, func(by *mappings.Map) (*mappings.Result, error) { return by.Forward(m, d.context) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// message compares what the two maps make of one message.
-func (d *mapDiff) message(name string, m *hl7v2.Message) error {
+// message compares what the two maps make of one message. They do so at the same time.
+func (d *mapDiff) message(name string, translate func(*mappings.Map) (*mappings.Result, error)) error {
 	var before *mappings.Result
 	var errBefore error
 	var old sync.WaitGroup
-	old.Go(func() { before, errBefore = d.old.Forward(m, d.context) })
-	after, errAfter := d.new.Forward(m, d.context)
+	old.Go(func() { before, errBefore = translate(d.old) })
+	after, errAfter := translate(d.new)
 	old.Wait()
 	var found []difference
 	switch {

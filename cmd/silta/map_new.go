@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 	"github.com/hoitosilta/silta/mappings"
 )
@@ -35,7 +36,7 @@ func newMapNew(t *terminal, flag *catalogFlag) *cobra.Command {
 			"passes. Nothing that is there is overwritten.\n" +
 			"With --from and --to it is a map for messages like that one, towards a canonical event: on top of the built-in map of its\n" +
 			"type, or with rules for the segments that mean the same everywhere. It compiles, and lists the places of the message that\n" +
-			"it doesn't carry. The message itself isn't written anywhere: a case is yours to write, with invented people.",
+			"it doesn't carry. A message in FHIR (JSON) gives a map whose dialect is FHIR. The message itself isn't written anywhere: a case is yours to write, with invented people.",
 		Example: "  silta map new apotti.ref-i12 --from referral.hl7 --to request\n" +
 			"  silta map new apotti.ref-i12 && silta map check mappings/catalog/apotti.ref-i12/0.1.0/map.yaml",
 		Args: cobra.ExactArgs(1),
@@ -91,6 +92,17 @@ func (f *catalogFlag) skeleton(t *terminal, id, from, event string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
+	if bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
+		tree, err := fhir.Parse(b)
+		if err != nil {
+			return nil, err
+		}
+		text, err := catalog.SkeletonFHIR(id, tree, event)
+		if err != nil {
+			return nil, configuration{err}
+		}
+		return text, nil
+	}
 	options, err := t.hl7Options()
 	if err != nil {
 		return nil, err
@@ -98,7 +110,7 @@ func (f *catalogFlag) skeleton(t *terminal, id, from, event string) ([]byte, err
 	parts, faults := hl7v2.Split(b)
 	if len(parts) != 1 {
 		t.faults(from, faults)
-		return nil, usagef("--from %s: name a file with one HL7 v2 message", from)
+		return nil, usagef("--from %s: name a file with one HL7 v2 message, or with one FHIR resource in JSON", from)
 	}
 	msg, err := hl7v2.Parse(parts[0].Bytes, options...)
 	if err != nil {
