@@ -205,6 +205,9 @@ func (c *compiler) bindField(u *unit, ref *v2Ref, at pos) bool {
 		if typ == "" && n == 1 {
 			continue // the first part of what has no parts is itself
 		}
+		if typ == "" && i == 0 && n < 4 && (ref.typ == "IS" || ref.typ == "ID") {
+			typ = "ST" // senders put name and system behind the code
+		}
 		if typ == "" {
 			if c.elsewhere(func(d *hl7v2.Dict) bool { return partExists(d, ref, i) }) {
 				u.r.add(CodeVersion, at, "%s of %s has no part %d in HL7 v%s; say since or until.", ref.typ, whole, n, c.dict.Version())

@@ -73,6 +73,7 @@ func (g *getter) zone() *time.Location { return g.run.zone }
 type putter struct {
 	in      []*node
 	types   []string // v2 data types of the cells
+	fields  []bool   // which cells are whole fields
 	version string   // of v2, that is written
 	system  string
 	writes  []written
@@ -83,7 +84,7 @@ type putter struct {
 // release forgets the nodes and texts of the last rule.
 func (p *putter) release() {
 	clear(p.writes[:cap(p.writes)])
-	p.in, p.types, p.writes, p.clock, p.zone = nil, p.types[:0], p.writes[:0], "", nil
+	p.in, p.types, p.fields, p.writes, p.clock, p.zone = nil, p.types[:0], p.fields[:0], p.writes[:0], "", nil
 }
 
 type written struct {

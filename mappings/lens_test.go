@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ func through(t testing.TB, l *lens, system string, types []string, fields []stri
 	for len(p.types) < l.cells {
 		p.types = append(p.types, types[len(types)-1])
 	}
+	p.fields = slices.Repeat([]bool{true}, len(p.types))
 	for i, n := range g.out {
 		if !n.holds() {
 			g.out[i] = nil

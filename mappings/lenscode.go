@@ -124,6 +124,16 @@ func (g *getter) coding(n *node, c cell, from, version int16) bool {
 	return true
 }
 
+// plain writes the code of a type without components as a Coding. Senders put its name and its system behind it all the
+// same, and from 2.7 on such fields are CWE.
+func (g *getter) plain(n *node, c cell) {
+	if c.comp == 0 {
+		g.coding(n, c, 1, 0)
+		return
+	}
+	g.put(n, "code", singleSpaced(c.part(1)))
+}
+
 func (p *putter) coding(n *node, i int, from, version int16, wide bool) {
 	p.set(i, from, n.read("code"))
 	if !wide {
@@ -142,11 +152,10 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 	get: func(g *getter) string {
 		c, n := g.in[0], g.out[0]
 		if !isWide(c.typ) {
-			code := singleSpaced(c.part(1))
-			if code == "" {
-				return "No code stands here."
+			if strings.TrimSpace(c.part(1)) == "" {
+				return noCode
 			}
-			g.put(g.run.item(n, "coding"), "code", code)
+			g.plain(g.run.item(n, "coding"), c)
 			return ""
 		}
 		versioned := hasVersions(c.typ, g.run.p.version)
@@ -189,7 +198,7 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 			p.set(0, at, rebreak(n.read("text")))
 			return ""
 		}
-		p.coding(first, 0, 1, p.versionPlace(0, 7), wide)
+		p.coding(first, 0, 1, p.versionPlace(0, 7), p.named(0))
 		if !wide {
 			return ""
 		}
@@ -213,6 +222,9 @@ var cweLens = &lens{name: "cwe", cells: 1, elements: 1, v2: conceptTypes, fhir: 
 // wide says whether the v2 type of cell i has components beside the code.
 func (p *putter) wide(i int) bool { return isWide(p.types[i]) }
 
+// named says whether cell i has room for a name and a system behind the code: see plain.
+func (p *putter) named(i int) bool { return p.wide(i) || p.fields[i] }
+
 func isWide(typ string) bool { return typ != "IS" && typ != "ID" && typ != "ST" }
 
 // versionPlace is n where the type of cell i has that component, else 0.
@@ -231,57 +243,73 @@ func hasVersions(typ, version string) int16 {
 var cweCodingLens = &lens{name: "cwe-coding", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"Coding"},
 	get: func(g *getter) string {
 		if strings.TrimSpace(g.in[0].part(1)) == "" {
-			return "No code stands here."
+			return noCode
 		}
 		g.coding(g.out[0], g.in[0], 1, 7*hasVersions(g.in[0].typ, g.run.p.version))
 		return ""
 	},
 	put: func(p *putter) string {
-		p.coding(p.in[0], 0, 1, p.versionPlace(0, 7), p.wide(0))
+		p.coding(p.in[0], 0, 1, p.versionPlace(0, 7), p.named(0))
 		return ""
 	}}
 
-// idConceptLens pairs a code of a fixed table with a concept of one system.
+const noCode = "No code stands here."
+
+// table writes a code as a Coding of the table that the field is of, unless its third component names another system.
+func (g *getter) table(n *node, c cell) {
+	code := strings.TrimSpace(c.text())
+	if name := peek(c.down(3)); c.comp == 0 && name != "" && systemURL(name) != g.system {
+		g.coding(n, c, 1, 7*hasVersions(c.typ, g.run.p.version))
+		return
+	}
+	g.put(n, "system", g.system)
+	g.put(n, "code", code)
+}
+
+// table writes a code of the field's table alone, one of another system with its name.
+func (p *putter) table(n *node) string {
+	switch system := n.peek("system"); {
+	case n.peek("code") == "":
+		return noCode
+	case system == p.system:
+		n.read("system")
+		p.set(0, 1, n.read("code"))
+	case system == "":
+		return "The code has no system, and in this field it would be one of the field's table."
+	case !p.named(0):
+		return "The code isn't of the system that this field takes."
+	default:
+		p.coding(n, 0, 1, p.versionPlace(0, 7), true)
+	}
+	return ""
+}
+
+// idConceptLens pairs a code of the field's own table with a concept.
 var idConceptLens = &lens{name: "id-concept", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"CodeableConcept"}, leaves: true, system: true,
 	get: func(g *getter) string {
-		code := strings.TrimSpace(g.in[0].text())
-		if code == "" {
-			return "No code stands here."
+		if strings.TrimSpace(g.in[0].text()) == "" {
+			return noCode
 		}
-		coding := g.run.item(g.out[0], "coding")
-		g.put(coding, "system", g.system)
-		g.put(coding, "code", code)
+		g.table(g.run.item(g.out[0], "coding"), g.in[0])
 		return ""
 	},
 	put: func(p *putter) string {
-		for c := p.in[0].get("coding"); c != nil; c = c.follow() {
-			if c.peek("system") == p.system && c.peek("code") != "" {
-				c.read("system")
-				p.set(0, 1, c.read("code"))
-				return ""
-			}
+		first := p.in[0].get("coding")
+		if own := coded(first, p.system); own != nil && own.peek("code") != "" {
+			first = own
 		}
-		return "The concept has no code of the system that this field takes."
+		return p.table(orNone(first))
 	}}
 
 var idCodingLens = &lens{name: "id-coding", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"Coding"}, leaves: true, system: true,
 	get: func(g *getter) string {
-		code := strings.TrimSpace(g.in[0].text())
-		if code == "" {
-			return "No code stands here."
+		if strings.TrimSpace(g.in[0].text()) == "" {
+			return noCode
 		}
-		g.put(g.out[0], "system", g.system)
-		g.put(g.out[0], "code", code)
+		g.table(g.out[0], g.in[0])
 		return ""
 	},
-	put: func(p *putter) string {
-		if p.in[0].peek("system") != p.system || p.in[0].peek("code") == "" {
-			return "The code isn't of the system that this field takes."
-		}
-		p.in[0].read("system")
-		p.set(0, 1, p.in[0].read("code"))
-		return ""
-	}}
+	put: func(p *putter) string { return p.table(p.in[0]) }}
 
 // stConceptLens pairs a plain text with a concept's text.
 var stConceptLens = &lens{name: "st-concept", cells: 1, elements: 1, fhir: []string{"CodeableConcept"}, leaves: true,

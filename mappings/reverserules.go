@@ -153,9 +153,9 @@ func equal(a, b *node) bool {
 // put runs the lens or code map on one element and writes what it says.
 func (r *reverse) put(o *op, at back, nodes []*node, index int) (bool, *refusal) {
 	p := &r.putter
-	p.in, p.version, p.system, p.types, p.writes = nodes, r.p.version, o.system, p.types[:0], p.writes[:0]
+	p.in, p.version, p.system, p.types, p.fields, p.writes = nodes, r.p.version, o.system, p.types[:0], p.fields[:0], p.writes[:0]
 	for _, ref := range o.v2 {
-		p.types = append(p.types, r.writtenType(o, ref))
+		p.types, p.fields = append(p.types, r.writtenType(o, ref)), append(p.fields, ref.comp == 0)
 	}
 	first := firstNode(nodes)
 	switch {

@@ -362,7 +362,7 @@ func (f *forward) answer(a ask, at spot) any {
 		if !ok {
 			return a.answer(0, "")
 		}
-		return a.answer(1, c.peek())
+		return a.answer(1, strings.TrimSpace(c.peek())) // as lenses read it
 	}
 	found := 0
 	var buf [8]cell
