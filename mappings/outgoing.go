@@ -93,7 +93,7 @@ type outSegment struct {
 	leaves []leaf
 	by     []writer // of the leaves
 	slots  []slot
-	lost   []*node       // of which another element took the cell
+	lost   []taken       // what stood in cells that another element took
 	full   int16         // a field of which more repetitions are wanted than mostNumbered, 0: none
 	wants  []*v2Selector // of its anchor and paths: the first alternative is written where none holds
 }
@@ -102,6 +102,12 @@ type outSegment struct {
 type writer struct {
 	rule *op
 	node *node
+}
+
+// taken is a text of an element whose cell another element took.
+type taken struct {
+	node *node
+	text string
 }
 
 // slot is one repetition of a field that is written.
@@ -201,7 +207,7 @@ func (s *outSegment) write(field, slot, comp, sub int16, text string, rule *op, 
 		l := &s.leaves[i]
 		if l.field == field && l.rep == slot && l.comp == comp && l.sub == sub {
 			if old := s.by[i].node; old != nil && from != nil && old != from && l.text != text {
-				s.lost = append(s.lost, old)
+				s.lost = append(s.lost, taken{old, l.text})
 			}
 			l.text, s.by[i] = text, writer{rule, from}
 			return

@@ -3,6 +3,7 @@ package mappings
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -135,10 +136,8 @@ func (r *reverse) carry(m *Map, bundle *fhir.Tree, c Context) contracts.Faults {
 	r.constants()
 	r.childless()
 	r.faults = append(r.faults, r.loss()...)
+	r.takenCells()
 	r.out.visit(func(_ *outGroup, s *outSegment) {
-		for _, n := range s.lost {
-			r.lose(CodeLeafLost, n.source.Place(), "Another element is written where this one would stand.")
-		}
 		if s.full > 0 {
 			r.faults = append(r.faults, tooMany(s.id+"-"+itoa(int(s.full))))
 		}
@@ -152,6 +151,39 @@ func (r *reverse) carry(m *Map, bundle *fhir.Tree, c Context) contracts.Faults {
 	r.out.complete(r.p.dict)
 	r.out.sorted()
 	return nil
+}
+
+// takenCells tells, once each, of the elements whose cell another one took, but for what they say in another cell too.
+func (r *reverse) takenCells() {
+	var told []*node
+	r.out.visit(func(_ *outGroup, s *outSegment) {
+		for _, t := range s.lost {
+			if !slices.Contains(told, t.node) && !r.says(t) {
+				told = append(told, t.node)
+				r.lose(CodeLeafLost, t.node.source.Place(), "Another element is written where this one would stand.")
+			}
+		}
+	})
+}
+
+// says finds the text in a cell that the element, or one that it stands in, has.
+func (r *reverse) says(t taken) (found bool) {
+	r.out.visit(func(_ *outGroup, s *outSegment) {
+		for i := range s.leaves {
+			found = found || s.leaves[i].text == t.text && t.node.within(s.by[i].node)
+		}
+	})
+	return found
+}
+
+// within says whether n is the element or stands in it.
+func (n *node) within(element *node) bool {
+	for ; n != nil && element != nil; n = n.parent {
+		if n == element {
+			return true
+		}
+	}
+	return false
 }
 
 // lines gives the segments that the rules wrote, as text.

@@ -30,7 +30,9 @@ func (r *reverse) row(t *table, at back) {
 			continue
 		}
 		for j, n := range nodes {
-			if n != nil && row.fhir[j] != "*" {
+			if row.fhir[j] == "*" {
+				nodes[j] = nil // it doesn't decide what is written
+			} else if n != nil {
 				n.seen = true
 				seeSelectors(t.fhir[j], n)
 			}
