@@ -270,9 +270,7 @@ func (f *forward) stampSource(n *node, application string) {
 		f.fix(f.child(n, "name"), fhir.KindString, application, received)
 		f.fix(f.child(n, "endpoint"), fhir.KindString, endpoint(application, "", ""), received)
 	default:
-		absent := f.item(f.child(n, "_endpoint"), "extension")
-		f.fix(f.child(absent, "url"), fhir.KindString, dataAbsent, received)
-		f.fix(f.child(absent, "valueCode"), fhir.KindString, "unknown", received)
+		f.unknown(n, "endpoint", received)
 	}
 }
 

@@ -105,7 +105,7 @@ func (p *putter) deep(i int, n, m int16, text string) {
 // library lists the lenses; its order is that in which one is chosen for a pair of types.
 var library = []*lens{
 	stringLens, lineLens, textLens, textBase64Lens,
-	dateLens, datetimeLens, instantLens, deathTimeLens, periodLens, instantsLens, startDurationLens, minutesLens,
+	dateLens, datetimeLens, instantLens, deathTimeLens, periodLens, instantsLens, startDurationLens, startOpenLens, minutesLens,
 	cweLens, cweCodingLens, idConceptLens, idCodingLens, stConceptLens, yesNoLens, wholeLens,
 	cxLens, cxPartsLens, eiLens, eiReferenceLens, plnLens, plLens, xonLens, controlIDLens,
 	hdEndpointLens, hdReferenceLens, hdDestinationLens,

@@ -123,6 +123,7 @@ var lensValues = []struct {
 	{"period", "", []string{"TS"}, []string{"20260302", "202606"}, `{"one":{"start":"2026-03-02","end":"2026-06"}}`, nil},
 	{"period", "", []string{"TS"}, []string{"", "2026"}, `{"one":{"end":"2026"}}`, nil},
 	{"start-duration", "", []string{"TS", "NM", "CE"}, []string{"20260302100000+0200", "2", "HR"}, `{"one":"2026-03-02T10:00:00+02:00","two":"2026-03-02T12:00:00+02:00"}`, []string{"20260302100000+0200", "120", "min"}},
+	{"start-open", "", []string{"TS"}, []string{"20260302100000+0200"}, `{"one":"2026-03-02T10:00:00+02:00","_end":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"unknown"}]}}`, nil},
 	{"minutes", "", []string{"NM", "CE"}, []string{"30", "min"}, `{"one":30}`, nil},
 	{"minutes", "", []string{"NM", "CE"}, []string{"puoli", "min"}, "", nil},
 	{"quantity", "", []string{"NM", "CE"}, []string{"140.0", "g/L^^UCUM"}, `{"one":{"value":140.0,"unit":"g/L","system":"http://unitsofmeasure.org","code":"g/L"}}`, nil},

@@ -4,11 +4,28 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/profiles"
 )
 
 // dataAbsent is FHIR's extension that says why an element has no value.
 const dataAbsent = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+
+// unknown says of a leaf that nobody knows it.
+func (f *forward) unknown(n *node, name string, rule *op) {
+	absent := f.item(f.child(n, "_"+name), "extension")
+	f.fix(f.child(absent, "url"), fhir.KindString, dataAbsent, rule)
+	f.fix(f.child(absent, "valueCode"), fhir.KindString, "unknown", rule)
+}
+
+// seeUnknown marks what unknown writes as read.
+func seeUnknown(n *node, name string) {
+	for x := n.get("_" + name).get("extension"); x != nil; x = x.follow() {
+		if x.peek("url") == dataAbsent {
+			x.seeAll()
+		}
+	}
+}
 
 // readEndpoint gives the name (where the address holds one) and the universal id.
 func readEndpoint(s string) (name, uid, typ string) {
@@ -44,11 +61,7 @@ var hdEndpointLens = &lens{name: "hd-endpoint", cells: 1, elements: 1, v2: hdTyp
 		if own := n.read("name"); own != "" {
 			name = own
 		}
-		for x := n.get("_endpoint").get("extension"); x != nil; x = x.follow() {
-			if x.peek("url") == dataAbsent {
-				x.seeAll()
-			}
-		}
+		seeUnknown(n, "endpoint")
 		p.set(0, 1, name)
 		p.set(0, 2, uid)
 		p.set(0, 3, typ)

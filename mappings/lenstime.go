@@ -184,6 +184,29 @@ var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2:
 		return ""
 	}}
 
+// startOpenLens makes a start, and beside it an `end` that nobody knows, where FHIR wants one.
+var startOpenLens = &lens{name: "start-open", cells: 1, elements: 2, v2: []string{"TS", "DTM"}, fhir: []string{"instant", "dateTime"}, leaves: true,
+	get: func(g *getter) string {
+		start, why := g.moment(g.in[0], true)
+		if why != "" {
+			return why
+		}
+		g.in[0].text()
+		g.leaf(g.out[0], start)
+		g.run.unknown(g.out[0].parent, "end", g.run.op)
+		return ""
+	},
+	put: func(p *putter) string {
+		if p.in[0] == nil || p.in[1] != nil {
+			return "There is an end, or no start."
+		}
+		why := p.moment(0, p.in[0])
+		if why == "" {
+			seeUnknown(p.in[0].parent, "end")
+		}
+		return why
+	}}
+
 // minutesLens pairs a duration and its unit with a number of minutes.
 var minutesLens = &lens{name: "minutes", cells: 2, elements: 1, v2: []string{"NM", "ST"}, fhir: []string{"positiveInt", "unsignedInt", "integer"}, leaves: true,
 	get: func(g *getter) string {
