@@ -41,14 +41,32 @@ func (h *Hub) List(ctx context.Context, f contracts.Filter) ([]contracts.Row, er
 // Trace gives all that happened to the journey that any id names, or to the message if it belongs to none; a fault
 // of kind notfound if nothing has that id.
 func (h *Hub) Trace(ctx context.Context, id string) (contracts.Trace, error) {
-	rows, err := h.found(ctx, id)
+	rows, err := h.Find(ctx, id)
 	if err != nil {
 		return contracts.Trace{}, err
+	}
+	return h.traceOf(ctx, rows)
+}
+
+// TraceImpersonal is Trace as FindImpersonal is Find.
+func (h *Hub) TraceImpersonal(ctx context.Context, id string) (contracts.Trace, error) {
+	rows, err := h.FindImpersonal(ctx, id)
+	if err != nil {
+		return contracts.Trace{}, err
+	}
+	return h.traceOf(ctx, rows)
+}
+
+// traceOf gives what happened to the newest of the rows; none is a fault.
+func (h *Hub) traceOf(ctx context.Context, rows []contracts.Row) (contracts.Trace, error) {
+	if len(rows) == 0 {
+		return contracts.Trace{}, noSuchID()
 	}
 	t := contracts.Trace{IDs: []contracts.TraceIdentifier{}, Steps: []contracts.Step{}}
 	if t.Journey = rows[0].Journey; t.Journey == "" {
 		t.State = string(rows[0].State)
-		t.Steps, err = h.ledger.MessageSteps(ctx, rows[0].ID)
+		steps, err := h.ledger.MessageSteps(ctx, rows[0].ID)
+		t.Steps = steps
 		return t, err
 	}
 	journey, err := h.ledger.Journey(ctx, t.Journey)
@@ -70,14 +88,17 @@ func (h *Hub) Trace(ctx context.Context, id string) (contracts.Trace, error) {
 	return t, err
 }
 
-// found gives the rows that an id names, newest first; none is a fault.
+// found gives the rows that an id names, newest first; none is a fault. A patient's names none: what is to be shown,
+// stopped or sent again is named by an id of its own, and that stands in an address.
 func (h *Hub) found(ctx context.Context, id string) ([]contracts.Row, error) {
-	rows, err := h.Find(ctx, id)
+	rows, err := h.FindImpersonal(ctx, id)
 	if err == nil && len(rows) == 0 {
-		err = contracts.Faultf(contracts.NotFound, "HUB-050", "", "Nothing has this id.")
+		err = noSuchID()
 	}
 	return rows, err
 }
+
+func noSuchID() error { return contracts.Faultf(contracts.NotFound, "HUB-050", "", "Nothing has this id.") }
 
 // Show gives a body; by a control id, that of the newest message. It is audited as a step before it is shown. A
 // reason is needed unless the hub runs in development.

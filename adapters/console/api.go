@@ -66,7 +66,11 @@ func (a *api) traceUnseen(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.traced(w, r, id)
+	trace, err := a.operator.Trace(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return a.traced(w, trace)
 }
 
 func (a *api) list(w http.ResponseWriter, r *http.Request) error {
@@ -136,18 +140,22 @@ func (a *api) trace(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.traced(w, r, id)
+	return a.traceAddressed(w, r, id)
 }
 
 func (a *api) journey(w http.ResponseWriter, r *http.Request) error {
-	return a.traced(w, r, r.PathValue("id"))
+	return a.traceAddressed(w, r, r.PathValue("id"))
 }
 
-func (a *api) traced(w http.ResponseWriter, r *http.Request, id string) error {
-	trace, err := a.operator.Trace(r.Context(), id)
+func (a *api) traceAddressed(w http.ResponseWriter, r *http.Request, id string) error {
+	trace, err := a.operator.TraceImpersonal(r.Context(), id)
 	if err != nil {
 		return err
 	}
+	return a.traced(w, trace)
+}
+
+func (a *api) traced(w http.ResponseWriter, trace contracts.Trace) error {
 	if trace.IDs == nil {
 		trace.IDs = []contracts.TraceIdentifier{}
 	}

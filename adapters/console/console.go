@@ -27,7 +27,8 @@ type Operator interface {
 	Find(ctx context.Context, id string) ([]contracts.Row, error)
 	FindImpersonal(ctx context.Context, id string) ([]contracts.Row, error)
 	List(ctx context.Context, f contracts.Filter) ([]contracts.Row, error)
-	Trace(ctx context.Context, id string) (contracts.Trace, error)
+	Trace(ctx context.Context, id string) (contracts.Trace, error) // likewise
+	TraceImpersonal(ctx context.Context, id string) (contracts.Trace, error)
 	// Show gives a body and audits it, with who asked and why.
 	Show(ctx context.Context, r contracts.ShowRequest) (contracts.Shown, error)
 	// Stop ends a message that waits, is parked or is on its way, and says whether the partner may have it.

@@ -67,6 +67,10 @@ func (d *desk) Trace(_ context.Context, id string) (contracts.Trace, error) {
 	return contracts.Trace{Journey: "j1", State: "requested"}, d.note("trace " + id)
 }
 
+func (d *desk) TraceImpersonal(_ context.Context, id string) (contracts.Trace, error) {
+	return contracts.Trace{Journey: "j1", State: "requested"}, d.note("trace impersonal " + id)
+}
+
 func (d *desk) Show(_ context.Context, r contracts.ShowRequest) (contracts.Shown, error) {
 	d.shown = r
 	return contracts.Shown{Format: contracts.FormatV2, Body: contracts.NewBody([]byte("MSH|…\r"))}, d.note("show " + r.Message)
@@ -185,8 +189,8 @@ func TestTheAPIAsksTheOperator(t *testing.T) {
 		{"find without an address that tells", "POST", "/api/v1/find", `{"id":"nothing"}`, "find nothing", 200, `{"messages":[]}`},
 		{"trace without an address that tells", "POST", "/api/v1/trace", `{"id":"m1"}`, "trace m1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
 		{"list", "GET", "/api/v1/messages", "", "list", 200, ""},
-		{"trace has lists, never null", "GET", "/api/v1/trace?id=m1", "", "trace m1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
-		{"a journey by its address", "GET", "/api/v1/journeys/j1", "", "trace j1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
+		{"trace has lists, never null", "GET", "/api/v1/trace?id=m1", "", "trace impersonal m1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
+		{"a journey by its address", "GET", "/api/v1/journeys/j1", "", "trace impersonal j1", 200, `{"journey":"j1","state":"requested","ids":[],"steps":[]}`},
 		{"a body", "GET", "/api/v1/messages/MSG%2F1/body", "", "show MSG/1", 200, "MSH|…\r"},
 		{"stop", "POST", "/api/v1/messages/m1/stop", `{"reason":"twice"}`, "stop m1 twice operator", 200,
 			`{"id":"m1","controlId":"MSG/1","partner":"hus","unknown":true}`},

@@ -151,6 +151,17 @@ func TestAJourneyIsFoundByEitherIdentityAfterAMerge(t *testing.T) {
 	if rows, err := h.hub.FindImpersonal(t.Context(), "010101-900A"); err != nil || len(rows) != 0 {
 		t.Errorf("an identity code in an address finds %v, %v", rows, err)
 	}
+	if trace, err := h.hub.Trace(t.Context(), "010101-900A"); err != nil || len(trace.Steps) == 0 {
+		t.Errorf("it traces %v, %v", trace.Steps, err)
+	}
+	_, traced := h.hub.TraceImpersonal(t.Context(), "010101-900A")
+	_, shown := h.hub.Show(t.Context(), contracts.ShowRequest{Message: "010101-900A", View: contracts.ViewRaw, Reason: "test", Operator: "o"})
+	_, stopped := h.hub.Stop(t.Context(), "010101-900A", "test", "o")
+	for what, err := range map[string]error{"traced": traced, "shown": shown, "stopped": stopped} {
+		if contracts.KindOf(err) != contracts.NotFound {
+			t.Errorf("by an identity code in an address a message is %s: %v", what, err)
+		}
+	}
 	h.tell(strings.Replace(merging("F-3", "77123", "010101-900A"), "|010101-900A^^^HUS^MR", "|010101-900A^^^&1.2.246.21&ISO^NNFIN", 1))
 	delivered("F-3")
 	h.tell(merging("F-4", "99999", "77123"))
