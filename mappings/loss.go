@@ -91,7 +91,34 @@ func (n *node) modifies() bool {
 			return true
 		}
 	}
-	return isStatus(n) && !isGloss(n) && !(n.name == "active" && n.text == "true")
+	return isStatus(n) && !isGloss(n) && !(n.name == "active" && n.text == "true") || n.alters()
+}
+
+// presentUses are the values of `use` that a name, number or address without it may have as well. R4 makes `use` a
+// modifier so that nobody takes an old or temporary one for the one that counts.
+var presentUses = []string{"usual", "official", "home", "work", "mobile", "secondary", "billing"}
+
+// alters says whether a leaf is, or stands in, a modifier of a data type or part of which something else is carried: the
+// comparator of a quantity, the `use` of a name that is no longer borne. Where nothing else is, nothing can be misread.
+func (n *node) alters() bool {
+	if n.name == "use" && has(presentUses, n.text) {
+		return false
+	}
+	for k := n; k.parent != nil && k.parent.get("resourceType") == nil; k = k.parent {
+		if e := k.parent.definition().Element(k.name); e != nil && e.Modifier && k.parent.anySeen() {
+			return true
+		}
+	}
+	return false
+}
+
+// definition is the type that R4 gives an element.
+func (n *node) definition() *fhir.Type {
+	if name := n.peek("resourceType"); name != "" || n.parent == nil {
+		return fhir.Definitions().Type(name)
+	}
+	_, t := n.parent.definition().Member(n.name)
+	return t
 }
 
 // coverage counts the leaves of the Bundle that were carried, and names the rest.

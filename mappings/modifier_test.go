@@ -54,3 +54,43 @@ func TestAModifierThatNothingCarriesParks(t *testing.T) {
 		}
 	}
 }
+
+// An old name, number or address must not leave as one that counts, also where a map withholds what it doesn't carry, either
+// way. A use that says no more than that it is one goes by, and so does one of which nothing leaves.
+func TestAnOldNameThatWouldPassForAPresentOneParks(t *testing.T) {
+	m, err := catalog(t).Map("third-sector-request")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var request *fhir.Tree
+	for _, c := range parsedCases(t, m) {
+		if strings.HasSuffix(c.file, "/request.txtar") {
+			if request, err = fhir.Parse(c.parts["canonical.json"]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	there := func(in *fhir.Tree) error { _, err := m.ForwardFHIR(in, Context{}); return err }
+	back := func(in *fhir.Tree) error { _, err := m.Reverse(in, Context{}); return err }
+	for _, row := range []struct {
+		in            *fhir.Tree
+		run           func(*fhir.Tree) error
+		list, use, at string
+	}{
+		{caseInput(t, m, "accepted"), there, "name", "official", ""},
+		{caseInput(t, m, "accepted"), there, "name", "old", "name[0].use"},
+		{request, back, "name", "maiden", "name[0].use"},
+		{request, back, "name", "usual", ""},
+		{request, back, "telecom", "old", "telecom[0].use"},
+		{request, back, "telecom", "mobile", ""},
+		{request, back, "identifier", "old", ""},
+	} {
+		patient := fhir.NewBundle(row.in.Root()).Find("Patient")
+		patient.Get(row.list).At(0).Set("use", fhir.String(row.use))
+		err := row.run(row.in)
+		parks := slices.ContainsFunc(contracts.FaultsOf(err), func(f *contracts.Fault) bool { return f.Code == CodeLeafLost && strings.HasSuffix(f.At, row.at) })
+		if want := row.at != ""; parks != want || !want && err != nil {
+			t.Errorf("%s.use %s: %v", row.list, row.use, err)
+		}
+	}
+}
