@@ -249,6 +249,10 @@ var skeletonParts = []segmentPart{
 		use:    "  - {block: BLOCK, for: visit}\n",
 	},
 	{
+		segment: "PV2", block: "visit-additional",
+		use: "  - {block: BLOCK, for: visit}\n",
+	},
+	{
 		segment: "DG1", block: "diagnosis",
 		frame: "  dx:      {type: Condition,     from: DG1, each: true}\n",
 		links: "  - {fhir: dx.subject, to: pat, find: backward}\n",
