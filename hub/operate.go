@@ -98,7 +98,9 @@ func (h *Hub) found(ctx context.Context, id string) ([]contracts.Row, error) {
 	return rows, err
 }
 
-func noSuchID() error { return contracts.Faultf(contracts.NotFound, "HUB-050", "", "Nothing has this id.") }
+func noSuchID() error {
+	return contracts.Faultf(contracts.NotFound, "HUB-050", "", "Nothing has this id.")
+}
 
 // Show gives a body; by a control id, that of the newest message. It is audited as a step before it is shown. A
 // reason is needed unless the hub runs in development.
