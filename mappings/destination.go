@@ -7,11 +7,11 @@ func (in *instance) ordinal() int64 { return int64(in.frame.index+2)<<20 | int64
 
 // dest gives the segment and the repetition that a v2 path means, making what is missing. index counts the elements of
 // a repeating rule, from 0.
-func (r *reverse) dest(ref *v2Ref, at back, index int64) (*outSegment, int16) {
+func (r *reverse) dest(ref *v2Ref, at back, index int64, from *node) (*outSegment, int16) {
 	if ref.mode == inCurrent && at.seg != nil {
 		s, slot := at.seg.make(r)
 		if ref.path.field > 0 || slot == 0 {
-			slot = s.slotFor(ref.field, ref.path.pick, ref.repSel, ref.order<<32|index)
+			slot = s.slotFor(ref.field, ref.path.pick, ref.repSel, ref.slotOrder(from, index))
 		} else if ref.repSel != nil {
 			s.slots[slot-1].sel, s.slots[slot-1].key = ref.repSel, ref.repSel.source
 		}
@@ -24,7 +24,34 @@ func (r *reverse) dest(ref *v2Ref, at back, index int64) (*outSegment, int16) {
 	if ref.mode == inAnchor && ref.path.it && ref.path.field == 0 {
 		return s, r.ownSlot(s, at.inst, ref)
 	}
-	return s, s.slotFor(ref.field, ref.path.pick, ref.repSel, ref.order<<32|index)
+	return s, s.slotFor(ref.field, ref.path.pick, ref.repSel, ref.slotOrder(from, index))
+}
+
+// slotOrder sorts the repetitions of a field: by the list that they are made of, by the element's place in it, whichever rule
+// takes it, and by index where one element makes several.
+func (ref *v2Ref) slotOrder(from *node, index int64) int64 {
+	return ref.order<<40 | from.position()<<10 | index
+}
+
+// position is where an element stands in the lists that it is in, the outermost first; three count.
+func (n *node) position() (places int64) {
+	var buf [8]int64
+	in := buf[:0]
+	for ; n != nil && n.parent != nil && n.name != "resource" && n.name != "contained"; n = n.parent {
+		if n.many {
+			nth := int64(0)
+			for k := n.parent.get(n.name); k != nil && k != n; k = k.follow() {
+				nth++
+			}
+			in = append(in, min(nth, 1023))
+		}
+	}
+	for i := range 3 {
+		if places <<= 10; i < len(in) {
+			places |= in[len(in)-1-i]
+		}
+	}
+	return places
 }
 
 // ownSlot is the repetition that a frame anchored at a field stands for.
@@ -215,7 +242,7 @@ func (p *pendingSegment) make(r *reverse) (*outSegment, int16) {
 			p.made = r.segment(p.ref, p.at, p.index)
 		}
 		if p.ref.field > 0 {
-			p.slot = p.made.slotFor(p.ref.field, p.ref.path.pick, p.ref.repSel, p.ref.order<<32|p.index)
+			p.slot = p.made.slotFor(p.ref.field, p.ref.path.pick, p.ref.repSel, p.ref.slotOrder(p.from, p.index))
 		}
 	}
 	return p.made, p.slot

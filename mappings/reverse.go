@@ -46,6 +46,7 @@ type pendingSegment struct {
 	ref   *v2Ref
 	at    back
 	index int64
+	from  *node     // the element of the pair
 	link  *instance // the frame that stands for the same segment
 	made  *outSegment
 	slot  int16
@@ -359,7 +360,7 @@ func (r *reverse) nested(o *op, at back) bool {
 	any := false
 	ref := o.fhir[0]
 	for i, n := range r.at(ref, at) {
-		p := &pendingSegment{ref: o.v2[0], at: at, index: int64(i)}
+		p := &pendingSegment{ref: o.v2[0], at: at, index: int64(i), from: n}
 		inner := back{inst: at.inst, elem: n, seg: p}
 		for _, kid := range o.kids {
 			if kid.kind == opLink {

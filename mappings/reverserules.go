@@ -254,14 +254,14 @@ func (r *reverse) write(o *op, at back, p *putter, from *node, index int) {
 	}
 	for _, conds := range [...][]refCond{r.chosen(o), o.setV2} {
 		for _, cond := range conds {
-			s, slot := r.dest(cond.ref, at, 0)
+			s, slot := r.dest(cond.ref, at, 0, nil)
 			s.write(cond.ref.field, slot, max(cond.ref.comp, 1), max(cond.ref.sub, 1), cond.value, o, nil)
 		}
 	}
 }
 
 func (r *reverse) writeCell(o *op, at back, ref *v2Ref, writes []written, cell int, from *node, index int) {
-	s, slot := r.dest(ref, at, int64(index))
+	s, slot := r.dest(ref, at, int64(index), from)
 	for _, w := range writes {
 		if int(w.cell) == cell {
 			comp, sub := partPlace(ref, w)

@@ -39,7 +39,7 @@ func (r *reverse) row(t *table, at back) {
 		}
 		for j, ref := range t.v2 {
 			if value := row.v2[j]; value != "*" && value != "-" && !t.v2Ctx[j] {
-				s, slot := r.dest(ref, at, 0)
+				s, slot := r.dest(ref, at, 0, nil)
 				s.write(ref.field, slot, max(ref.comp, 1), max(ref.sub, 1), value, row.rule, firstNode(nodes))
 			}
 		}
