@@ -284,17 +284,30 @@ func (p *putter) table(n *node) string {
 	return ""
 }
 
-// idConceptLens pairs a code of the field's own table with a concept.
+// idConceptLens pairs a code of the field's own table with a concept. Words without a code are its text.
 var idConceptLens = &lens{name: "id-concept", cells: 1, elements: 1, v2: conceptTypes, fhir: []string{"CodeableConcept"}, leaves: true, system: true,
 	get: func(g *getter) string {
-		if strings.TrimSpace(g.in[0].text()) == "" {
+		c := g.in[0]
+		switch {
+		case strings.TrimSpace(c.text()) != "":
+			g.table(g.run.item(g.out[0], "coding"), c)
+		case c.comp > 0:
 			return noCode
+		case strings.TrimSpace(peek(c.down(4))) != "" && systemURL(peek(c.down(6))) != "":
+			g.coding(g.run.item(g.out[0], "coding"), c, 4, 0)
+		case strings.TrimSpace(peek(c.down(2))) != "":
+			g.put(g.out[0], "text", strings.TrimSpace(unbreak(c.part(2))))
+		default:
+			return nothing
 		}
-		g.table(g.run.item(g.out[0], "coding"), g.in[0])
 		return ""
 	},
 	put: func(p *putter) string {
 		first := p.in[0].get("coding")
+		if first == nil && p.named(0) && p.in[0].peek("text") != "" {
+			p.set(0, 2, rebreak(p.in[0].read("text")))
+			return ""
+		}
 		if own := coded(first, p.system); own != nil && own.peek("code") != "" {
 			first = own
 		}
