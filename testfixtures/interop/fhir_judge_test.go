@@ -99,6 +99,16 @@ func (a answer) findings(place func(string) string) []finding {
 	return all
 }
 
+// words are what HAPI says of a finding.
+func (a answer) words(f finding, place func(string) string) string {
+	for _, i := range a.Issues {
+		if f == (finding{ruleName(i.ID), place(i.At)}) && (i.Severity == "ERROR" || i.Severity == "FATAL") {
+			return i.Text
+		}
+	}
+	return ""
+}
+
 // ruleName is the id of HAPI's message; of an invariant its key.
 func ruleName(id string) string {
 	if _, key, ok := strings.Cut(id, "#"); ok {

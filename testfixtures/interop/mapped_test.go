@@ -113,7 +113,7 @@ func (r *mappedReport) translate(catalog *mappings.Catalog, messages []message) 
 		if err != nil {
 			n.parked++
 			for _, f := range contracts.FaultsOf(err) {
-				r.explain(parks, m.name, finding{f.Code, f.Place()})
+				r.explain(parks, m.name, finding{f.Code, f.Place()}, f.Public)
 			}
 			continue
 		}
@@ -187,7 +187,7 @@ func (r *mappedReport) judged(b fhirFile, a answer) {
 	}
 	r.count(b.name).explained++
 	for _, f := range errors {
-		r.explain(hapi, b.name, f)
+		r.explain(hapi, b.name, f, a.words(f, resourcePlace))
 	}
 }
 
@@ -196,7 +196,8 @@ var entryResource = regexp.MustCompile(`^Bundle\.entry\[\d+\]\.resource/\*(\w+)/
 // resourcePlace begins with the type of the entry's resource: Patient.identifier[0].type.
 func resourcePlace(at string) string { return ourPlace(entryResource.ReplaceAllString(at, "$1")) }
 
-func (r *mappedReport) explain(who, message string, f finding) {
+// explain finds the cause of a finding; words are how it was told.
+func (r *mappedReport) explain(who, message string, f finding, words string) {
 	for i := range r.causes {
 		c := &r.causes[i]
 		if c.who == who && matches(c.rule, f.rule) && matches(c.messages, message) && matches(c.places, f.at) {
@@ -204,7 +205,7 @@ func (r *mappedReport) explain(who, message string, f finding) {
 			return
 		}
 	}
-	r.missing = append(r.missing, fmt.Sprintf("%s\t%s\t%s\t%s", who, f.rule, message, f.at))
+	r.missing = append(r.missing, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", who, f.rule, message, f.at, words))
 }
 
 // finish tells what has no cause and which cause has nothing, and holds the page true. Without the corpus, the rows and
@@ -217,7 +218,7 @@ func (r *mappedReport) finish() {
 		}
 	}
 	if len(r.missing) > 0 {
-		r.t.Errorf("no row of %s explains %d findings:\n%s", mappedCauses, len(r.missing), strings.Join(r.missing[:min(len(r.missing), 40)], "\n"))
+		r.t.Errorf("no row of %s explains %d findings:\n%s", mappedCauses, len(r.missing), strings.Join(r.missing[:min(len(r.missing), 80)], "\n"))
 	}
 	if !whole {
 		r.t.Logf("%s isn't there: the page's tables aren't compared", corpusDir)
