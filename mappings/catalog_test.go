@@ -126,7 +126,7 @@ func TestEmptyAndMisplaced(t *testing.T) {
 // referralFiles are ref-i12 and all that it stands on.
 func referralFiles() []string {
 	files := []string{"catalog/ref-i12/0.1.0/map.yaml"}
-	for _, block := range []string{"patient", "kin", "guarantor", "coverage", "insurer", "insured", "diagnosis", "allergy", "observation", "visit",
+	for _, block := range []string{"patient", "kin", "guarantor", "coverage", "insurer", "insured", "diagnosis", "allergy", "observation", "visit", "visit-additional",
 		"clinician", "provider", "provider-person", "provider-unit"} {
 		files = append(files, "catalog/"+block+"/0.1.0/block.yaml")
 	}
