@@ -10,6 +10,7 @@ import (
 	"github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/decls"
+	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 
 	"github.com/hoitosilta/silta/contracts/fhir"
@@ -21,7 +22,8 @@ type guard struct {
 	program cel.Program
 	asks    map[string]ask
 	always  bool // the expression is just true
-	alone   *ask // the expression is just this one
+	alone   *ask // the expression is just this one, or that it isn't so
+	not     bool
 }
 
 // ask is a call of has, count, v or labelled in an expression; after parsing it is a variable of the call's name and path.
@@ -58,7 +60,8 @@ type expressions struct{ reads, checks sync.Map }
 type reading struct {
 	asked  []asked // in its order
 	always bool    // it is just true
-	alone  bool    // it is just one question
+	alone  bool    // it is just one question, or its contrary
+	not    bool
 }
 
 // asked is a question; name is the variable that stands for it.
@@ -96,6 +99,9 @@ func (x *expressions) read(source string) (*reading, *cel.Issues, error) {
 		r.always = whole.AsLiteral() == types.True
 	case ast.IdentKind:
 		r.alone = len(r.asked) == 1
+	case ast.CallKind:
+		r.not = whole.AsCall().FunctionName() == operators.LogicalNot && whole.AsCall().Args()[0].Kind() == ast.IdentKind
+		r.alone = r.not && len(r.asked) == 1
 	}
 	x.reads.Store(source, r)
 	return r, nil, nil
@@ -225,7 +231,7 @@ func (c *compiler) guard(u *unit, expr text, bind func(call string, path text) (
 	g.program = checked.program
 	if read.alone {
 		a := g.asks[read.asked[0].name]
-		g.alone = &a
+		g.alone, g.not = &a, read.not
 	}
 	return g
 }
@@ -333,7 +339,8 @@ func (g *guard) holds(look func(ask) any) bool {
 	case g == nil || g.always:
 		return true
 	case g.alone != nil:
-		return look(*g.alone) == true
+		answer, ok := look(*g.alone).(bool)
+		return ok && answer != g.not
 	}
 	out, _, err := g.program.Eval(asking{g, look})
 	return err == nil && out == types.True
