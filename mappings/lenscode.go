@@ -258,15 +258,19 @@ const noCode = "No code stands here."
 // table writes a code as a Coding of the table that the field is of, unless its third component names another system.
 func (g *getter) table(n *node, c cell) {
 	code := strings.TrimSpace(c.text())
-	if name := peek(c.down(3)); c.comp == 0 && name != "" && systemURL(name) != g.system {
+	if name := strings.TrimSpace(peek(c.down(3))); c.comp == 0 && name != "" && systemURL(name) != g.system {
 		g.coding(n, c, 1, 7*hasVersions(c.typ, g.run.p.version))
 		return
 	}
 	g.put(n, "system", g.system)
 	g.put(n, "code", code)
+	if c.comp == 0 {
+		g.put(n, "display", strings.TrimSpace(c.part(2)))
+		c.part(3) // it says again which table this is
+	}
 }
 
-// table writes a code of the field's table alone, one of another system with its name.
+// table writes a code of the field's table, with that table where it has a name, and one of another system with its own.
 func (p *putter) table(n *node) string {
 	switch system := n.peek("system"); {
 	case n.peek("code") == "":
@@ -274,6 +278,10 @@ func (p *putter) table(n *node) string {
 	case system == p.system:
 		n.read("system")
 		p.set(0, 1, n.read("code"))
+		if p.named(0) && n.peek("display") != "" {
+			p.set(0, 2, n.read("display"))
+			p.set(0, 3, systemName(system))
+		}
 	case system == "":
 		return "The code has no system, and in this field it would be one of the field's table."
 	case !p.named(0):
