@@ -312,12 +312,13 @@ var idConceptLens = &lens{name: "id-concept", cells: 1, elements: 1, v2: concept
 	},
 	put: func(p *putter) string {
 		first := p.in[0].get("coding")
-		if first == nil && p.named(0) && p.in[0].peek("text") != "" {
-			p.set(0, 2, rebreak(p.in[0].read("text")))
-			return ""
-		}
 		if own := coded(first, p.system); own != nil && own.peek("code") != "" {
 			first = own
+		}
+		// A selector may have written the system where the field has but a text.
+		if (first == nil || first.peek("code") == "" && first.peek("display") == "") && p.named(0) && p.in[0].peek("text") != "" {
+			p.set(0, 2, rebreak(p.in[0].read("text")))
+			return ""
 		}
 		return p.table(orNone(first))
 	}}
