@@ -189,9 +189,11 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known
 		fault := func(code, format string, args ...any) {
 			faults = append(faults, &contracts.Fault{Kind: contracts.Invalid, Code: code, File: p.File, Public: fmt.Sprintf(format, args...)})
 		}
+		told := map[string]bool{}
 		draft := func(name string) {
-			if newest := draftOf(maps, name); newest != "" {
-				fault("CFG-038", "The map %s is named without its version, and %s isn't published, while an older one is. If it isn't meant yet, name the version or activate one.", name, newest)
+			if newest := draftOf(maps, name); newest != "" && !told[name] {
+				told[name] = true
+				fault("CFG-038", "The map %s is named without its version, and its newest one, %s, isn't published, while an older one is. It translates wherever no version is active. If it isn't meant yet, name the version.", name, newest)
 				faults[len(faults)-1].Grade = contracts.GradeWarning
 			}
 		}

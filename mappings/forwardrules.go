@@ -2,6 +2,8 @@ package mappings
 
 import (
 	"encoding/base64"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
@@ -94,6 +96,9 @@ func (f *forward) first(o *op, at spot) (bool, *contracts.Fault) {
 		}
 		wrote, fault := f.try(kid, spot)
 		if wrote {
+			if refused != nil && !kid.reads(refused.At) {
+				f.findings = append(f.findings, passedOver(refused))
+			}
 			return true, fault // of another repetition, which no further alternative gets
 		}
 		if refused == nil {
@@ -101,6 +106,22 @@ func (f *forward) first(o *op, at spot) (bool, *contracts.Fault) {
 		}
 	}
 	return false, refused
+}
+
+// reads says whether a rule reads the field of a place.
+func (o *op) reads(at string) bool {
+	segment, field, _ := strings.Cut(at, "-")
+	segment, _, _ = strings.Cut(segment, "(")
+	field = field[:len(field)-len(strings.TrimLeft(field, "0123456789"))]
+	of := func(ref *v2Ref) bool { return ref.segment == segment && strconv.Itoa(int(ref.field)) == field }
+	return slices.ContainsFunc(o.v2, of) || slices.ContainsFunc(o.orV2, of) || slices.ContainsFunc(o.kids, func(kid *op) bool { return kid.reads(at) })
+}
+
+// passedOver tells of what one alternative refused when another one, which doesn't read it, wrote in its place.
+func passedOver(refused *contracts.Fault) *contracts.Fault {
+	loss := contracts.Faultf(contracts.Loss, CodeUnread, refused.At, "This can't be used, and what stands elsewhere is taken instead. %s", refused.Public)
+	loss.Grade = contracts.GradeWarning
+	return loss
 }
 
 // nested pairs each segment or repetition with an element and runs the rules inside. Links make an element too, values

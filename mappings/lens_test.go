@@ -269,10 +269,10 @@ func TestLensNamesTheRefusedCell(t *testing.T) {
 	for _, row := range []struct{ lens, fields, at string }{
 		{"period", "20240101|20249999", "ZZZ-2(1)"},
 		{"period", "20249999|20240101", "ZZZ-1(1)"},
-		{"instants", "20240101|20249999", "ZZZ-2(1)"},
+		{"instants", "2024010110|20249999", "ZZZ-2(1)"},
 		{"start-duration", "20249999|30|min", "ZZZ-1(1)"},
-		{"start-duration", "20240101|half|min", "ZZZ-2(1)"},
-		{"start-duration", "20240101|30|moons", "ZZZ-3(1)"},
+		{"start-duration", "2024010110|half|min", "ZZZ-2(1)"},
+		{"start-duration", "2024010110|30|moons", "ZZZ-3(1)"},
 		{"minutes", "30|moons", "ZZZ-2(1)"},
 		{"quantity", "much|mg", "ZZZ-1(1)"},
 		{"death-time", "20249999|Y", "ZZZ-1(1)"},

@@ -258,7 +258,7 @@ const noCode = "No code stands here."
 // table writes a code as a Coding of the table that the field is of, unless its third component names another system.
 func (g *getter) table(n *node, c cell) {
 	code := strings.TrimSpace(c.text())
-	if name := strings.TrimSpace(peek(c.down(3))); c.comp == 0 && name != "" && systemURL(name) != g.system {
+	if g.foreign(c) {
 		g.coding(n, c, 1, 7*hasVersions(c.typ, g.run.p.version))
 		return
 	}
@@ -268,6 +268,12 @@ func (g *getter) table(n *node, c cell) {
 		g.put(n, "display", strings.TrimSpace(c.part(2)))
 		c.part(3) // it says again which table this is
 	}
+}
+
+// foreign says whether a field's third component names another system than the field's table.
+func (g *getter) foreign(c cell) bool {
+	name := strings.TrimSpace(peek(c.down(3)))
+	return c.comp == 0 && name != "" && systemURL(name) != g.system
 }
 
 // table writes a code of the field's table, with that table where it has a name, and one of another system with its own.
@@ -297,6 +303,8 @@ var idConceptLens = &lens{name: "id-concept", cells: 1, elements: 1, v2: concept
 	get: func(g *getter) string {
 		c := g.in[0]
 		switch {
+		case g.run.op.alone && g.foreign(c):
+			return nothing // it would stand where others look for the table's
 		case strings.TrimSpace(c.text()) != "":
 			g.table(g.run.item(g.out[0], "coding"), c)
 		case c.comp > 0:

@@ -21,7 +21,7 @@ func (f *forward) unknown(n *node, name string, rule *op) {
 // seeUnknown marks what unknown writes as read.
 func seeUnknown(n *node, name string) {
 	for x := n.get("_" + name).get("extension"); x != nil; x = x.follow() {
-		if x.peek("url") == dataAbsent {
+		if x.peek("url") == dataAbsent && x.peek("valueCode") == "unknown" {
 			x.seeAll()
 		}
 	}

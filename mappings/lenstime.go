@@ -88,7 +88,7 @@ var instantsLens = &lens{name: "instants", cells: 2, elements: 2, v2: []string{"
 		for i := range texts {
 			if g.in[i].filled() {
 				var why string
-				if texts[i], why = g.moment(g.in[i], true); why != "" {
+				if texts[i], why = g.hour(g.in[i]); why != "" {
 					return why
 				}
 			}
@@ -145,7 +145,7 @@ var periodLens = &lens{name: "period", cells: 2, elements: 1, v2: []string{"TS",
 // startDurationLens makes start and end of a start, a duration and its unit.
 var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2: []string{"TS", "DTM"}, fhir: []string{"instant", "dateTime"}, leaves: true,
 	get: func(g *getter) string {
-		start, why := g.moment(g.in[0], true)
+		start, why := g.hour(g.in[0])
 		if why != "" {
 			return why
 		}
@@ -187,7 +187,7 @@ var startDurationLens = &lens{name: "start-duration", cells: 3, elements: 2, v2:
 // startOpenLens makes a start, and beside it an `end` that nobody knows, where FHIR wants one.
 var startOpenLens = &lens{name: "start-open", cells: 1, elements: 2, v2: []string{"TS", "DTM"}, fhir: []string{"instant", "dateTime"}, leaves: true,
 	get: func(g *getter) string {
-		start, why := g.moment(g.in[0], true)
+		start, why := g.hour(g.in[0])
 		if why != "" {
 			return why
 		}
@@ -299,6 +299,15 @@ func (g *getter) moment(c cell, whole bool) (string, string) {
 	}
 	out = appendDigits(append(out, sign), offset/60, 2)
 	return string(appendDigits(append(out, ':'), offset%60, 2)), ""
+}
+
+// hour is moment for what begins or ends at a time of the day: of a day alone nobody knows when that is, and midnight would
+// be a time from nowhere.
+func (g *getter) hour(c cell) (string, string) {
+	if t, err := hl7v2.ParseDateTime(strings.TrimSpace(peek(c))); err == nil && t.Precision <= hl7v2.ToDay {
+		return "", g.refuse(c, "This says no time of the day.")
+	}
+	return g.moment(c, true)
 }
 
 // offset is the zone's for a local time, in minutes. In the hour that comes twice the first is taken, with a warning;

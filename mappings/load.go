@@ -183,6 +183,9 @@ func parse(r *reporter, data []byte) *source {
 func (c *Catalog) CompileFile(name string, data []byte) (*Map, contracts.Faults) {
 	src := parse(&reporter{file: name}, data)
 	src.extend(c.bases, c.blocks)
+	if src.broken && len(src.r.faults) == 0 {
+		src.r.add(CodeOverlay, decoder{src.r, "v2"}.text(src.root.get("extends")).at, "What this extends has faults of its own: mend those first.")
+	}
 	unread := len(src.r.faults) > 0 && contracts.Faults(src.r.faults).Err() != nil
 	if src.broken || src.doc.block || unread && !src.doc.id.set() {
 		return nil, src.r.once()

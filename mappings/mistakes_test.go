@@ -151,6 +151,7 @@ var mistakes = []mistake{
 	{"types that don't fit", CodeTypeClash, "as: hd-endpoint", "as: §xpn", "xpn"},
 	{"an unknown lens", CodeLens, "as: hd-endpoint", "as: §hd-endpiont", `did you mean "hd-endpoint"`},
 	{"too few paths for a lens", CodeLens, "as: hd-endpoint", "as: §hd-destination", "takes 2"},
+	{"an open start beside what is no end", CodeLens, "fhir: pat.gender, code: sex}", "fhir: pat.gender, code: sex}\n  - {id: x, v2: PID-7, fhir: [task.authoredOn, task.lastModified], as: §start-open}", "the end"},
 	{"one star", CodeStars, "  - {id: names, v2: PID-5(*), fhir: pat.name(*)", "  - §{id: names, v2: PID-5(*), fhir: pat.name(1)", "repeats"},
 	{"an unknown slice", CodeName, `"PID-3[HETU].1"`, `§"PID-3[HETO].1"`, `did you mean "HETU"`},
 	{"an unknown name", CodeName, "const:\n  - {fhir: task.intent, value: order}", "const:\n  - {fhir: task.intent, value: order}\n  - {fhir: msh.eventCoding.system, value: §$hetuu}", `did you mean "hetu"`},

@@ -186,6 +186,7 @@ type op struct {
 	lensName          string // for lineage
 	code              *codeMap
 	system            string
+	alone             bool // its element is one with that system, by the path's selector
 	rep, sep          string
 	prefix            string
 	absent, value     string

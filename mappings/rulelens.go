@@ -8,6 +8,7 @@ import (
 func (c *compiler) lens(u *unit, def ruleDef, o *op) bool {
 	if def.system.set() {
 		o.system = u.constant(def.system)
+		o.alone = len(o.fhir) > 0 && strings.Contains(o.fhir[0].path.source, "[coding.system=")
 	}
 	if def.prefix.set() {
 		o.prefix = u.constant(def.prefix)
@@ -47,6 +48,10 @@ func (c *compiler) lens(u *unit, def ruleDef, o *op) bool {
 	}
 	if !c.fits(o.lens, o.v2[0]) || !has(o.lens.fhir, o.fhir[0].typ) {
 		u.r.add(CodeTypeClash, at, "The lens %s doesn't pair %s (%s) with %s (%s).", o.lens.name, def.v2[0].s, typeWord(o.v2[0].typ), def.fhir[0].s, o.fhir[0].typ)
+		return false
+	}
+	if o.lens == startOpenLens && !strings.HasSuffix(o.fhir[1].path.source, ".end") {
+		u.r.add(CodeLens, at, "The lens start-open writes the start of something, and beside it its end: the second path is that of the end.")
 		return false
 	}
 	return true

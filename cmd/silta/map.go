@@ -211,11 +211,22 @@ func (f *catalogFlag) checkFiles(t *terminal, cmd *cobra.Command, files []string
 
 // within is the name that the catalog has for a file of its folder; of another it is the file's own.
 func (f *catalogFlag) within(file string) string {
-	rel, err := filepath.Rel(f.dir, file)
-	if err != nil || strings.HasPrefix(rel, "..") {
+	rel, err := filepath.Rel(real(f.dir), real(file))
+	if err != nil || !filepath.IsLocal(rel) {
 		return file
 	}
 	return filepath.ToSlash(rel)
+}
+
+// real is a file's absolute path, through links; the path itself where that can't be said.
+func real(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if linked, err := filepath.EvalSymlinks(path); err == nil {
+		path = linked
+	}
+	return path
 }
 
 func (t *terminal) checked(maps int) error {
