@@ -38,7 +38,12 @@ type Partner struct {
 
 	// File is where the contract was read from, for faults.
 	File string `yaml:"-"`
+	doc  *YAML
 }
+
+// Position gives line and column of a key of the contract's file, or of the nearest key above it that is there, by its
+// path (routes[0].to); 0, 0 where the contract wasn't read from a file.
+func (p *Partner) Position(path string) (line, col int) { return p.doc.Position(path) }
 
 // Title names something for people, by language.
 type Title struct {
@@ -273,6 +278,7 @@ func ReadPartner(file string, b []byte) (*Partner, error) {
 	if len(faults) > 0 {
 		return nil, faults
 	}
+	p.doc = doc
 	p.defaults()
 	if err := p.check(doc).Err(); err != nil {
 		return nil, err
@@ -435,6 +441,14 @@ func (p *Partner) ProfileOf(event string, own func(event string) string) string 
 // Takes says whether value is in a list of the contract; an empty list takes all.
 func Takes(list []string, value string) bool {
 	return len(list) == 0 || slices.ContainsFunc(list, func(pattern string) bool { return matches(pattern, value) })
+}
+
+// Meet says whether some word fits both patterns, each of which may be a word itself.
+func Meet(a, b string) bool {
+	if stem, ok := strings.CutSuffix(b, "*"); ok && strings.HasPrefix(strings.TrimSuffix(a, "*"), stem) {
+		return true
+	}
+	return matches(a, strings.TrimSuffix(b, "*"))
 }
 
 // matches compares a word with a pattern, which may end in a star.

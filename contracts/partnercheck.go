@@ -217,7 +217,7 @@ func CheckPartners(partners []*Partner) Faults {
 			}
 			for _, to := range r.To {
 				if q := byID[to]; q == nil {
-					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-006", File: p.File, Public: "A route leads to a partner without a contract: " + to + didYouMean(to, keysOf(byID)) + "."})
+					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-006", File: p.File, Public: "A route leads to a partner without a contract: " + to + DidYouMean(to, keysOf(byID)) + "."})
 				} else if q.Courier.MLLP == nil && q.Courier.FHIR == nil {
 					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-007", File: p.File, Public: "A route leads to a partner without a courier: " + to + "."})
 				} else if len(r.Types) > 0 && (p.Dialect.Format != FormatV2 || q.Dialect.Format != FormatV2) {

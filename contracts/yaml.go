@@ -15,8 +15,11 @@ import (
 type YAML struct{ at map[string][2]int }
 
 // Position gives line and column of a key by its path (rules[0].at), or of the nearest key above it that is there; 1:1
-// at the latest. An item of a list stands where its first key does.
+// at the latest. An item of a list stands where its first key does. A document of nobody has no places: 0, 0.
 func (y *YAML) Position(path string) (line, col int) {
+	if y == nil {
+		return 0, 0
+	}
 	for {
 		if p, ok := y.at[path]; ok {
 			return p[0], p[1]
@@ -106,7 +109,12 @@ func (w *strictWalk) walk(n ast.Node, t reflect.Type, path string) {
 			return // the decoder says that the type is wrong
 		}
 		for i, item := range node.Values {
-			w.walk(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if scalar, ok := item.(ast.ScalarNode); ok {
+				pos := scalar.GetToken().Position
+				w.doc.at[at] = [2]int{pos.Line, pos.Column}
+			}
+			w.walk(item, t.Elem(), at)
 		}
 	}
 }
@@ -131,7 +139,7 @@ func (w *strictWalk) mapping(values []*ast.MappingValueNode, t reflect.Type, pat
 		case reflect.Struct:
 			field, known := fieldOf(t, key)
 			if !known {
-				w.fault("CFG-002", pos.Line, pos.Column, "Unknown key %q%s.", key, didYouMean(key, fieldsOf(t)))
+				w.fault("CFG-002", pos.Line, pos.Column, "Unknown key %q%s.", key, DidYouMean(key, fieldsOf(t)))
 				continue
 			}
 			w.walk(kv.Value, field, at)
@@ -180,8 +188,8 @@ func fieldsSeq(t reflect.Type) func(func(yamlField) bool) {
 	}
 }
 
-// didYouMean gives ` (did you mean "x"?)` for the nearest of names, or nothing when none is near.
-func didYouMean(word string, names []string) string {
+// DidYouMean gives ` (did you mean "x"?)` for the nearest of names, or nothing when none is near.
+func DidYouMean(word string, names []string) string {
 	if name := Nearest(word, names); name != "" {
 		return fmt.Sprintf(" (did you mean %q?)", name)
 	}

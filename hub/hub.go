@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
-	"github.com/hoitosilta/silta/contracts/profiles"
 	"github.com/hoitosilta/silta/mappings"
 )
 
@@ -178,115 +176,6 @@ func (h *Hub) checkSecret(ctx context.Context) error {
 		return contracts.Faultf(contracts.Invalid, "CFG-021", "", "The secret is not the one that this ledger was begun with. Put the old secret file back.")
 	}
 	return nil
-}
-
-// CheckContracts says what contracts, maps and profiles lack together: a map that no catalog has, a key path that is
-// none, an event that the receiver of a route has no map for, a profile that isn't loaded. It warns of a map that is named
-// without its version while its newest one is a draft.
-func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known *fhir.Profiles) contracts.Faults {
-	var faults contracts.Faults
-	for _, p := range partners {
-		fault := func(code, format string, args ...any) {
-			faults = append(faults, &contracts.Fault{Kind: contracts.Invalid, Code: code, File: p.File, Public: fmt.Sprintf(format, args...)})
-		}
-		told := map[string]bool{}
-		draft := func(name string) {
-			if newest := draftOf(maps, name); newest != "" && !told[name] {
-				told[name] = true
-				fault("CFG-038", "The map %s is named without its version, and its newest one, %s, isn't published, while an older one is. It translates wherever no version is active. If it isn't meant yet, name the version.", name, newest)
-				faults[len(faults)-1].Grade = contracts.GradeWarning
-			}
-		}
-		for _, in := range p.In {
-			draft(in.Map)
-			m, err := maps.Map(in.Map)
-			if err != nil {
-				fault("CFG-031", "No map %q for incoming %s.", in.Map, in.Type)
-			} else if !speaks(m, p) {
-				fault("CFG-037", "The map %s for incoming %s isn't for messages as the partner sends them: %s.", in.Map, in.Type, formOf(p))
-			}
-		}
-		for _, out := range p.Out {
-			draft(out.Map)
-			m, err := maps.Map(out.Map)
-			if err != nil {
-				fault("CFG-031", "No map %q for outgoing %s.", out.Map, out.Event)
-			} else if !speaks(m, p) {
-				fault("CFG-037", "The map %s for outgoing %s doesn't write messages as the partner takes them: %s.", out.Map, out.Event, formOf(p))
-			}
-		}
-		checkProfiles(p, known, fault)
-		if _, err := compileKeys(p); err != nil {
-			fault("CFG-032", "A key path can't be read: %v", err)
-		}
-		if p.Dialect.Format == contracts.FormatV2 {
-			_, reading := hl7v2.ReadingOptions(p)
-			_, agreed := hl7v2.NewAgreement(p)
-			for _, f := range append(contracts.FaultsOf(reading), contracts.FaultsOf(agreed)...) {
-				fault(f.Code, "%s: %s", f.At, f.Public)
-			}
-		}
-		passes := slices.ContainsFunc(p.Routes, func(r contracts.Route) bool { return len(r.Types) > 0 })
-		if p.Dialect.Format == contracts.FormatV2 && p.Door.MLLP != nil && len(p.In) == 0 && !passes {
-			fault("CFG-033", "The partner has an MLLP door and no map for what comes in.")
-		}
-	}
-	return faults
-}
-
-// draftOf is the newest version of a map that is named without one, where it isn't published and an older one is.
-func draftOf(maps *mappings.Catalog, name string) string {
-	newest, err := maps.Map(name)
-	if err != nil || name != newest.ID() || newest.Published() {
-		return ""
-	}
-	for _, m := range maps.Maps() {
-		if m.ID() == name && m.Published() {
-			return newest.Name()
-		}
-	}
-	return ""
-}
-
-// speaks says whether a map is for the form in which a partner's messages travel. In FHIR that is a message Bundle: other
-// resources have neither a control id nor an event, so a door can't keep them apart.
-func speaks(m *mappings.Map, p *contracts.Partner) bool {
-	if p.Dialect.Format == contracts.FormatFHIR {
-		return m.FHIR() && m.Root() == "Bundle"
-	}
-	return !m.FHIR()
-}
-
-func formOf(p *contracts.Partner) string {
-	if p.Dialect.Format == contracts.FormatFHIR {
-		return "FHIR message Bundles"
-	}
-	return "HL7 v2"
-}
-
-// checkProfiles checks which profiles a contract asks for: that each is of a Bundle and can be relied on, and that some
-// event comes to each.
-func checkProfiles(p *contracts.Partner, known *fhir.Profiles, fault func(code, format string, args ...any)) {
-	for i, r := range p.Profiles {
-		own := func(event string) bool { return r.For == "" || contracts.Takes([]string{r.For}, event) }
-		before := func(event string) bool {
-			return slices.ContainsFunc(p.Profiles[:i], func(o contracts.ProfileRule) bool { return o.For == "" || contracts.Takes([]string{o.For}, event) })
-		}
-		switch events := profiles.Events(); {
-		case !slices.ContainsFunc(events, own):
-			fault("CFG-034", "profiles[%d]: no event of Silta's is called %q.", i, r.For)
-		case !slices.ContainsFunc(events, func(e string) bool { return own(e) && !before(e) }):
-			fault("CFG-034", "profiles[%d]: no event comes to this one, since those before take them all. Put the particular ones first.", i)
-		}
-		if r.Profile == "" {
-			continue
-		}
-		if faults := known.CheckProfile(r.Profile); faults.Err() != nil {
-			fault("CFG-034", "profiles[%d]: the profile can't be used: %s", i, faults[0].Public)
-		} else if typ := known.TypeOf(r.Profile); typ != "Bundle" {
-			fault("CFG-034", "profiles[%d]: the profile is of %s; a message is a Bundle.", i, typ)
-		}
-	}
 }
 
 // Run translates and delivers until ctx ends and what was begun is finished: waiting ends at once, a message that is

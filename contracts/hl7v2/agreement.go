@@ -49,7 +49,7 @@ func NewAgreement(p *contracts.Partner) (*Agreement, error) {
 			fault(key, "This isn't a place; one looks like PID-3, PV1-3.4, OBX-5, PID-3[5=NNFIN].1 or RF1.")
 		case at.Field == 0 && (r.MaxLength > 0 || len(r.Codes) > 0):
 			fault(key, "A whole segment has no length and no codes.")
-		case !a.exists(at):
+		case !Exists(p, at):
 			fault(key, "No version of HL7 has this place, and the contract describes no such segment.")
 		}
 		if r.For != strings.ToUpper(r.For) || r.For != "" && !strings.ContainsAny(r.For, "^*") && r.For != "ACK" {
@@ -75,9 +75,10 @@ func NewAgreement(p *contracts.Partner) (*Agreement, error) {
 	return a, nil
 }
 
-// exists says whether some version has the segment and field of a rule, or the contract describes them.
-func (a *Agreement) exists(at Path) bool {
-	if own, described := a.segments[at.Segment]; described {
+// Exists says whether some version has the segment and field of a place, or a contract describes them. Segments of one's
+// own that no contract describes have all fields.
+func Exists(p *contracts.Partner, at Path) bool {
+	if own, described := p.Segments[at.Segment]; described {
 		return at.Field <= len(own)
 	}
 	return at.Segment[0] == 'Z' || inSomeVersion(func(d *Dict) bool {
