@@ -166,7 +166,7 @@ func Refusals(p *contracts.Partner, m contracts.Message) contracts.Faults {
 	if m.Format == contracts.FormatFHIR {
 		switch at := "Bundle.entry[0].resource.eventCoding"; {
 		case !profiles.IsEvent("", m.Type) && p.MapIn(m.Type) == "": // what has a map needn't be of ours
-			refuse(contracts.Refused, "HUB-018", "", at, "The event isn't one of "+profiles.URL(profiles.EventSystem)+".")
+			refuse(contracts.Refused, "HUB-018", "", at, "The event isn't one of "+profiles.URL(profiles.EventSystem)+". One of the partner's own is taken where the contract names it under `in` as SYSTEM|CODE, with a map.")
 		case !contracts.Takes(p.Accepts.Types, m.Type):
 			refuse(contracts.Refused, "HUB-013", "", at, "The contract doesn't take this event.")
 		}
