@@ -248,7 +248,7 @@ func (c *contractCheck) profiles(known *fhir.Profiles) {
 func (c *contractCheck) keys() {
 	if c.Dialect.Format != contracts.FormatV2 {
 		if len(c.Keys) > 0 {
-			c.fault("CFG-032", "keys", "Only an HL7 v2 partner's keys are set in its contract. What a FHIR partner sends is kept in order by the identifiers of type PLAC, else FILL, on its Task and ServiceRequest, else by what it answers, else by the patient.")
+			c.fault("CFG-032", "keys", "Only an HL7 v2 partner's keys are set in its contract. What a FHIR partner sends is kept in order by the referral's identifier of type PLAC, else FILL, else another one that names it, else by what the message answers, else by the patient.")
 		}
 		return
 	}
