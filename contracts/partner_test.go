@@ -135,7 +135,7 @@ func TestWhatAContractMaySay(t *testing.T) {
 func TestContractsMustFitTogether(t *testing.T) {
 	second := strings.Replace(strings.Replace(apotti, "to: [hus]", "to: [huss]", 1), "id: apotti", "id: other", 1)
 	_, err := contracts.LoadPartners(fstest.MapFS{"a.yaml": {Data: []byte(apotti)}, "b.yaml": {Data: []byte(second)}, "h.yaml": {Data: []byte(hus)}, "i.yaml": {Data: []byte(hus)}}, ".")
-	for _, want := range []string{"CFG-004", "CFG-005", `CFG-006: A route leads to a partner without a contract: huss (did you mean "hus"?).`} {
+	for _, want := range []string{"i.yaml:2:1: invalid CFG-004", "CFG-005", `CFG-006: A route leads to a partner without a contract: huss (did you mean "hus"?).`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s in it", err, want)
 		}

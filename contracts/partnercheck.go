@@ -198,30 +198,36 @@ func CheckPartners(partners []*Partner) Faults {
 	var faults Faults
 	byID := map[string]*Partner{}
 	doors := map[string]string{}
+	fault := func(p *Partner, code, at, text string) {
+		line, col := p.Position(at)
+		faults = append(faults, &Fault{Kind: Invalid, Code: code, File: p.File, Line: line, Col: col, At: at, Public: text})
+	}
 	for _, p := range partners {
 		if other := byID[p.ID]; other != nil {
-			faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-004", File: p.File, Public: "Another contract has the same id: " + other.File})
+			fault(p, "CFG-004", "id", "Another contract has the same id: "+other.File)
 		}
 		byID[p.ID] = p
 		if d := p.Door.MLLP; d != nil {
 			if other, taken := doors[d.Listen]; taken && !strings.HasSuffix(d.Listen, ":0") {
-				faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-005", File: p.File, Public: "The door's address is also that of " + other + "."})
+				fault(p, "CFG-005", "door.mllp.listen", "The door's address is also that of "+other+".")
 			}
 			doors[d.Listen] = p.ID
 		}
 	}
 	for _, p := range partners {
-		for _, r := range p.Routes {
+		for i, r := range p.Routes {
+			at := fmt.Sprintf("routes[%d]", i)
 			if (len(r.Events) > 0) == (len(r.Types) > 0) {
-				faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-008", File: p.File, Public: "A route has either events, which are translated, or types, which are passed on as they are."})
+				fault(p, "CFG-008", at, "A route has either events, which are translated, or types, which are passed on as they are.")
 			}
-			for _, to := range r.To {
+			for j, to := range r.To {
+				at := fmt.Sprintf("%s.to[%d]", at, j)
 				if q := byID[to]; q == nil {
-					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-006", File: p.File, Public: "A route leads to a partner without a contract: " + to + DidYouMean(to, keysOf(byID)) + "."})
+					fault(p, "CFG-006", at, "A route leads to a partner without a contract: "+to+DidYouMean(to, keysOf(byID))+".")
 				} else if q.Courier.MLLP == nil && q.Courier.FHIR == nil {
-					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-007", File: p.File, Public: "A route leads to a partner without a courier: " + to + "."})
+					fault(p, "CFG-007", at, "A route leads to a partner without a courier: "+to+".")
 				} else if len(r.Types) > 0 && (p.Dialect.Format != FormatV2 || q.Dialect.Format != FormatV2) {
-					faults = append(faults, &Fault{Kind: Invalid, Code: "CFG-009", File: p.File, Public: "Only HL7 v2 messages can be passed on as they are, to a partner that speaks it: " + to + "."})
+					fault(p, "CFG-009", at, "Only HL7 v2 messages can be passed on as they are, to a partner that speaks it: "+to+".")
 				}
 			}
 		}

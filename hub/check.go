@@ -261,10 +261,20 @@ func (c *contractCheck) keys() {
 			if path, err := hl7v2.CompilePath(text); err != nil {
 				c.fault("CFG-032", at, "A key path can't be read: %s", contracts.FaultsOf(err)[0].Public)
 			} else if !hl7v2.Exists(c.Partner, path) {
-				c.fault("CFG-032", at, "No version of HL7 has the field %s-%d, and the contract describes no such segment.", path.Segment, path.Field)
+				c.fault("CFG-032", at, "No version of HL7 has the field %s-%d, nor does the contract describe it%s.", path.Segment, path.Field, lastField(path.Segment))
 			}
 		}
 	}
+}
+
+// lastField says where a segment of HL7 ends in the newest version; nothing where that has no such segment.
+func lastField(segment string) string {
+	versions := hl7v2.Versions()
+	d, err := hl7v2.Dictionary(versions[len(versions)-1])
+	if err != nil || d.Segment(segment) == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (the last one of %s is %s-%d)", segment, segment, len(d.Segment(segment).Fields))
 }
 
 // agreed checks how messages are read and what the contract demands of them.

@@ -68,7 +68,7 @@ func TestAgreement(t *testing.T) {
 	}
 	own := map[string][]contracts.SegmentField{"ZFI": {
 		{Type: "CE", Usage: required, Codes: []string{"049", "092"}}, {Type: "NM"}, {Type: "ST", Usage: required},
-	}}
+	}, "ZKU": {{Type: "ST", Usage: required}}} // which the message doesn't have: nothing is asked of it
 	a, err := hl7v2.NewAgreement(&contracts.Partner{Segments: own})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func TestAContractThatCantWorkIsRefused(t *testing.T) {
 		{"no such event to route", v2 + `routes: [{events: [request, requests], to: [x]}]`, `CFG-039 4:29 No canonical message has the event "requests" (did you mean "request"?).`},
 		{"no such event to write", v2 + `out: [{event: "responses-*", map: rri-i12}]`, `CFG-039 4:8 No canonical message has the event "responses-*".`},
 		{"a map of another event", v2 + `out: [{event: request, map: siu-s12}]`, "CFG-037 4:24 The map siu-s12 is for the event appointment, never for request."},
-		{"no such field", v2 + `keys: {REF: [RF1-6, RF1-66]}`, "CFG-032 4:21 No version of HL7 has the field RF1-66, and the contract describes no such segment."},
+		{"no such field", v2 + `keys: {REF: [RF1-6, RF1-66]}`, "CFG-032 4:21 No version of HL7 has the field RF1-66, nor does the contract describe it (the last one of RF1 is RF1-25)."},
 		{"no such segment", v2 + `keys: {REF: [RFI-6]}`, "CFG-032 4:14 No version of HL7 has the field RFI-6"},
 		{"a field that the contract's segment lacks", v2 + "segments: {ZKU: [{type: ST}]}\nkeys: {REF: [ZKU-2]}", "CFG-032 5:14 No version of HL7 has the field ZKU-2"},
 		{"a key that is no path", v2 + `keys: {REF: [RF1.6]}`, "CFG-032 4:14 A key path can't be read:"},
