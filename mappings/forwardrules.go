@@ -374,14 +374,16 @@ func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault)
 		return false, nil
 	}
 	from := place{c.seg, c.field, c.rep, max(c.comp, 1), max(c.sub, 1)}
+	foreign := c.foreign(o.code)
 	to, known := lookup(o.code.forward, code)
-	if !known {
+	if known = known && !foreign; !known {
 		if o.code.unmapped == unmappedError {
 			return false, contracts.Faultf(contracts.Unmapped, CodeUnmapped, from.String(), "The code map %s doesn't know this code.", o.code.name)
 		}
 		to = code
 	}
-	own := !known && o.code.unmapped == unmappedTask
+	task := !known && o.code.unmapped == unmappedTask
+	own := task || foreign
 	wrote := false
 	for _, ref := range append(o.fhir[:len(o.fhir):len(o.fhir)], o.alsoFHIR...) {
 		if own && !ref.takesAny() {
@@ -400,18 +402,29 @@ func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault)
 		}
 		f.constantsOf(ref, n, o)
 	}
-	if own {
-		task := openTask(from.String(), o.code, wrote)
+	if task {
+		open := openTask(from.String(), o.code, wrote)
 		if !wrote {
-			return false, task
+			return false, open
 		}
-		f.findings = append(f.findings, task)
-	} else if c.comp == 0 {
+		f.findings = append(f.findings, open)
+	} else if c.comp == 0 && !foreign {
 		f.seeGloss(c, o.code, code)
 	}
 	f.d.last = from
 	f.finish(o, nil, nil, at)
 	return true, nil
+}
+
+// foreign says whether component 3 says that the code is of another system than a code map's codes. HL7's tables go by many
+// names: who fills a field of theirs with a table of the house's own means the same field.
+func (c cell) foreign(m *codeMap) bool {
+	ours := systemURL(m.table)
+	if ours == "" || strings.HasPrefix(ours, v2Tables) || c.comp > 0 {
+		return false
+	}
+	named := strings.TrimSpace(peek(c.down(3)))
+	return named != "" && systemURL(named) != ours
 }
 
 // seeGloss counts components 2 and 3 as read where they are what the way back writes for the code.
@@ -453,13 +466,13 @@ func (f *forward) writeOwn(n *node, typ string, m *codeMap, c cell) {
 		f.set(n, fhir.KindString, c.text())
 		return
 	}
-	table, wide := m.table, c.comp == 0 && isWide(c.typ)
-	if named := peek(c.down(3)); wide && named != "" {
+	table, named := m.table, c.comp == 0
+	if named && peek(c.down(3)) != "" {
 		table = c.part(3)
 	}
 	f.getter.put(n, "system", systemURL(table))
 	f.getter.put(n, "code", c.text())
-	if wide {
+	if named {
 		f.getter.put(n, "display", strings.TrimSpace(c.part(2)))
 	}
 }

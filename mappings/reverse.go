@@ -298,21 +298,26 @@ func (r *reverse) allow(o *op, at back) bool {
 
 func (r *reverse) first(o *op, at back) (bool, *refusal) {
 	var refused *refusal
-	for _, kid := range o.kids {
-		spot := at
-		if kid.frame != o.frame {
-			in := r.instanceFor(kid.frame, at.inst)
-			if in == nil {
+	for _, foreign := range [...]bool{false, true} {
+		for _, kid := range o.kids {
+			spot := at
+			if kid.frame != o.frame {
+				in := r.instanceFor(kid.frame, at.inst)
+				if in == nil {
+					continue
+				}
+				spot.inst = in
+			}
+			if r.foreign(kid, spot) != foreign {
 				continue
 			}
-			spot.inst = in
-		}
-		wrote, no := r.try(kid, spot)
-		if wrote {
-			return true, nil
-		}
-		if refused == nil {
-			refused = no
+			wrote, no := r.try(kid, spot)
+			if wrote {
+				return true, nil
+			}
+			if refused == nil {
+				refused = no
+			}
 		}
 	}
 	return false, refused

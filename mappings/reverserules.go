@@ -171,6 +171,9 @@ func (r *reverse) put(o *op, at back, nodes []*node, index int) (bool, *refusal)
 		first.seen = true
 		p.set(0, 1, text)
 	default:
+		if r.mislabels(o, first) {
+			return false, &refusal{first, CodeValueBack, "The rule names another code system than the code has."}
+		}
 		if why := o.lens.put(p); why != "" {
 			return false, &refusal{first, CodeValueBack, why}
 		}
@@ -293,12 +296,12 @@ func partPlace(ref *v2Ref, w written) (comp, sub int16) {
 
 // putCode looks a code up on its way back.
 func (r *reverse) putCode(o *op, p *putter, n *node) *refusal {
-	leaf, task := n, o.code.unmapped == unmappedTask
+	leaf, task, own := n, o.code.unmapped == unmappedTask, o.code.unmapped != unmappedError
 	switch o.fhir[0].typ {
 	case "CodeableConcept":
 		coding := coded(n.get("coding"), o.code.system)
 		switch {
-		case coding == nil && task && n.get("coding") != nil:
+		case coding == nil && own && n.get("coding") != nil:
 			return r.putOwn(o, p, n.get("coding"))
 		case coding == nil:
 			return &refusal{n, CodeUnmappedBack, "The concept has no code of the system that the map knows."}
@@ -308,10 +311,10 @@ func (r *reverse) putCode(o *op, p *putter, n *node) *refusal {
 	case "Coding":
 		switch {
 		case n.peek("system") == o.code.system:
-		case task:
+		case own:
 			return r.putOwn(o, p, n)
 		default:
-			return &refusal{n, CodeUnmappedBack, "The code isn't of the system that the map knows."}
+			return &refusal{n, CodeUnmappedBack, anotherSystem}
 		}
 		leaf = orNone(n.get("code"))
 	}
@@ -335,7 +338,7 @@ func (r *reverse) putCode(o *op, p *putter, n *node) *refusal {
 		n.read("display")
 	}
 	p.set(0, 1, code)
-	if (ok || !task) && o.v2[0].comp == 0 && p.wide(0) && o.code.table != "" {
+	if (ok || !task && leaf != n) && o.v2[0].comp == 0 && p.wide(0) && o.code.table != "" {
 		if display, ok := lookup(o.code.display, code); ok {
 			p.set(0, 2, display)
 		}
@@ -344,20 +347,79 @@ func (r *reverse) putCode(o *op, p *putter, n *node) *refusal {
 	return nil
 }
 
+const anotherSystem = "The code isn't of the system that the map knows."
+
+// foreign says whether no code that a rule finds is of the system of its code map, which lets them go on all the same:
+// another alternative of a `first` goes before.
+func (r *reverse) foreign(o *op, at back) bool {
+	if o.code == nil || o.code.unmapped == unmappedError {
+		return false
+	}
+	found := false
+	for _, n := range r.at(o.fhir[0], at) {
+		coding := codingOf(o, n)
+		if coding == nil || coded(coding, o.code.system) != nil {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// codingOf is the coding that a rule writes as code, name and system, nil where there is none.
+func codingOf(o *op, n *node) *node {
+	switch o.fhir[0].typ {
+	case "Coding":
+		return n
+	case "CodeableConcept":
+		return orNone(n).get("coding")
+	}
+	return nil
+}
+
+// renames says whether the rule's `if` or `set` would write another system beside a code than it has.
+func (r *reverse) renames(o *op, system string) bool {
+	field := o.v2[0]
+	for _, conds := range [...][]refCond{r.chosen(o), o.setV2} {
+		for _, c := range conds {
+			if c.ref.segment == field.segment && c.ref.field == field.field && c.ref.comp == 3 && field.comp == 0 && systemURL(tableName(c.value)) != system {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mislabels is renames for a lens, which reads the system itself; a code of the rule's own `system` may stand bare.
+func (r *reverse) mislabels(o *op, n *node) bool {
+	coding := codingOf(o, n)
+	if coding == nil || coding.peek("code") == "" {
+		return false
+	}
+	system := coding.peek("system")
+	return (o.system == "" || system != "" && system != o.system) && r.renames(o, system)
+}
+
 // untranslated is a code that has to be left out though its map lets it go on.
 func untranslated(n *node, m *codeMap) *refusal {
 	return &refusal{n, CodeTask, openTask("", m, false).Public}
 }
 
 // putOwn writes a coding that the map doesn't know as what it is, where the field has room for its system or says that
-// system by itself. Else it is left out.
+// system by itself, and the rule names no other. Else it is left out.
 func (r *reverse) putOwn(o *op, p *putter, n *node) *refusal {
-	wide := o.v2[0].comp == 0 && p.wide(0)
+	wide, task := o.v2[0].comp == 0, o.code.unmapped == unmappedTask
 	system, ours := n.peek("system"), systemURL(o.code.table)
-	if leaf := n.get("code"); leaf == nil || system != ours && (!wide || system == "") {
+	switch leaf := n.get("code"); {
+	case leaf != nil && (system == ours || wide && system != "") && !r.renames(o, system):
+	case task:
 		return untranslated(n, o.code)
+	default:
+		return &refusal{n, CodeUnmappedBack, anotherSystem}
 	}
-	r.findings = append(r.findings, openTask(n.source.Place()+".code", o.code, true))
+	if task {
+		r.findings = append(r.findings, openTask(n.source.Place()+".code", o.code, true))
+	}
 	n.read("system")
 	p.set(0, 1, n.read("code"))
 	if wide {

@@ -198,3 +198,68 @@ func TestWhatALensRefusesIsLeftOut(t *testing.T) {
 		t.Error("a rule that doesn't say so leaves its value out")
 	}
 }
+
+// A code is whose its third component says, both ways: what a code map doesn't know goes to the next alternative, or nowhere.
+func TestACodeIsNeverNamedAnotherSystems(t *testing.T) {
+	first := strings.NewReplacer("  - {id: reasons, v2: RF1-10(*), fhir: sr.reasonCode(*), code: reason}\n", `  - id: reasons
+    first:
+      - {id: own, if: "RF1-10(1).3=99KUU", v2: RF1-10(1), fhir: sr.reasonCode(1), code: kuudx}
+      - {id: other, v2: RF1-10(1), fhir: sr.reasonCode(1), as: cwe}
+`, "  reason:  {", "  kuudx:   {unmapped: task, system: $own, map: {KS12: specialist}, table: 99KUU}\n  reason:  {").Replace(tasked)
+	inside := strings.NewReplacer("    first:\n      - {id: own, if: \"RF1-10(1).3=99KUU\", v2: RF1-10(1), fhir: sr.reasonCode(1),", "    v2: ZDX(*)\n    fhir: sr.reasonCode(*)\n    rules:\n      - id: code\n        first:\n          - {id: own, if: \"it-1.3=99KUU\", v2: it-1, fhir: it.coding(1),",
+		"      - {id: other, v2: RF1-10(1), fhir: sr.reasonCode(1), as: cwe}", "          - {id: other, v2: it-1, fhir: it.coding(1), as: cwe-coding}",
+		`versions: ["2.5.1"]`, `versions: ["2.5.1"], zsegments: {ZDX: {after: RF1, fields: [CWE]}}`).Replace(first)
+	alone := strings.Replace(first, "      - {id: other, v2: RF1-10(1), fhir: sr.reasonCode(1), as: cwe}\n", "", 1)
+	lens := strings.Replace(alone, "code: kuudx}", "as: cwe}", 1)
+	open := strings.Replace(tasked, "table: 99K}", "table: 99KUU}", 1)
+	keep := strings.Replace(open, "reason:  {unmapped: task", "reason:  {unmapped: keep", 1)
+	for _, row := range []struct{ name, text, sent, back string }{
+		{"another system, first", first, "H40.1^Glaukooma^ICD-10", "H40.1^Glaukooma^I10"},
+		{"the map's code, first", first, "KS12^^99KUU", "KS12^^99KUU"},
+		{"the table's unknown code, first", first, "KS9^Words^99KUU", "KS9^Words^99KUU"},
+		{"another system's code that reads as the map's", open, "ERI^X^I10", "ERI^X^I10"},
+		{"another system's code that reads as the map's, kept", keep, "ERI^X^I10", "ERI^X^I10"},
+		{"a name of a house's own beside one of HL7's tables", strings.Replace(tasked, "table: 99K}", `table: "0282"}`, 1), "ERI^X^99OMA", "ERI^^HL70282"},
+		{"no system", open, "ERI", "ERI^^99KUU"},
+		{"another system, in a nested rule", inside, "|\rZDX|H40.1^Glaukooma^ICD-10", "H40.1^Glaukooma^I10"},
+		{"the map's code, in a nested rule", inside, "|\rZDX|KS12^^99KUU", "KS12^^99KUU"},
+		{"no way out", alone, "", ""},
+		{"a lens beside another system", lens, "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			m := compileText(t, row.text)
+			sent := row.sent
+			if sent == "" {
+				sent = "H40.1^Glaukooma^ICD-10"
+			}
+			msg, err := hl7v2.Parse([]byte("MSH|^~\\&|K||||||REF^I12|1|P|2.5.1||||||UNICODE UTF-8\rRF1||||||||||" + sent + "\rPID|1||||Laine\r"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			writer := m
+			if row.sent == "" {
+				writer = compileText(t, first) // the rule of this one doesn't read the code
+			}
+			res, err := writer.Forward(msg, Context{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := m.Reverse(res.Bundle, Context{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := lines(back.Message.Bytes())
+			if row.back != "" && !strings.Contains(text, "|"+row.back+"\n") || row.back == "" && (strings.Contains(text, "H40.1") || len(back.Findings) == 0) {
+				t.Errorf("back: want %q in\n%s\n%v", row.back, text, back.Findings)
+			}
+		})
+	}
+	strict := compileText(t, strings.Replace(open, "reason:  {unmapped: task", "reason:  {unmapped: error", 1))
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|K||||||REF^I12|1|P|2.5.1||||||UNICODE UTF-8\rRF1||||||||||ERI^X^I10\rPID|1||||Laine\r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := strict.Forward(msg, Context{}); err == nil || contracts.FaultsOf(err)[0].Code != CodeUnmapped {
+		t.Errorf("another system's code is read as one of the map's: %v", err)
+	}
+}
