@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -22,6 +23,44 @@ func dropping(t *testing.T, lines string) *Map {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// TestWhatIsIgnoredAndReadIsTold: no built-in map ignores what a rule of its own reads; a map that stands on one is told of the
+// base's rule and a block's, and not where its own rule reads what the base ignores.
+func TestWhatIsIgnoredAndReadIsTold(t *testing.T) {
+	for _, m := range catalog(t).Maps() {
+		if told := ignoredRead(m); len(told) > 0 {
+			t.Errorf("%s: %v", m.Name(), told)
+		}
+	}
+	for _, row := range []struct{ name, lines, rule string }{
+		{"notes", "ignore:\n  v2: {NTE: \"not for them\"}\n", "it is read by sr.notes.text, "},
+		{"telephones, of a block", "ignore:\n  v2: {PID-13: \"not for them\"}\n", "pat.phones"},
+		{"a component of one", "ignore:\n  v2: {PID-13.1: \"not for them\"}\n", "pat.phones"},
+		{"a name beside its code", "ignore:\n  v2: {PRD-1.2: \"the code says it\"}\n", ""},
+		{"a rule of its own", "rules:\n  - {id: land, v2: MSH-17, fhir: sr.patientInstruction, dir: \"->\"}\n", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			told := ignoredRead(dropping(t, row.lines))
+			if row.rule == "" && len(told) > 0 || row.rule != "" && (len(told) == 0 || !strings.Contains(told[0], row.rule)) {
+				t.Errorf("told: %v", told)
+			}
+		})
+	}
+}
+
+// ignoredRead are the texts of a map's warnings that a rule reads what is ignored.
+func ignoredRead(m *Map) (texts []string) {
+	for _, v := range m.versions {
+		for file := range m.editions[v]().told {
+			for _, f := range file.with([]*Map{m}).faults {
+				if f.Code == CodeIgnoredRead && !slices.Contains(texts, f.Public) {
+					texts = append(texts, f.Public)
+				}
+			}
+		}
+	}
+	return texts
 }
 
 // TestWhatIsDroppedIsGone sends fields through a map that drops some of them: what is dropped is told, isn't in the Bundle,

@@ -49,6 +49,7 @@ const (
 	CodeLinkToMany    = "MAP-111"
 	CodeCoverage      = "MAP-112"
 	CodeDisplay       = "MAP-113"
+	CodeIgnoredRead   = "MAP-114"
 
 	CodeUnmapped      = "MAP-200"
 	CodeNoRow         = "MAP-201"
@@ -130,6 +131,7 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeLinkToMany, "A reference that may stand once, linked to a frame of which a message may have several: the first is linked."},
 	{CodeCoverage, "The code map doesn't cover the whole value set on the way back; what it lacks is reported as a loss."},
 	{CodeDisplay, "A display for a code that its code map doesn't have on the v2 side."},
+	{CodeIgnoredRead, "A place is ignored, and a rule reads it all the same: what stands there goes to the receiver."},
 	{CodeUnmapped, "A code that the code map doesn't know. Add it to the code map, or have the sender correct it."},
 	{CodeNoRow, "No row of the table fits these values. Add a row, or have the sender correct them."},
 	{CodeValue, "A value that its lens refuses: no date, no number, a text with line breaks in a one-line field."},

@@ -211,8 +211,55 @@ func (c *compiler) ignore(u *unit) {
 		}
 		if x, ok := c.fields(u, def); ok {
 			c.p.ignored = append(c.p.ignored, x)
+			if ids := c.readers(x); u == c.main && len(ids) > 0 {
+				u.r.add(CodeIgnoredRead, def.path.at, "What stands here goes to the receiver all the same: it is read by %s. Take that out first, or name here only what no rule reads.", strings.Join(ids, ", "))
+			}
 		}
 	}
+}
+
+// readers are the rules that carry what stands in an ignored place, whenever something does. There are none where the rules
+// of another frame read the segment without that place: ignoring is then about those.
+func (c *compiler) readers(x ignored) (ids []string) {
+	whole := map[string]bool{} // by what a frame comes from: whether its rules read the place
+	var read func(ops []*op, from string)
+	read = func(ops []*op, from string) {
+		for _, o := range ops {
+			if o.frame != nil {
+				from = o.frame.from
+			}
+			read(o.kids, from)
+			if o.kind != opLens || !o.forward || o.whenV2 != nil {
+				continue
+			}
+			for _, ref := range o.v2 {
+				if ref.segment != x.segment {
+					continue
+				}
+				met := x.meets(ref) && (x.comp < 2 || ref.comp > 0 || !o.leavesOnly())
+				if whole[from] = whole[from] || met; met && !slices.Contains(ids, o.id) {
+					ids = append(ids, o.id)
+				}
+			}
+		}
+	}
+	read(c.p.ops, "")
+	for _, reads := range whole {
+		if !reads {
+			return nil
+		}
+	}
+	return ids
+}
+
+// leavesOnly says whether a rule takes the first component alone of a field that it names as a whole.
+func (o *op) leavesOnly() bool {
+	return o.code != nil || o.prefix != "" || o.lens.leaves || len(o.v2) > 1
+}
+
+// meets says whether a path leads to an ignored or dropped place, or to what it stands in.
+func (x *ignored) meets(ref *v2Ref) bool {
+	return ref.segment == x.segment && (x.from == 0 || ref.field == 0 || ref.field >= x.from && ref.field <= x.to) && (x.comp == 0 || ref.comp == 0 || ref.comp == x.comp)
 }
 
 // drops compiles what of a message is given up: no rule may read it, and the residue doesn't keep it.
@@ -224,7 +271,7 @@ func (c *compiler) drops() {
 			continue
 		}
 		for _, ref := range c.v2refs {
-			if ref.segment == x.segment && (x.from == 0 || ref.field == 0 || ref.field >= x.from && ref.field <= x.to) && (x.comp == 0 || ref.comp == 0 || ref.comp == x.comp) {
+			if x.meets(ref) {
 				c.main.r.add(CodeDropped, def.path.at, "A rule reads %s here, so it isn't dropped. Take the rule out first.", ref.path.source)
 				break
 			}

@@ -211,6 +211,8 @@ var mistakes = []mistake{
 	{"a rule behind another without a base", CodeOverlay, "code: sex}", "code: sex, §after: ids}", "extended"},
 	{"codes that extend nothing", CodeNoCodeMap, "sex:     {unmapped: error,", "sex:     {extends: §sexes, unmapped: error,", "There is no code map"},
 	{"a block without its version", CodePin, "rules:\n", "use:\n  - {block: §patient, for: pat}\nrules:\n", "version"},
+	{"ignored and read", CodeIgnoredRead, "ignore:\n  v2: {PID-2: \"withdrawn\"}", "ignore:\n  v2: {§PID-8: \"not for them\"}", "read by sex."},
+	{"a segment ignored and read", CodeIgnoredRead, "ignore:\n  v2: {PID-2: \"withdrawn\"}", "ignore:\n  v2: {§RF1: \"not for them\"}", "read by urgency."},
 	{"dropped and read", CodeDropped, "ignore:\n  v2: {PID-2: \"withdrawn\"}", "drop:\n  v2: {§PID-8: \"not for them\"}", "PID-8.1"},
 	{"the first of many", CodeFirstOfMany, "v2: PID-8.1,", "v2: §PID-11.1,", "(1)"},
 	{"a link to one of several", CodeLinkToMany, "  who:  {type: PractitionerRole, from: \"PRD[1.1=RP]\"}¦  - {fhir: task.requester, to: who}", "  who:  {type: PractitionerRole, from: \"PRD[1.1=RP]\", each: true}¦  - {fhir: §task.requester, to: who}", "several who"},
