@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -44,7 +45,13 @@ func (src *source) findBase(ref text, bases map[string]*source, above []*source)
 	case src.doc.block:
 		src.r.add(CodeOverlay, ref.at, "A block doesn't extend another; use both.")
 	case !strings.Contains(ref.s, "@"):
-		src.r.add(CodePin, ref.at, "The map that is extended is named with its version, such as %s@1.0.0.", ref.s)
+		such := ref.s + "@1.0.0"
+		for _, name := range slices.Sorted(maps.Keys(bases)) {
+			if strings.HasPrefix(name, ref.s+"@") {
+				such = name
+			}
+		}
+		src.r.add(CodePin, ref.at, "The map that is extended is named with its version, such as %s.", such)
 	case base == src || slices.Contains(above, base) && base != nil:
 		src.r.add(CodeOverlay, ref.at, "The map extends itself.")
 	case base == nil:
@@ -111,6 +118,9 @@ func (o overlay) merge() *value {
 	for _, name := range headKeys {
 		base, over := o.base.member(name), o.over.member(name)
 		m := over
+		if over != nil && slices.Contains(mergedKeys, name) {
+			o.taken(o.base.get(name), over.value, name)
+		}
 		switch name {
 		case "extends", "override", "remove":
 			continue
@@ -168,6 +178,22 @@ func (v *value) string() string {
 		return ""
 	}
 	return v.text
+}
+
+// mergedKeys are those of a map of which an overlay may take keys out with ~. Frames have a check of their own.
+var mergedKeys = []string{"title", "v2", "dialect", "fhir", "names", "slices", "ignore", "drop", "codes"}
+
+// taken checks that the base has what an overlay takes out.
+func (o overlay) taken(base, over *value, under string) {
+	for _, m := range over.members() {
+		if m.value.kind != nullValue {
+			if under != "codes" { // which are replaced whole
+				o.taken(base.get(m.name), m.value, m.name)
+			}
+		} else if base.get(m.name) == nil {
+			o.add(CodeOverlay, m.at, "The map that is extended has no %q under %s to take out%s.", m.name, under, meant(m.name, namesOf(base.members())))
+		}
+	}
 }
 
 // mergedMember merges mappings key by key; what is no mapping is replaced, and nothing (~) takes a key out.
@@ -311,6 +337,7 @@ func (o overlay) rules(base, over *member) *member {
 
 // change does what `override` says: the keys that it gives replace those of the rule or table.
 func (o overlay) change() {
+	var seen []string
 	for _, v := range o.list(o.over.get("override"), "override") {
 		if !o.object(v, "What is overridden", overrideKeys...) {
 			continue
@@ -320,10 +347,29 @@ func (o overlay) change() {
 			o.add(CodeType, v.at, "Say by its id which rule or table is overridden.")
 			continue
 		}
+		if slices.Contains(seen, id.s) {
+			o.add(CodeDuplicate, id.at, "%q is overridden above too; let one entry say all.", id.s)
+			continue
+		}
+		seen = append(seen, id.s)
+		if gone := o.removed(id.s); gone != "" {
+			o.add(CodeOverlay, id.at, "%q is taken out under `remove`, so nothing is left to override; say one of the two.", gone)
+			continue
+		}
 		if !o.replace(id.s, func(old *value) *value { return o.overridden(old, v) }) {
 			o.add(CodeOverlay, id.at, "The map that is extended has no rule or table %q%s.", id.s, meant(id.s, o.ids()))
 		}
 	}
+}
+
+// removed is what `remove` names of a rule: its id, or that of one around it. It is empty where nothing does.
+func (o overlay) removed(id string) string {
+	for _, m := range o.over.get("remove").members() {
+		if id == m.name || strings.HasPrefix(id, m.name+".") {
+			return m.name
+		}
+	}
+	return ""
 }
 
 // waysToPair exclude one another in a rule: one that an overlay gives takes the place of the base's.

@@ -67,7 +67,11 @@ func overlayOf(n int, base, rest string) string {
 // TestOverlayMistakes: what an overlay gets wrong is told at its own line and column.
 func TestOverlayMistakes(t *testing.T) {
 	for _, row := range []struct{ name, code, text, says string }{
-		{"no version", CodePin, overlayOf(1, "§small", ""), "version"},
+		{"no version", CodePin, overlayOf(1, "§small", ""), "such as small@0.1.0"},
+		{"overridden and removed", CodeOverlay, overlayOf(1, "small@0.1.0", "override:\n  - {id: §names, as: xpn}\nremove: {names: \"not theirs\"}\n"), "`remove`"},
+		{"overridden twice", CodeDuplicate, overlayOf(1, "small@0.1.0", "override:\n  - {id: names, until: \"2.6\"}\n  - {id: §names, until: \"2.5\"}\n"), "above"},
+		{"nothing ignored to take out", CodeOverlay, overlayOf(1, "small@0.1.0", "ignore: {v2: {§PID-3: ~}}\n"), `did you mean "PID-2"`},
+		{"no code map to take out", CodeOverlay, overlayOf(1, "small@0.1.0", "codes: {§sexx: ~}\n"), `did you mean "sex"`},
 		{"no such base", CodeName, overlayOf(1, "§smal@0.1.0", ""), `did you mean "small@0.1.0"`},
 		{"itself", CodeOverlay, overlayOf(1, "§over1@0.1.0", ""), "itself"},
 		{"an unknown rule", CodeOverlay, overlayOf(1, "small@0.1.0", "override:\n  - {id: §name, as: xpn}\n"), `did you mean "names"`},
