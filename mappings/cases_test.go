@@ -137,3 +137,69 @@ func TestUntestedNamesAlternativesAndRows(t *testing.T) {
 		t.Errorf("the leaves of a case: %+v", leaves)
 	}
 }
+
+// referralCase is the beginning of a case that ref-i12 takes.
+const referralCase = `# What it shows.
+-- in.hl7 --
+MSH|^~\&|APOTTI|HELSINKI|SILTA|HUS|20260302093000||REF^I12^REF_I12|APO-1|P|2.5.1|||AL|NE|FIN|UNICODE UTF-8
+RF1|P|S||||LAH-1^APOTTI
+PRD|RP|Mäkelä^Öykkö
+PID|1||010594Y9021^^^&1.2.246.21&ISO^NNFIN||Mäki^Åsa
+`
+
+// A fault of a case names the place at which the result differs, and never a value; the values stand beside it.
+func TestCasesTellWhatDiffers(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const back = `-- back.hl7 --
+MSH|^~\&|APOTTI|HELSINKI|SILTA|HUS|20260302093000+0200||REF^I12^REF_I12|APO-1|P|2.5.1||||||UNICODE UTF-8
+RF1|P^Pending^HL70283|S^STAT^HL70280||||LAH-1^APOTTI
+`
+	for _, c := range []struct{ part, text, compared string }{
+		{`-- out.json --
+{"entry": [{"resource": {"resourceType": "Task", "priority": "urgent"}}]}
+`, "out.json: entry[0].resource has no equal; the nearest, Bundle.entry[1].resource, differs at priority.", `Bundle.entry[1].resource.priority: want "urgent", got nothing`},
+		{`-- out.json --
+{"entry": [{"resource": {"resourceType": "Patient", "name": [{"family": "Toinen"}]}}]}
+`, "out.json: entry[0].resource has no equal; the nearest, Bundle.entry[3].resource, differs at name.", ""},
+		{`-- out.json --
+{"entry": [{"resource": {"resourceType": "Task"}}, {"resource": {"resourceType": "MessageHeader"}}]}
+`, "out.json: entry[1] is Bundle.entry[0], which stands before what is listed before it.", ""},
+		{`-- out.json --
+{"entry": [{"resource": {"resourceType": "Device"}}]}
+`, "out.json: entry[0] has no equal, and nothing in Bundle.entry comes near.", ""},
+		{`-- out.json --
+{"type": "batch"}
+`, "The result differs from out.json at Bundle.type.", `Bundle.type: want "batch", got "message"`},
+		{`-- out.json --
+{"signature": {"who": {}}}
+`, "The result has no Bundle.signature, which is in out.json.", ""},
+		{back + `PRD|RP|Mäkelä^Öykkö
+PID|1||010594Y9021^^^&1.2.246.21&ISO^NNFIN||Mäkinen^Åsa
+`, "The way back differs from back.hl7 at PID(1)-5.1.", `PID(1)-5.1: want "Mäkinen", got "Mäki"`},
+		{back + `PRD|RP|Mäkelä^Öykkö
+PID|1||010594Y9021^^^&1.2.246.22&ISO^NNFIN||Mäki^Åsa
+`, "The way back differs from back.hl7 at PID(1)-3.4.2.", ""},
+		{back + `PRD|RP|Mäkelä^Öykkö
+PV1|1
+`, "The way back writes PID(1) where back.hl7 has PV1(1).", ""},
+		{back + `PRD|RP|Mäkelä^Öykkö
+`, "The way back also writes PID(1).", ""},
+		{`-- out.fhirpath --
+Bundle.entry.resource.ofType(Patient).name.family = 'Toinen'
+`, "This doesn't hold of the Bundle: it gives false.", ""},
+		{`-- out.fhirpath --
+Bundle.entry.resource.ofType(Location)
+`, "This doesn't hold of the Bundle: it gives nothing.", ""},
+	} {
+		report := m.TestCase("wrong.txtar", []byte(referralCase+c.part))
+		if len(report.Faults) != 1 || report.Faults[0].Public != c.text {
+			t.Errorf("want %q, got %v", c.text, report.Faults)
+		}
+		if c.compared != "" && !slices.Equal(report.Compared, []string{c.compared}) {
+			t.Errorf("compared: %q, want %q", report.Compared, c.compared)
+		}
+	}
+}

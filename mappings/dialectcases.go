@@ -100,8 +100,9 @@ func (t *caseRun) backFHIR(got *fhir.Tree) {
 		return
 	}
 	if want := t.parsed("back.json"); want != nil {
-		if at := differs(want.Root(), got.Root(), true); at != "" {
-			t.fail("back.json", CodeCaseFailed, "The way back gives another message, first at %s.", at)
+		if u := differs(want.Root(), got.Root(), true); u != nil {
+			t.fail("back.json", CodeCaseFailed, "%s", u.says("back.json"))
+			t.report.Compared = append(t.report.Compared, u.values())
 		}
 	}
 	for _, f := range fhir.Validate(got) {
@@ -164,10 +165,7 @@ func (m *Map) exactFHIR(in *fhir.Tree, res *Result, c Context) string {
 
 // firstUnlike is the place of the first leaf that only one of two messages has there.
 func firstUnlike(a, b *fhir.Tree) string {
-	if at := differs(a.Root(), b.Root(), true); at != "" {
-		return at
-	}
-	return differs(b.Root(), a.Root(), true)
+	return firstDifference(a.Canonical(nil), b.Canonical(nil))
 }
 
 // secondBack is L3: back and forth again, the canonical Bundle is the same, but for the ids of its entries.

@@ -20,8 +20,8 @@ func newMapTest(t *terminal, flag *catalogFlag) *cobra.Command {
 		Long: "Runs the cases that lie beside each map (all maps without a name), and on each input the laws of the mapping language:\n" +
 			"the way back gives the message that came in, back and forth again the same Bundle, a change in FHIR changes what its\n" +
 			"rules write and nothing else, the same input gives the same bytes, results are valid FHIR. What differs is on stderr,\n" +
-			"and the exit code is then 1. A map without a case is a fault too. -v also names the alternatives of `first` and the\n" +
-			"rows of tables that no case passes through.",
+			"and the exit code is then 1. A map without a case is a fault too. -v also gives the values that\n" +
+			"a case wants and gets, and names the alternatives of `first` and the rows of tables that no case passes through.",
 		Example: "  silta map test ref-i12 -v",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			maps, err := flag.named(t, cmd, names)
@@ -163,6 +163,13 @@ func (t *terminal) caseReport(r *mappings.CaseReport, verbose bool) error {
 	if !r.Passed() {
 		word = "FAILS "
 	}
-	_, err := fmt.Fprintf(t.out, "%s%s: %s\n", word, strings.TrimSuffix(filepath.Base(r.File), ".txtar"), r.Title)
-	return err
+	if _, err := fmt.Fprintf(t.out, "%s%s: %s\n", word, strings.TrimSuffix(filepath.Base(r.File), ".txtar"), r.Title); err != nil {
+		return err
+	}
+	for _, line := range r.Compared {
+		if _, err := fmt.Fprintf(t.out, "      %s\n", line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
