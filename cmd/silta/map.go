@@ -158,7 +158,7 @@ func newMapCheck(t *terminal, flag *catalogFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			faults := catalog.Check()
+			faults := openable(flag.dir, catalog.Check())
 			if err := faults.Err(); err != nil {
 				return err
 			}
@@ -197,7 +197,7 @@ func (f *catalogFlag) checkFiles(t *terminal, cmd *cobra.Command, files []string
 	others := map[string]bool{}
 	for _, fault := range told {
 		if fault.Grade == contracts.GradeError && fault.File != "" && !named[fault.File] {
-			others[fault.File] = true
+			others[openableName(f.dir, fault.File)] = true
 		}
 	}
 	if len(others) > 0 {

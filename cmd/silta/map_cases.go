@@ -55,7 +55,7 @@ func (f *catalogFlag) named(t *terminal, cmd *cobra.Command, names []string) ([]
 			return nil, err
 		}
 		for _, m := range catalog.Maps() {
-			maps = append(maps, testable{m, m.Test})
+			maps = append(maps, testable{m, func() ([]mappings.CaseReport, error) { return f.test(m) }})
 		}
 		return maps, nil
 	}
@@ -64,13 +64,26 @@ func (f *catalogFlag) named(t *terminal, cmd *cobra.Command, names []string) ([]
 		if err != nil {
 			return nil, err
 		}
-		test := m.Test
+		test := func() ([]mappings.CaseReport, error) { return f.test(m) }
 		if isFile(name) {
 			test = func() ([]mappings.CaseReport, error) { return casesBeside(m, name) }
 		}
 		maps = append(maps, testable{m, test})
 	}
 	return maps, nil
+}
+
+// test runs the cases of a map of the catalog.
+func (f *catalogFlag) test(m *mappings.Map) ([]mappings.CaseReport, error) {
+	reports, err := m.Test()
+	if err != nil {
+		return nil, openable(f.dir, contracts.FaultsOf(err))
+	}
+	for i := range reports {
+		r := &reports[i]
+		r.File, r.Faults = openableName(f.dir, r.File), openable(f.dir, r.Faults)
+	}
+	return reports, nil
 }
 
 // casesBeside runs the cases in the folder of a map's own file, which needn't be in a catalog.

@@ -39,7 +39,7 @@ func newMapPublish(t *terminal, flag *catalogFlag) *cobra.Command {
 			if m.Published() {
 				return t.published(m, false)
 			}
-			if passed, err := t.casesPass(m); err != nil || !passed {
+			if passed, err := flag.casesPass(t, m); err != nil || !passed {
 				return err
 			}
 			if err := writeLock(filepath.Join(flag.dir, mappings.LockFile), m); err != nil {
@@ -51,8 +51,8 @@ func newMapPublish(t *terminal, flag *catalogFlag) *cobra.Command {
 }
 
 // casesPass tells what fails, if anything does.
-func (t *terminal) casesPass(m *mappings.Map) (bool, error) {
-	reports, err := m.Test()
+func (f *catalogFlag) casesPass(t *terminal, m *mappings.Map) (bool, error) {
+	reports, err := f.test(m)
 	if err != nil {
 		return false, err
 	}

@@ -252,7 +252,30 @@ func addPackage(profiles *fhir.Profiles, path string) error {
 
 // openCatalog gives the built-in maps with those of dir over them, if dir is there.
 func openCatalog(dir string) (*mappings.Catalog, error) {
-	return mappings.Load(catalogLayers(dir)...)
+	catalog, err := mappings.Load(catalogLayers(dir)...)
+	if err != nil {
+		return nil, openable(dir, contracts.FaultsOf(err))
+	}
+	return catalog, nil
+}
+
+// openable gives a catalog's faults with the files of its folder named as they can be opened. What is built in keeps its name.
+func openable(dir string, faults contracts.Faults) contracts.Faults {
+	named := make(contracts.Faults, len(faults))
+	for i, f := range faults {
+		own := *f
+		own.File, own.At = openableName(dir, f.File), openableName(dir, f.At)
+		named[i] = &own
+	}
+	return named
+}
+
+func openableName(dir, file string) string {
+	path := filepath.Join(dir, filepath.FromSlash(file))
+	if _, err := os.Stat(path); file == "" || err != nil {
+		return file
+	}
+	return path
 }
 
 // catalogLayers are what is built in, and the folder where it is there.
