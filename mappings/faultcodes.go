@@ -161,5 +161,5 @@ var Codes = []struct{ Code, Meaning string }{
 	{CodeUnknownMap, "No map of that name and version."},
 	{CodeCatalogLayout, "A catalog folder isn't laid out as catalog/ID/VERSION/map.yaml, or says another id or version than its file."},
 	{CodeLocked, "A published version, or something that it stands on, was changed or is gone. Put the file back, and give the change a new version."},
-	{CodeSkeleton, "`silta map new --from` can't write a map: the event isn't one of the canonical form's, or the message is of no type that HL7 has in its version."},
+	{CodeSkeleton, "`silta map new --from` can't write a map: the event isn't one of the canonical form's, the message is of no type that HL7 has in its version, or in FHIR and without a MessageHeader."},
 }

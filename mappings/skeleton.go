@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 	"github.com/hoitosilta/silta/contracts/profiles"
 )
@@ -188,11 +189,14 @@ func (s *skeleton) finish(text string) ([]byte, error) {
 	if m == nil {
 		return nil, faults.Err()
 	}
+	if !slices.Contains(hl7v2.Versions(), s.msg.Version()) {
+		text += "\n# MSH-12 of the message names no version that HL7 has, so " + s.version + " is a guess: ask, and correct `versions`.\n"
+	}
 	res, err := m.Forward(s.msg, Context{})
 	return finishSkeleton(m, text, s.event, res, err)
 }
 
-// finishSkeleton lists below a map what it can't carry of the message that it was run on.
+// finishSkeleton lists below a map what it can't carry of the message that it was run on, and what its event needs beside.
 func finishSkeleton(m *Map, text, event string, res *Result, err error) ([]byte, error) {
 	if err != nil {
 		text += "\n# It can't take the message yet:\n"
@@ -210,7 +214,24 @@ func finishSkeleton(m *Map, text, event string, res *Result, err error) ([]byte,
 			text += "#   " + place + "\n"
 		}
 	}
+	if lacks := lacking(res.Bundle, event); len(lacks) > 0 {
+		text += "\n# The event " + event + " needs what nothing writes yet, by its profile:\n"
+		for _, lack := range lacks {
+			text += "#   " + lack + "\n"
+		}
+	}
 	return []byte(text), nil
+}
+
+// lacking tells what a Bundle lacks of the profile of its event: place, rule and what it asks for.
+func lacking(bundle *fhir.Tree, event string) []string {
+	var list []string
+	for _, f := range fhir.NewProfiles().Validate(bundle, profiles.ForEvent(event)) {
+		if f.Grade == contracts.GradeError {
+			list = append(list, f.Text(""))
+		}
+	}
+	return list
 }
 
 // segmentPart is what a skeleton says about one segment, or one type of resource.

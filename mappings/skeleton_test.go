@@ -157,3 +157,65 @@ func TestSkeletonOfWhatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// TestSkeletonListsWhatTheEventNeeds: what compiles may still make no message of its event; it says which rules of the
+// event's profile don't hold, at which places.
+func TestSkeletonListsWhatTheEventNeeds(t *testing.T) {
+	in, err := fhir.Parse([]byte(`{"resourceType": "Bundle", "identifier": {"system": "https://help.example", "value": "HELP-1"}, "type": "message", "timestamp": "2026-03-02T09:30:00+02:00", "entry": [
+  {"fullUrl": "https://help.example/MessageHeader/1", "resource": {"resourceType": "MessageHeader", "eventCoding": {"system": "https://help.example/events", "code": "help"}, "source": {"endpoint": "https://help.example"}, "focus": [{"reference": "Task/1"}]}},
+  {"fullUrl": "https://help.example/Task/1", "resource": {"resourceType": "Task", "status": "requested", "intent": "order", "description": "Polvi"}}
+]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofFHIR, err := catalog(t).SkeletonFHIR("mine.map", in, "request")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofV2, err := catalog(t).Skeleton("mine.map", unversioned(t, "ADT^A03"), "request")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{string(ofFHIR), string(ofV2)} {
+		for _, line := range []string{
+			"# The event request needs what nothing writes yet, by its profile:",
+			"#   Bundle.entry: invalid FHIR-013 silta-message-request#Bundle.entry:serviceRequest: The profile requires entry (slice serviceRequest).",
+			"#   Bundle.entry[1].resource.focus: invalid FHIR-013 silta-task#Task.focus: The profile requires focus.",
+		} {
+			if !slices.Contains(strings.Split(text, "\n"), line) {
+				t.Errorf("%q isn't told:\n%s", line, text)
+			}
+		}
+		if strings.Contains(text, "Polvi") || strings.Contains(text, "Korhonen") {
+			t.Errorf("it holds a value of the message:\n%s", text)
+		}
+	}
+	if !strings.Contains(string(ofV2), "# MSH-12 of the message names no version that HL7 has, so 2.3 is a guess") {
+		t.Errorf("the guessed version isn't told:\n%s", ofV2)
+	}
+	enough, err := catalog(t).Skeleton("mine.map", unversioned(t, "ADT^A03"), "contact")
+	if err != nil || strings.Contains(string(enough), "needs what nothing writes") {
+		t.Errorf("%v\n%s", err, enough)
+	}
+}
+
+// unversioned is a message without MSH-12.
+func unversioned(t *testing.T, typ string) *hl7v2.Message {
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|A|B|C|D|20260302||" + typ + "|7|P\rPID|1||1^^^X^MR||Korhonen^B\rPV1|1|O"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return msg
+}
+
+func TestSkeletonOfABundleWithoutHeader(t *testing.T) {
+	in, err := fhir.Parse([]byte(`{"resourceType": "Bundle", "type": "collection", "entry": [{"resource": {"resourceType": "Patient"}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = catalog(t).SkeletonFHIR("mine.map", in, "request")
+	faults := contracts.FaultsOf(err)
+	if len(faults) != 1 || faults[0].Code != CodeSkeleton || faults[0].At != "Bundle.entry" || !strings.Contains(faults[0].Public, "no MessageHeader") {
+		t.Errorf("%v", err)
+	}
+}

@@ -24,6 +24,9 @@ func (c *Catalog) SkeletonFHIR(id string, in *fhir.Tree, event string) ([]byte, 
 			return s.finish(skeletonHead(id) + fmt.Sprintf("extends: %s\ntitle: {en: %q}\n", m.Name(), s.root()+" <-> canonical, on "+m.Name()))
 		}
 	}
+	if s.root() == "Bundle" && !s.bundle.Header().Exists() {
+		return nil, contracts.Faultf(contracts.Invalid, CodeSkeleton, "Bundle.entry", "The message has no MessageHeader, which says what it is and what it is about. A message in FHIR begins with one.")
+	}
 	return s.alone()
 }
 

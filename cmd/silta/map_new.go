@@ -36,7 +36,7 @@ func newMapNew(t *terminal, flag *catalogFlag) *cobra.Command {
 			"passes. Nothing that is there is overwritten.\n" +
 			"With --from and --to it is a map for messages like that one, towards a canonical event: on top of the built-in map of its\n" +
 			"type, or with rules for the segments that mean the same everywhere. It compiles, and lists the places of the message that\n" +
-			"it doesn't carry. A message in FHIR (JSON) gives a map whose dialect is FHIR. The message itself isn't written anywhere: a case is yours to write, with invented people.",
+			"it doesn't carry, and what the event's profile needs beside. A message in FHIR (JSON) gives a map whose dialect is FHIR. The message itself isn't written anywhere: a case is yours to write, with invented people.",
 		Example: "  silta map new apotti.ref-i12 --from referral.hl7 --to request\n" +
 			"  silta map new apotti.ref-i12 && silta map check mappings/catalog/apotti.ref-i12/0.1.0/map.yaml",
 		Args: cobra.ExactArgs(1),
