@@ -22,7 +22,7 @@ func newMap(t *terminal) *cobra.Command {
 	var flag catalogFlag
 	c := &cobra.Command{
 		Use:   "map COMMAND",
-		Short: "List, check, run, test, compare and publish maps",
+		Short: "List, show, check, run, test, compare and publish maps",
 		Long: "Maps translate between a partner's dialect of HL7 v2 and the canonical FHIR message, in both directions. A map is named\n" +
 			"ID (its newest version), ID@VERSION, or by its file. The built-in catalog comes with the binary; a mappings folder\n" +
 			"adds to it.",
@@ -31,7 +31,7 @@ func newMap(t *terminal) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.PersistentFlags().StringVar(&flag.dir, "mappings", "mappings", "a folder with maps of your own, laid out as catalog/ID/VERSION/map.yaml")
-	c.AddCommand(newMapList(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapTest(t, &flag), newMapDiff(t, &flag), newMapNew(t, &flag), newMapPublish(t, &flag), newMapActivate(t, &flag), newMapRollback(t), newMapActive(t))
+	c.AddCommand(newMapList(t, &flag), newMapShow(t, &flag), newMapCheck(t, &flag), newMapRun(t, &flag), newMapTest(t, &flag), newMapDiff(t, &flag), newMapNew(t, &flag), newMapPublish(t, &flag), newMapActivate(t, &flag), newMapRollback(t), newMapActive(t))
 	return c
 }
 
