@@ -28,7 +28,11 @@ func (c *compiler) fhirPath(u *unit, t text, in *nest) *fhirRef {
 	case c.inactive(p.frame):
 		return nil
 	default:
-		u.r.add(CodeFrame, t.at, "There is no frame %q%s.", p.frame, meant(p.frame, keys(c.frames)))
+		if names := c.framesOf(p.frame); len(names) > 0 {
+			u.r.add(CodeFrame, t.at, "A path begins with the name of a frame: that of %s is %s.", p.frame, strings.Join(names, " or "))
+		} else {
+			u.r.add(CodeFrame, t.at, "There is no frame %q%s.", p.frame, meant(p.frame, keys(c.frames)))
+		}
 		return nil
 	}
 	if p.origin {
@@ -66,6 +70,10 @@ func (c *compiler) fhirPath(u *unit, t text, in *nest) *fhirRef {
 			return nil
 		}
 		key += "." + step.name
+		if n := step.pick.slice; allDigits(n) {
+			u.r.add(CodeName, t.at, "Brackets choose by what stands there. By number the first is %s(1).", step.name)
+			return nil
+		}
 		if step.pick.selecting() {
 			place.sel = c.fhirSelector(u, step.pick, next, t)
 		}
@@ -81,6 +89,16 @@ func (c *compiler) fhirPath(u *unit, t text, in *nest) *fhirRef {
 	}
 	c.refs = append(c.refs, ref)
 	return ref
+}
+
+// framesOf are the names of the map's frames of a type.
+func (c *compiler) framesOf(typ string) (names []string) {
+	for _, f := range c.p.frames {
+		if f.typ == typ {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 // inactive says whether a frame of that name is declared but not in this version.

@@ -207,13 +207,25 @@ func (m *Map) programFor(msg *hl7v2.Message) (*program, *contracts.Fault) {
 	}
 	code, _, _ := strings.Cut(m.doc.v2.structures[0].s, "_")
 	if msg.Code() != code {
-		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.1", "The map %s takes %s messages.", m.Name(), code)
+		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.1", "The map %s takes %s messages.", m.Name(), m.takes(code))
 	}
 	event, events := msg.Event(), m.doc.v2.events
 	if len(events) > 0 && !slices.ContainsFunc(events, func(e text) bool { return e.s == event }) {
-		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.2", "The map %s takes the events %s.", m.Name(), strings.Join(m.Events(), ", "))
+		return nil, contracts.Faultf(contracts.Invalid, CodeStructure, "MSH-9.2", "The map %s takes %s messages.", m.Name(), m.takes(code))
 	}
 	return m.program(msg.Version()), nil
+}
+
+// takes are the message types that the map takes, such as REF^I12.
+func (m *Map) takes(code string) string {
+	var types []string
+	for _, event := range m.Events() {
+		types = append(types, code+"^"+event)
+	}
+	if len(types) == 0 {
+		return code
+	}
+	return strings.Join(types, ", ")
 }
 
 // program gives the program of a version, or of the nearest that the map has.

@@ -310,3 +310,21 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// TestAMessageForAnotherMap: the fault names what the map takes.
+func TestAMessageForAnotherMap(t *testing.T) {
+	m, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"ORU^R01", "REF^I99"} {
+		msg, err := hl7v2.Parse([]byte("MSH|^~\\&|A||||||" + kind + "|1|P|2.5.1\r"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = m.Forward(msg, Context{})
+		if faults := contracts.FaultsOf(err); len(faults) != 1 || faults[0].Code != CodeStructure || !strings.Contains(faults[0].Public, "REF^I12") {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}

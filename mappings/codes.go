@@ -23,6 +23,7 @@ type codeMap struct {
 	system   string // of the target codes, where the target is a Coding or CodeableConcept
 	digest   string
 	at       pos
+	places   map[string]pos // of the target codes that the map's file writes
 }
 
 // unmapped says what happens to a code that a code map doesn't know. There is no default.
@@ -160,6 +161,10 @@ func inlineCodes(r *reporter, def codesDef, names func(text) string) *codeMap {
 	for _, p := range def.prefer {
 		prefer[p.from.s] = p.to.s
 	}
+	m.places = map[string]pos{}
+	for _, p := range slices.Concat(def.forwardOnly, def.pairs) {
+		m.places[p.to.s] = p.to.at
+	}
 	back := map[string]bool{}
 	for _, p := range def.pairs {
 		m.forward = append(m.forward, codePair{p.from.s, p.to.s})
@@ -211,6 +216,7 @@ func tableName(table string) string {
 func (m *codeMap) with(r *reporter, def codesDef, names func(text) string) *codeMap {
 	own := inlineCodes(r, def, names)
 	all := *m
+	all.places = own.places
 	if own.system != "" {
 		all.system = own.system
 	}

@@ -204,7 +204,7 @@ func (c *compiler) structure() {
 		}
 		with, ok := c.p.structure.With(z.id.s, z.after.s)
 		if !ok {
-			c.main.r.add(CodeNotInMessage, at(z.after.at, z.id.at), "The structure has no segment %s that %s could follow.", z.after.s, z.id.s)
+			c.main.r.add(CodeNotInMessage, at(z.after.at, z.id.at), "The structure has no segment %s that %s could follow%s.", z.after.s, z.id.s, meant(z.after.s, c.dict.Segments()))
 			continue
 		}
 		c.p.structure = with
@@ -408,6 +408,7 @@ func (c *compiler) scopes() {
 func (c *compiler) absentSegment(id string, at pos) {
 	r := c.main.r
 	switch {
+	case c.zsegment(id) >= 0: // it has no place in the structure, which was told where it is declared
 	case strings.HasPrefix(id, "Z"):
 		r.add(CodeZSegment, at, "The map doesn't declare %s under v2.zsegments.", id)
 	case c.dict.Segment(id) != nil:

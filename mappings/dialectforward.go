@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" // what a version 5 UUID is made of; it protects nothing
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	"github.com/hoitosilta/silta/contracts"
 	"github.com/hoitosilta/silta/contracts/fhir"
@@ -83,7 +84,7 @@ func (m *Map) takesFHIR(in *fhir.Tree) *contracts.Fault {
 		event = header.Get("eventUri").Text()
 	}
 	if !has(m.fhir.events, event) {
-		return contracts.Faultf(contracts.Invalid, CodeStructure, "Bundle.entry[0].resource.eventCoding", "The map %s doesn't take this event.", m.Name())
+		return contracts.Faultf(contracts.Invalid, CodeStructure, "Bundle.entry[0].resource.eventCoding", "The map %s takes the events %s.", m.Name(), strings.Join(m.fhir.events, ", "))
 	}
 	return nil
 }

@@ -147,6 +147,11 @@ var mistakes = []mistake{
 	{"a Z-segment that isn't declared", CodeZSegment, "v2: RF1-2,", "v2: §ZRF-2,", "zsegments"},
 	{"an unknown element", CodeElement, "fhir: task.priority", "fhir: §task.priorty", `did you mean "priority"`},
 	{"an unknown resource", CodeElement, "{type: Patient,", "{type: §Patent,", `did you mean "Patient"`},
+	{"a type for a frame", CodeFrame, "fhir: pat.gender", "fhir: §Patient.gender", "that of Patient is pat"},
+	{"a number in brackets", CodeName, "fhir: pat.name(*), as: xpn}", "fhir: pat.name(*), as: xpn}\n  - {id: kin, v2: PID-6.1, fhir: §\"pat.contact[0].name.family\", dir: \"->\"}", "contact(1)"},
+	{"a pair of types with several lenses", CodeTypeClash, "fhir: pat.name(*), as: xpn}", "fhir: pat.name(*), as: xpn}\n  - §{id: what, v2: OBR-4, fhir: task.description, dir: \"->\"}", ": string, line, text"},
+	{"a Z-segment behind an unknown one", CodeNotInMessage, `versions: ["2.4..2.8"]`, `versions: ["2.4..2.8"], zsegments: {ZKU: {after: §RFX, fields: [ST]}}`, `did you mean "RF1"`},
+	{"an indent with a tab", CodeYAML, "version: 0.1.0", "x:\n§\ty: 1\nversion: 0.1.0", "spaces"},
 	{"an unknown frame", CodeFrame, "fhir: pat.gender", "fhir: §pet.gender", `did you mean "pat"`},
 	{"types that don't fit", CodeTypeClash, "as: hd-endpoint", "as: §xpn", "xpn"},
 	{"an unknown lens", CodeLens, "as: hd-endpoint", "as: §hd-endpiont", `did you mean "hd-endpoint"`},
@@ -166,7 +171,7 @@ var mistakes = []mistake{
 	{"an alternative that is never reached", CodeFirst, "  - {id: names, v2: PID-5(*), fhir: pat.name(*), as: xpn}",
 		"  - id: names\n    first:\n      - {id: a, v2: PID-5(*), fhir: pat.name(*), as: xpn}\n      - §{id: b, v2: PID-9(*), fhir: pat.name(*), as: xpn}", "->"},
 	{"two codes to one", CodeInjective, "O: other, U: unknown", "O: other, §A: other", "prefer"},
-	{"a code outside the value set", CodeBinding, "code: sex}¦U: unknown}}", "code: §sex}¦U: unknwon}}", `did you mean "unknown"`},
+	{"a code outside the value set", CodeBinding, "code: sex}¦U: unknown}}", "code: sex}¦U: §unknwon}}", `did you mean "unknown"`},
 	{"a constant outside the value set", CodeBinding, "task.intent, value: order", "task.intent, value: §ordre", `did you mean "order"`},
 	{"two slices for one element", CodeOverlap, "  - {id: ids,", "  - {id: same, v2: PID-18.1, fhir: §\"pat.identifier[system=$hetu, use=old].value\"}\n  - {id: ids,", "both"},
 	{"two writers", CodeTwoWriters, "  - {id: sex, v2: PID-8.1, fhir: pat.gender, code: sex}", "  - {id: sex, v2: PID-8.1, fhir: pat.gender, code: sex}\n  - §{id: sax, v2: PID-22.1, fhir: pat.gender, code: sex}", "Another"},
@@ -250,6 +255,30 @@ func TestWhatIsNoYAMLHasOneFault(t *testing.T) {
 				t.Errorf("the file alone has %v", faults)
 			}
 		})
+	}
+}
+
+// TestNoMapAtAll: a file without a map is told how one begins.
+func TestNoMapAtAll(t *testing.T) {
+	for _, text := range []string{"", "# later\n", "a few words\n"} {
+		_, faults := catalog(t).CompileFile("small.map.yaml", []byte(text))
+		if len(faults) != 1 || faults[0].Code != CodeYAML || !strings.Contains(faults[0].Public, "silta: map/v1") {
+			t.Errorf("%q: %v", text, faults)
+		}
+	}
+}
+
+// TestADeclaredZSegmentIsKnown: one that has no place is told where it is declared, not where a rule reads it.
+func TestADeclaredZSegmentIsKnown(t *testing.T) {
+	text := strings.NewReplacer(`versions: ["2.4..2.8"]`, `versions: ["2.4..2.8"], zsegments: {ZKU: {after: RFX, fields: [ST]}}`, "v2: RF1-2,", "v2: ZKU-1,").Replace(small)
+	_, faults := catalog(t).CompileFile("small.map.yaml", []byte(text))
+	for _, f := range faults {
+		if f.Code == CodeZSegment {
+			t.Error(f)
+		}
+	}
+	if len(faults) == 0 {
+		t.Error("no fault")
 	}
 }
 

@@ -29,7 +29,7 @@ func (c *compiler) lens(u *unit, def ruleDef, o *op) bool {
 	}
 	if !def.as.set() {
 		if o.lens = c.choose(o); o.lens == nil {
-			u.r.add(CodeTypeClash, def.at, "No lens, or more than one, pairs %s with %s; name it with as.", o.v2[0].typ, o.fhir[0].typ)
+			u.r.add(CodeTypeClash, def.at, "%s", c.unchosen(o))
 			return false
 		}
 	} else if o.lens = lensNamed(def.as.s); o.lens == nil {
@@ -99,6 +99,21 @@ func (c *compiler) choose(o *op) *lens {
 	return only
 }
 
+// unchosen says why no lens pairs two types by itself, and which may be named.
+func (c *compiler) unchosen(o *op) string {
+	var fit []string
+	for _, l := range library {
+		if l.cells == len(o.v2) && l.elements == len(o.fhir) && has(l.fhir, o.fhir[0].typ) && c.fits(l, o.v2[0]) {
+			fit = append(fit, l.name)
+		}
+	}
+	pair := typeWord(o.v2[0].typ) + " with " + o.fhir[0].typ
+	if len(fit) == 0 {
+		return "No lens pairs " + pair + "."
+	}
+	return "Say with `as` which lens pairs " + pair + ": " + strings.Join(fit, ", ") + "."
+}
+
 // codeRule checks a rule that translates codes.
 func (c *compiler) codeRule(u *unit, def ruleDef, o *op) bool {
 	m := u.codes[def.code.s]
@@ -113,7 +128,7 @@ func (c *compiler) codeRule(u *unit, def ruleDef, o *op) bool {
 	switch target.typ {
 	case "code", "string", "uri", "id":
 		for _, p := range m.forward {
-			c.code(u, target, p.to, def.code.at)
+			c.code(u, target, p.to, at(m.places[p.to], def.code.at))
 		}
 		if m.unmapped == unmappedKeep && target.elem.Codes() != nil {
 			u.r.add(CodeBinding, def.code.at, "%s has a required value set, so unknown codes can't be kept.", target.path.source)

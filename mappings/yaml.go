@@ -112,15 +112,36 @@ func readYAML(r *reporter, data []byte) *value {
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		if len(r.faults) == 0 {
-			r.add(CodeYAML, syntaxPos(err), "This isn't YAML: %s.", syntaxText(err))
+			if at, tab := tabbed(data); tab {
+				r.add(CodeYAML, at, "YAML is indented with spaces; here stands a tab.")
+			} else {
+				r.add(CodeYAML, syntaxPos(err), "This isn't YAML: %s.", syntaxText(err))
+			}
 		}
 		return nil
 	}
-	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
-		r.add(CodeYAML, pos{line: 1, col: 1}, "A map file holds one YAML document.")
+	var v *value
+	if len(file.Docs) == 1 && file.Docs[0].Body != nil {
+		v = r.convert(file.Docs[0].Body)
+	}
+	if v == nil || v.kind == scalarValue {
+		r.add(CodeYAML, pos{line: 1, col: 1}, "A map file holds one YAML document, and begins with `silta: map/v1`.")
 		return nil
 	}
-	return r.convert(file.Docs[0].Body)
+	return v
+}
+
+// tabbed is the first tab that a line is indented with.
+func tabbed(data []byte) (pos, bool) {
+	line := 0
+	for text := range strings.Lines(string(data)) {
+		line++
+		content := strings.TrimLeft(text, " \t")
+		if i := strings.IndexByte(text[:len(text)-len(content)], '\t'); i >= 0 && strings.TrimSpace(content) != "" {
+			return pos{line: line, col: i + 1}, true
+		}
+	}
+	return pos{}, false
 }
 
 // The parser's time grows steeply with nesting. Maps nest about ten deep, and the largest has some ten thousand bytes.
