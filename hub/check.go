@@ -19,9 +19,8 @@ import (
 // among the faults. Where a contract was read from a file, a fault has its place there.
 func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known *fhir.Profiles) contracts.Faults {
 	var faults contracts.Faults
-	events := canonicalEvents(maps)
 	for _, p := range partners {
-		c := contractCheck{Partner: p, maps: maps, events: events, drafts: map[string]bool{}}
+		c := contractCheck{Partner: p, maps: maps, drafts: map[string]bool{}}
 		c.types()
 		c.chosen()
 		c.routes()
@@ -37,24 +36,10 @@ func CheckContracts(partners []*contracts.Partner, maps *mappings.Catalog, known
 	return faults
 }
 
-// canonicalEvents are all events that a canonical message can have: Silta's, and those that a map writes.
-func canonicalEvents(maps *mappings.Catalog) []string {
-	events := profiles.Events()
-	for _, m := range maps.Maps() {
-		for _, e := range m.CanonicalEvents() {
-			if !slices.Contains(events, e) {
-				events = append(events, e)
-			}
-		}
-	}
-	return events
-}
-
 // contractCheck collects what is wrong with one contract.
 type contractCheck struct {
 	*contracts.Partner
 	maps   *mappings.Catalog
-	events []string        // that a canonical message can have
 	drafts map[string]bool // maps of which was told that their newest version is one
 	faults contracts.Faults
 }
@@ -128,12 +113,14 @@ func (c *contractCheck) eventIn(at, event string) bool {
 	return false
 }
 
-// event says whether a canonical message can have this event, or one of this pattern.
+// event says whether a canonical message can have this event, or one of this pattern: one of Silta's, or one that some map
+// writes.
 func (c *contractCheck) event(at, event string) bool {
-	if meetsAny(event, c.events) {
+	ours := profiles.Events()
+	if meetsAny(event, ours) || slices.ContainsFunc(c.maps.Maps(), func(m *mappings.Map) bool { return meetsAny(event, m.CanonicalEvents()) }) {
 		return true
 	}
-	c.fault("CFG-039", at, "No canonical message has the event %q%s.", event, contracts.DidYouMean(event, c.events))
+	c.fault("CFG-039", at, "No canonical message has the event %q%s.", event, contracts.DidYouMean(event, ours))
 	return false
 }
 
