@@ -377,6 +377,9 @@ func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault)
 	foreign := c.foreign(o.code)
 	to, known := lookup(o.code.forward, code)
 	if known = known && !foreign; !known {
+		if o.code.unmapped == unmappedError && foreign {
+			return false, contracts.Faultf(contracts.Unmapped, CodeUnmapped, from.String(), "This code is of another system than those of the code map %s: the third component names it.", o.code.name)
+		}
 		if o.code.unmapped == unmappedError {
 			return false, contracts.Faultf(contracts.Unmapped, CodeUnmapped, from.String(), "The code map %s doesn't know this code.", o.code.name)
 		}
@@ -416,14 +419,18 @@ func (f *forward) translateCode(o *op, at spot, c cell) (bool, *contracts.Fault)
 	return true, nil
 }
 
-// foreign says whether component 3 says that the code is of another system than a code map's codes. HL7's tables go by many
-// names: who fills a field of theirs with a table of the house's own means the same field.
+// foreign says whether component 3 says that the code is of another system than the table of a code map. Senders write
+// HL7's tables with wrong numbers, too: what is called HL7's is of the field's own table.
 func (c cell) foreign(m *codeMap) bool {
 	ours := systemURL(m.table)
-	if ours == "" || strings.HasPrefix(ours, v2Tables) || c.comp > 0 {
+	if ours == "" || c.comp > 1 || c.sub > 0 {
 		return false
 	}
+	c.comp = 0
 	named := strings.TrimSpace(peek(c.down(3)))
+	if strings.HasPrefix(ours, v2Tables) && strings.HasPrefix(named, "HL7") {
+		return false
+	}
 	return named != "" && systemURL(named) != ours
 }
 

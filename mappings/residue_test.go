@@ -127,7 +127,7 @@ func TestWhatIsKeptAfterAChange(t *testing.T) {
 	}
 	msg, err := hl7v2.Parse([]byte(strings.Join([]string{
 		`MSH|^~\&|APOTTI|HELSINKI|SILTA|HUS|20260302093000||REF^I12^REF_I12|APO-1|P|2.5.1||||||UNICODE UTF-8`,
-		`RF1|P|A^Pikana^L||||LAH-1^APOTTI`,
+		`RF1|P|A^Pikana^HL70280||||LAH-1^APOTTI`,
 		`PRD|RP|Mäkelä^Öykkö`,
 		`PID|1||010594Y9021^^^&1.2.246.21&ISO^NNFIN||Mäki&von^Åsa^""^^^^L^^^^2019||||||||||||||4711^^^X`,
 		`OBR|1|||L^Labra^L`,
