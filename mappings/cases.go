@@ -158,7 +158,7 @@ func (t *caseRun) fail(part, code, format string, args ...any) *contracts.Fault 
 func (t *caseRun) forward(data []byte) {
 	msg, err := hl7v2.Parse(data, hl7v2.WithDefaultCharset(hl7v2.UTF8))
 	if err != nil {
-		t.fail("in.hl7", CodeCaseFailed, "The message can't be parsed: %v.", err)
+		t.fail("in.hl7", CodeCaseFailed, "The message can't be parsed: %v", err)
 		return
 	}
 	res, err := t.m.Forward(msg, t.c.ctx)
@@ -177,7 +177,7 @@ func (t *caseRun) forward(data []byte) {
 	ctx.Origin = &Origin{Bundle: res.Bundle} // an answer that names nobody gets nobody from itself
 	back, err := t.m.Reverse(res.Bundle, ctx)
 	if err != nil {
-		t.fail("in.hl7", CodeLawFailed, "L3: the way back of the result parks: %v.", err)
+		t.fail("in.hl7", CodeLawFailed, "L3: the way back of the result parks: %v", err)
 		return
 	}
 	t.rules(back)
@@ -213,7 +213,7 @@ func regrouped(findings contracts.Faults) bool {
 func (t *caseRun) thereAndBack(res, back *Result) {
 	again, err := t.m.Forward(back.Message, t.c.ctx)
 	if err != nil {
-		t.fail("in.hl7", CodeLawFailed, "L3: what the way back wrote parks: %v.", err)
+		t.fail("in.hl7", CodeLawFailed, "L3: what the way back wrote parks: %v", err)
 		return
 	}
 	if line := otherBundle(res.Bundle, again.Bundle, nil); line != "" {
@@ -225,14 +225,14 @@ func (t *caseRun) thereAndBack(res, back *Result) {
 func (t *caseRun) reverse() {
 	tree, err := fhir.Parse(t.c.parts["in.json"])
 	if err != nil {
-		t.fail("in.json", CodeCaseFailed, "The Bundle can't be parsed: %v.", err)
+		t.fail("in.json", CodeCaseFailed, "The Bundle can't be parsed: %v", err)
 		return
 	}
 	ctx := t.c.ctx
 	if request := t.c.parts["origin.json"]; request != nil {
 		origin, err := fhir.Parse(request)
 		if err != nil {
-			t.fail("origin.json", CodeCaseFailed, "The request can't be parsed: %v.", err)
+			t.fail("origin.json", CodeCaseFailed, "The request can't be parsed: %v", err)
 			return
 		}
 		ctx.Origin = &Origin{Bundle: origin}
@@ -250,7 +250,7 @@ func (t *caseRun) reverse() {
 	}
 	forth, err := t.m.Forward(res.Message, t.c.ctx)
 	if err != nil {
-		t.fail("in.json", CodeLawFailed, "L3: what the way back wrote parks: %v.", err)
+		t.fail("in.json", CodeLawFailed, "L3: what the way back wrote parks: %v", err)
 		return
 	}
 	t.bundle(forth.Bundle)
@@ -266,7 +266,7 @@ func (t *caseRun) faults(res *Result, err error) bool {
 	expected, listed := t.c.parts["faults.txt"]
 	if !listed {
 		if err != nil {
-			t.fail("in.hl7", CodeCaseFailed, "The message parks: %v.", err)
+			t.fail("in.hl7", CodeCaseFailed, "The message parks: %v", err)
 		}
 		return err == nil
 	}
@@ -303,7 +303,7 @@ func (t *caseRun) bundle(tree *fhir.Tree) {
 		}
 		want, err := fhir.Parse(data)
 		if err != nil {
-			t.fail(part, CodeCaseFailed, "The expected JSON can't be parsed: %v.", err)
+			t.fail(part, CodeCaseFailed, "The expected JSON can't be parsed: %v", err)
 			continue
 		}
 		got := tree
@@ -318,7 +318,7 @@ func (t *caseRun) bundle(tree *fhir.Tree) {
 	t.assertions(tree.Root())
 	for _, f := range fhir.Validate(tree) {
 		if f.Grade == contracts.GradeError {
-			t.fail("in.hl7", CodeLawFailed, "L6: the result isn't valid: %v.", f)
+			t.fail("in.hl7", CodeLawFailed, "L6: the result isn't valid: %v", f)
 		}
 	}
 }

@@ -117,12 +117,15 @@ func TestUntestedNamesAlternativesAndRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := m.Untested(nil)
+	all, _ := m.Untested(nil, nil)
 	reports, err := m.Test()
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := m.Untested(reports)
+	left, inherited := m.Untested(reports, nil)
+	if inherited != 0 {
+		t.Errorf("%d are inherited, of a map that stands alone", inherited)
+	}
 	for _, way := range []string{"event row 1", "obs.value.nm"} {
 		if !slices.Contains(all, way) || slices.Contains(left, way) {
 			t.Errorf("%s: untested without cases %v, with them %v", way, slices.Contains(all, way), slices.Contains(left, way))
@@ -201,5 +204,28 @@ Bundle.entry.resource.ofType(Location)
 		if c.compared != "" && !slices.Equal(report.Compared, []string{c.compared}) {
 			t.Errorf("compared: %q, want %q", report.Compared, c.compared)
 		}
+	}
+}
+
+// Of an overlay only what its own file adds is named; the rest is counted.
+func TestUntestedOfAnOverlay(t *testing.T) {
+	base, err := catalog(t).Map("ref-i12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, _ := base.Untested(nil, nil)
+	m, faults := catalog(t).CompileFile("map.yaml", []byte(`silta: map/v1
+id: mine.ref
+version: 0.1.0
+extends: ref-i12@0.1.0
+rules:
+  - {id: sr.more, dir: "->", first: [{id: a, v2: RF1-7, fhir: "sr.note(1).text", as: text}, {id: b, v2: RF1-8, fhir: "sr.note(1).text", as: text}]}
+`))
+	if m == nil {
+		t.Fatal(faults)
+	}
+	own, inherited := m.Untested(nil, base)
+	if !slices.Equal(own, []string{"sr.more.a", "sr.more.b"}) || inherited != len(all) {
+		t.Errorf("own %v, inherited %d of %d", own, inherited, len(all))
 	}
 }

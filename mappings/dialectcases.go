@@ -30,7 +30,7 @@ func (t *caseRun) dialect() {
 func (t *caseRun) parsed(part string) *fhir.Tree {
 	tree, err := fhir.Parse(t.c.parts[part])
 	if err != nil {
-		t.fail(part, CodeCaseFailed, "The part can't be parsed: %v.", err)
+		t.fail(part, CodeCaseFailed, "The part can't be parsed: %v", err)
 		return nil
 	}
 	return tree
@@ -50,7 +50,7 @@ func (t *caseRun) forwardFHIR(in *fhir.Tree) {
 	ctx.Origin = &Origin{Bundle: res.Bundle}
 	back, err := t.m.Reverse(res.Bundle, ctx)
 	if err != nil {
-		t.fail("in.json", CodeLawFailed, "L3: the way back of the result parks: %v.", err)
+		t.fail("in.json", CodeLawFailed, "L3: the way back of the result parks: %v", err)
 		return
 	}
 	t.rules(back)
@@ -79,7 +79,7 @@ func (t *caseRun) reverseFHIR(bundle *fhir.Tree) {
 	forth, err := t.m.ForwardFHIR(res.Dialect, t.c.ctx)
 	if err != nil {
 		if t.m.reads() {
-			t.fail("canonical.json", CodeLawFailed, "L2: what the way back wrote parks: %v.", err)
+			t.fail("canonical.json", CodeLawFailed, "L2: what the way back wrote parks: %v", err)
 		}
 		return
 	}
@@ -125,7 +125,7 @@ func (m *Map) breachesFHIR(in *fhir.Tree, c Context, nth int) []string {
 	}
 	plain, err := m.reverseFHIR(res.Bundle, c, nil)
 	if err != nil {
-		return append(told, fmt.Sprintf("L3: the way back parks: %v.", err))
+		return append(told, fmt.Sprintf("L3: the way back parks: %v", err))
 	}
 	if text := m.secondBack(in, c); text != "" {
 		told = append(told, "L3: "+text)
@@ -150,7 +150,7 @@ func (m *Map) exactFHIR(in *fhir.Tree, res *Result, c Context) string {
 	}
 	back, err := m.Reverse(res.Bundle, c)
 	if err != nil {
-		return fmt.Sprintf("the way back parks: %v.", err)
+		return fmt.Sprintf("the way back parks: %v", err)
 	}
 	if !bytes.Equal(in.Canonical(nil), back.Dialect.Canonical(nil)) && !declared(res.Findings) {
 		return "with the residue the way back gives another message, first at " + firstUnlike(in, back.Dialect) + "."
@@ -175,11 +175,11 @@ func (m *Map) secondBack(in *fhir.Tree, c Context) string {
 	}
 	first, err := m.forwardFHIR(in, c, false)
 	if err != nil {
-		return fmt.Sprintf("without the residue the message parks: %v.", err)
+		return fmt.Sprintf("without the residue the message parks: %v", err)
 	}
 	plain, err := m.reverseFHIR(first.Bundle, c, nil)
 	if err != nil {
-		return fmt.Sprintf("the way back parks: %v.", err)
+		return fmt.Sprintf("the way back parks: %v", err)
 	}
 	for _, f := range plain.Findings {
 		if f.Kind == contracts.Loss && f.Grade == contracts.GradeWarning {
@@ -188,7 +188,7 @@ func (m *Map) secondBack(in *fhir.Tree, c Context) string {
 	}
 	second, err := m.forwardFHIR(plain.Dialect, c, false)
 	if err != nil {
-		return fmt.Sprintf("what the way back wrote parks: %v.", err)
+		return fmt.Sprintf("what the way back wrote parks: %v", err)
 	}
 	if line := otherBundle(first.Bundle, second.Bundle, nil); line != "" {
 		return "back and forth again gives another Bundle, first at " + line + "."
@@ -207,7 +207,7 @@ func (m *Map) changeFHIR(in *fhir.Tree, res, plain *Result, leaf fhir.Node, c Co
 	}
 	back, err := m.Reverse(bundle, c)
 	if err != nil {
-		return fmt.Sprintf("a changed %s parks with the residue alone: %v.", leaf.Place(), err), false
+		return fmt.Sprintf("a changed %s parks with the residue alone: %v", leaf.Place(), err), false
 	}
 	rules, own := unlikeLeaves(plain.Dialect, after.Dialect), unlikeLeaves(in, back.Dialect)
 	for _, at := range keys(own) {

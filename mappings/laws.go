@@ -29,7 +29,7 @@ func (m *Map) breaches(msg *hl7v2.Message, c Context, nth int) []string {
 	c.Version = msg.Version()
 	plain, err := m.reverse(res.Bundle, c, nil)
 	if err != nil {
-		return append(told, fmt.Sprintf("L3: the way back parks: %v.", err))
+		return append(told, fmt.Sprintf("L3: the way back parks: %v", err))
 	}
 	if text := m.again(msg, res, plain, c); text != "" {
 		told = append(told, "L3: "+text)
@@ -48,7 +48,7 @@ func (m *Map) breaches(msg *hl7v2.Message, c Context, nth int) []string {
 func (m *Map) exact(msg *hl7v2.Message, res *Result, c Context) string {
 	back, err := m.Reverse(res.Bundle, c)
 	if err != nil {
-		return fmt.Sprintf("the way back parks: %v.", err)
+		return fmt.Sprintf("the way back parks: %v", err)
 	}
 	if at := sameMessage(msg, back.Message); at != "" && !declared(res.Findings) {
 		return "with the residue the way back gives another message, first at " + at + "."
@@ -76,11 +76,11 @@ func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
 	c.Origin, c.Version = nil, ""
 	first, err := m.forward(msg, c, nil)
 	if err != nil {
-		return fmt.Sprintf("without the residue the message parks: %v.", err)
+		return fmt.Sprintf("without the residue the message parks: %v", err)
 	}
 	second, err := m.forward(plain.Message, c, nil)
 	if err != nil {
-		return fmt.Sprintf("what the way back wrote parks: %v.", err)
+		return fmt.Sprintf("what the way back wrote parks: %v", err)
 	}
 	var same func([]byte) []byte
 	if m.doc.v2.write.set() && m.doc.v2.write.s != writeOffset {
@@ -110,7 +110,7 @@ func inUTC(b []byte) []byte {
 func (m *Map) change(msg *hl7v2.Message, res, plain *Result, o *origin, c Context) (breach string, came bool) {
 	bundle, err := fhir.Parse(res.Bundle.Append(nil))
 	if err != nil {
-		return fmt.Sprintf("the Bundle can't be read: %v.", err), false
+		return fmt.Sprintf("the Bundle can't be read: %v", err), false
 	}
 	place := res.node(o).Place()
 	path, err := fhir.CompilePath(strings.TrimPrefix(place, "Bundle."))
@@ -128,12 +128,12 @@ func (m *Map) change(msg *hl7v2.Message, res, plain *Result, o *origin, c Contex
 	}
 	back, err := m.Reverse(bundle, c)
 	if err != nil {
-		return fmt.Sprintf("a changed %s parks with the residue alone: %v.", place, err), false
+		return fmt.Sprintf("a changed %s parks with the residue alone: %v", place, err), false
 	}
 	if declared(res.Findings) { // what isn't kept doesn't come back, changed or not
 		unchanged, err := m.Reverse(res.Bundle, c)
 		if err != nil {
-			return fmt.Sprintf("the way back parks: %v.", err), false
+			return fmt.Sprintf("the way back parks: %v", err), false
 		}
 		msg = unchanged.Message
 	}

@@ -6,8 +6,9 @@ import (
 )
 
 // Untested are the alternatives of `first` and the rows of tables that none of the reports' cases passes through, in the
-// order of the file: obs.value.nm, state row 3.
-func (m *Map) Untested(reports []CaseReport) []string {
+// order of the file: obs.value.nm, state row 3. Of an overlay they are what it adds to its base, nil for other maps; inherited
+// counts the base's, which has cases of its own.
+func (m *Map) Untested(reports []CaseReport, base *Map) (list []string, inherited int) {
 	passed := map[string]bool{}
 	for i := range reports {
 		for _, way := range reports[i].ways {
@@ -18,17 +19,33 @@ func (m *Map) Untested(reports []CaseReport) []string {
 			}
 		}
 	}
-	var list []string
-	add := func(way string) {
-		if !passed[way] && !slices.Contains(list, way) {
+	ofBase := map[string]bool{}
+	if base != nil {
+		base.eachWay(func(o *op) { ofBase[o.way()] = true })
+	}
+	told := map[string]bool{}
+	m.eachWay(func(o *op) {
+		switch way := o.way(); {
+		case passed[way] || told[way]:
+			return
+		case base != nil && (o.at.file != "" || ofBase[way]): // a block's rules don't name their file
+			told[way] = true
+			inherited++
+		default:
+			told[way] = true
 			list = append(list, way)
 		}
-	}
+	})
+	return list, inherited
+}
+
+// eachWay visits the alternatives and the rows that write something, some more than once.
+func (m *Map) eachWay(add func(*op)) {
 	for _, p := range m.compiled() {
 		for _, t := range p.tables {
 			for i := range t.rows {
 				if t.rows[i].says() {
-					add(t.rows[i].rule.way())
+					add(t.rows[i].rule)
 				}
 			}
 		}
@@ -36,7 +53,6 @@ func (m *Map) Untested(reports []CaseReport) []string {
 			o.alternatives(add)
 		}
 	}
-	return list
 }
 
 // compiled are the programs of a map, the oldest version first.
@@ -67,10 +83,10 @@ func (r *tableRow) says() bool {
 	return r.forward && writes(r.fhir) || r.backward && writes(r.v2)
 }
 
-func (o *op) alternatives(add func(string)) {
+func (o *op) alternatives(add func(*op)) {
 	for _, kid := range o.kids {
 		if o.kind == opFirst {
-			add(kid.way())
+			add(kid)
 		}
 		kid.alternatives(add)
 	}

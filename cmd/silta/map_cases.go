@@ -43,6 +43,7 @@ func newMapTest(t *terminal, flag *catalogFlag) *cobra.Command {
 // testable is a map with the means to run its cases.
 type testable struct {
 	*mappings.Map
+	base *mappings.Map // what it extends, nil where it stands alone
 	test func() ([]mappings.CaseReport, error)
 }
 
@@ -55,7 +56,7 @@ func (f *catalogFlag) named(t *terminal, cmd *cobra.Command, names []string) ([]
 			return nil, err
 		}
 		for _, m := range catalog.Maps() {
-			maps = append(maps, testable{m, func() ([]mappings.CaseReport, error) { return f.test(m) }})
+			maps = append(maps, testable{m, f.base(m), func() ([]mappings.CaseReport, error) { return f.test(m) }})
 		}
 		return maps, nil
 	}
@@ -68,9 +69,22 @@ func (f *catalogFlag) named(t *terminal, cmd *cobra.Command, names []string) ([]
 		if isFile(name) {
 			test = func() ([]mappings.CaseReport, error) { return casesBeside(m, name) }
 		}
-		maps = append(maps, testable{m, test})
+		maps = append(maps, testable{m, f.base(m), test})
 	}
 	return maps, nil
+}
+
+// base gives the map that a map extends, nil where it stands alone.
+func (f *catalogFlag) base(m *mappings.Map) *mappings.Map {
+	if m.Extends() == "" {
+		return nil
+	}
+	catalog, _ := mappings.LoadSound(catalogLayers(f.dir)...)
+	base, err := catalog.Map(m.Extends())
+	if err != nil {
+		return nil
+	}
+	return base
 }
 
 // test runs the cases of a map of the catalog.
@@ -126,16 +140,21 @@ func (t *terminal) mapTested(m testable, verbose bool) error {
 			return err
 		}
 	}
-	untested := m.Untested(reports)
+	untested, inherited := m.Untested(reports, m.base)
 	if t.json() {
 		if verbose {
-			return t.print(map[string]any{"map": m.Name(), "untested": append([]string{}, untested...), "leaves": leaves})
+			return t.print(map[string]any{"map": m.Name(), "untested": append([]string{}, untested...), "untestedInherited": inherited, "leaves": leaves})
 		}
 		return nil
 	}
 	if verbose {
 		for _, way := range untested {
 			if _, err := fmt.Fprintf(t.out, "no case passes through %s\n", way); err != nil {
+				return err
+			}
+		}
+		if inherited > 0 {
+			if _, err := fmt.Fprintf(t.out, "no case passes through %d more, of what %s stands on\n", inherited, m.Name()); err != nil {
 				return err
 			}
 		}

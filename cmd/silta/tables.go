@@ -111,7 +111,11 @@ func (t *terminal) findings(s contracts.Step) {
 		fmt.Fprintln(t.out, "  "+faultWord(f))
 	}
 	if notes > 0 {
-		fmt.Fprintf(t.out, "  %d notes (--format json lists them)\n", notes)
+		word := "notes"
+		if notes == 1 {
+			word = "note"
+		}
+		fmt.Fprintf(t.out, "  %d %s (--format json lists them)\n", notes, word)
 	}
 }
 
