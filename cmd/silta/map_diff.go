@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -35,6 +40,7 @@ type difference struct {
 	Before  *string `json:"before"`
 	After   *string `json:"after"`
 	Rule    string  `json:"rule"`
+	Back    bool    `json:"back,omitempty"` // it is of the way back of what each map made; Path is a place of the dialect
 }
 
 // diffSummary is the last line.
@@ -55,7 +61,8 @@ func newMapDiff(t *terminal, flag *catalogFlag) *cobra.Command {
 			"line for each value that differs: the file, the place, what was before and what is after, and the rule that wrote it.\n" +
 			"With maps whose dialect is FHIR the messages are JSON, a resource a file.\n" +
 			"The last line counts them by rule. The lines hold the messages' values. A message that only one of the maps takes\n" +
-			"shows the other's fault. Version stamps (meta.versionId, meta.lastUpdated, meta.source), Provenance and the residue are left out\n" +
+			"shows the other's fault, and what the one writes from there; what both refuse is told on stderr. Lines with \"back\" are\n" +
+			"of the way back of what each map made, by fields of the message. Version stamps (meta.versionId, meta.lastUpdated, meta.source), Provenance and the residue are left out\n" +
 			"without --all.",
 		Example: "  silta map diff apotti.ref-i12@0.1.0 apotti.ref-i12@0.2.0 --messages samples",
 		Args:    cobra.ExactArgs(2),
@@ -135,7 +142,7 @@ func (d *mapDiff) file(name string, b []byte) error {
 			d.summary.Refused++
 			return nil
 		}
-		return d.message(name, func(m *mappings.Map) (*mappings.Result, error) { return m.ForwardFHIR(tree, d.context) })
+		return d.message(name, "", func(m *mappings.Map) (*mappings.Result, error) { return m.ForwardFHIR(tree, d.context) })
 	}
 	parts, faults := hl7v2.Split(b)
 	d.t.faults(name, faults)
@@ -150,7 +157,7 @@ func (d *mapDiff) file(name string, b []byte) error {
 			d.summary.Refused++
 			continue
 		}
-		if err := d.message(of, func(by *mappings.Map) (*mappings.Result, error) { return by.Forward(m, d.context) }); err != nil {
+		if err := d.message(of, m.Version(), func(by *mappings.Map) (*mappings.Result, error) { return by.Forward(m, d.context) }); err != nil {
 			return err
 		}
 	}
@@ -158,7 +165,7 @@ func (d *mapDiff) file(name string, b []byte) error {
 }
 
 // message compares what the two maps make of one message. They do so at the same time.
-func (d *mapDiff) message(name string, translate func(*mappings.Map) (*mappings.Result, error)) error {
+func (d *mapDiff) message(name, version string, translate func(*mappings.Map) (*mappings.Result, error)) error {
 	var before *mappings.Result
 	var errBefore error
 	var old sync.WaitGroup
@@ -171,15 +178,18 @@ func (d *mapDiff) message(name string, translate func(*mappings.Map) (*mappings.
 		was, is := contracts.FaultsOf(errBefore)[0], contracts.FaultsOf(errAfter)[0]
 		if was.Code == is.Code && was.At == is.At {
 			d.summary.Refused++
+			note := *is // of both maps, so no difference, and no reason to fail
+			note.Grade = contracts.GradeNote
+			d.t.faults(name, contracts.Faults{&note})
 			return nil
 		}
 		found = []difference{refusal(was, true), refusal(is, false)}
 	case errBefore != nil:
-		found = []difference{refusal(contracts.FaultsOf(errBefore)[0], true)}
+		found = refused(contracts.FaultsOf(errBefore)[0], after, true)
 	case errAfter != nil:
-		found = []difference{refusal(contracts.FaultsOf(errAfter)[0], false)}
+		found = refused(contracts.FaultsOf(errAfter)[0], before, false)
 	default:
-		found = d.bundles(before, after)
+		found = append(d.bundles(before, after), d.waysBack(before, after, version)...)
 	}
 	d.summary.Messages++
 	if len(found) > 0 {
@@ -202,6 +212,126 @@ func refusal(f *contracts.Fault, old bool) difference {
 		return difference{Path: f.At, Before: &text, Rule: f.Rule}
 	}
 	return difference{Path: f.At, After: &text, Rule: f.Rule}
+}
+
+// refused is a difference by a fault of one map, and what the other, which takes the message, writes from the fault's place.
+func refused(f *contracts.Fault, taken *mappings.Result, old bool) []difference {
+	found := []difference{refusal(f, old)}
+	for _, line := range taken.Lines() {
+		if rest, within := strings.CutPrefix(line.From, f.At); f.At == "" || !within || rest != "" && rest[0] != '.' && rest[0] != '(' {
+			continue
+		}
+		at, err := fhir.CompilePath(strings.TrimPrefix(line.To, "Bundle."))
+		if err != nil {
+			continue // what no path names, such as an extension
+		}
+		text := literal(at.Get(taken.Bundle.Root()))
+		if old {
+			found = append(found, difference{Path: line.To, After: text, Rule: line.Rule})
+		} else {
+			found = append(found, difference{Path: line.To, Before: text, Rule: line.Rule})
+		}
+	}
+	return found
+}
+
+// waysBack compares what each map makes of its own Bundle on the way back.
+func (d *mapDiff) waysBack(before, after *mappings.Result, version string) []difference {
+	back := func(m *mappings.Map, r *mappings.Result) (*mappings.Result, *contracts.Fault) {
+		c := d.context
+		c.Version, c.Origin = version, &mappings.Origin{Bundle: r.Bundle}
+		result, err := m.Reverse(r.Bundle, c)
+		if err != nil {
+			return nil, contracts.FaultsOf(err)[0]
+		}
+		return result, nil
+	}
+	old, was := back(d.old, before)
+	now, is := back(d.new, after)
+	var found []difference
+	switch {
+	case was != nil && is != nil && was.Code == is.Code && was.At == is.At:
+	case was != nil || is != nil:
+		if was != nil {
+			found = append(found, refusal(was, true))
+		}
+		if is != nil {
+			found = append(found, refusal(is, false))
+		}
+	case d.old.FHIR():
+		c := comparison{all: d.all, old: ruleOf(old), new: ruleOf(now)}
+		c.nodes(old.Dialect.Root(), now.Dialect.Root())
+		found = c.found
+	default:
+		found = unlikeFields(old, now)
+	}
+	for i := range found {
+		found[i].Back = true
+	}
+	return found
+}
+
+// unlikeFields compares two messages, field by field: the n-th segment of a name in one with the n-th of that name in the other.
+func unlikeFields(before, after *mappings.Result) []difference {
+	was, is := fieldsOf(before.Message), fieldsOf(after.Message)
+	var found []difference
+	all := maps.Clone(was)
+	maps.Copy(all, is)
+	for _, place := range slices.SortedFunc(maps.Keys(all), func(a, b fieldPlace) int {
+		return cmp.Or(cmp.Compare(a.segment, b.segment), cmp.Compare(a.nth, b.nth), a.field-b.field)
+	}) {
+		old, now := was[place], is[place]
+		if old == now {
+			continue
+		}
+		d, by := difference{Path: place.String()}, before
+		if old != "" {
+			d.Before = &old
+		}
+		if now != "" {
+			d.After, by = &now, after
+		}
+		d.Rule = ruleOfField(by, place)
+		found = append(found, d)
+	}
+	return found
+}
+
+// fieldPlace is a field of the nth segment of its name, from 1.
+type fieldPlace struct {
+	segment    string
+	nth, field int
+}
+
+func (p fieldPlace) String() string {
+	if p.nth == 1 {
+		return fmt.Sprintf("%s-%d", p.segment, p.field)
+	}
+	return fmt.Sprintf("%s(%d)-%d", p.segment, p.nth, p.field)
+}
+
+// fieldsOf gives the populated fields of a message, as they stand in it.
+func fieldsOf(m *hl7v2.Message) map[fieldPlace]string {
+	fields, count := map[fieldPlace]string{}, map[string]int{}
+	for _, s := range m.Segments() {
+		count[s.ID()]++
+		for n := 1; n <= s.NumFields(); n++ {
+			if text := s.Field(n).ER7(); text != "" {
+				fields[fieldPlace{s.ID(), count[s.ID()], n}] = text
+			}
+		}
+	}
+	return fields
+}
+
+// ruleOfField is the first rule that wrote into a field on the way back.
+func ruleOfField(r *mappings.Result, p fieldPlace) string {
+	for _, line := range r.Lines() {
+		if rest, within := strings.CutPrefix(line.To, p.String()); within && (rest == "" || rest[0] == '(' || rest[0] == '.') {
+			return line.Rule
+		}
+	}
+	return ""
 }
 
 // bundles compares two Bundles, entry by entry: those of one fullUrl belong together wherever they stand.
