@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -210,8 +211,12 @@ func finishSkeleton(m *Map, text, event string, res *Result, err error) ([]byte,
 	}
 	if len(res.Unread) > 0 {
 		text += "\n# Nothing carries these places of the message yet: write a rule for each, or an ignore with its reason.\n"
+		var told []string
 		for _, place := range res.Unread {
-			text += "#   " + place + "\n"
+			if place = itemNumber.ReplaceAllString(place, ""); !has(told, place) {
+				told = append(told, place)
+				text += "#   " + place + "\n"
+			}
 		}
 	}
 	if lacks := lacking(res.Bundle, event); len(lacks) > 0 {
@@ -222,6 +227,9 @@ func finishSkeleton(m *Map, text, event string, res *Result, err error) ([]byte,
 	}
 	return []byte(text), nil
 }
+
+// itemNumber is the number of an item of a list in a place; a rule is for all of them.
+var itemNumber = regexp.MustCompile(`\[\d+\]`)
 
 // lacking tells what a Bundle lacks of the profile of its event: place, rule and what it asks for.
 func lacking(bundle *fhir.Tree, event string) []string {

@@ -55,7 +55,7 @@ PID|1||77^^^CLINIC^MR||Korhonen^Kaisa||1962|F`, "request", "ref-i12@0.1.0", `ver
 			}
 			if res, err := m.Forward(msg, Context{}); err == nil {
 				for _, place := range res.Unread {
-					if !strings.Contains(string(text), "\n#   "+place+"\n") {
+					if !strings.Contains(string(text), "\n#   "+itemNumber.ReplaceAllString(place, "")+"\n") {
 						t.Errorf("%s isn't carried and isn't listed", place)
 					}
 				}
@@ -97,6 +97,8 @@ func TestSkeletonOfFHIR(t *testing.T) {
 		{"on a base", message(header("contact", "QuestionnaireResponse/q1"), answers, person), "contact", "omaolo-contact@0.1.0", "extends", "Bundle.entry[0].resource.responsible.reference"},
 		{"alone", message(header("asked", "QuestionnaireResponse/q1"), answers, person, desk, town), "contact", "", `{fhir: msh.responsible, to: responsible}`, ""},
 		{"with a Task of its own", message(header("asked", "Task/t1"), `{"resourceType": "Task", "id": "t1", "status": "requested", "intent": "order", "for": {"reference": "Patient/p1"}}`, person), "request", "", `from: "MessageHeader.focus -> Task"`, ""},
+		{"a chain that the Task begins", message(header("asked", "Task/t1"), `{"resourceType": "Task", "id": "t1", "status": "requested", "intent": "order", "focus": {"reference": "ServiceRequest/s1"}}`,
+			`{"resourceType": "ServiceRequest", "id": "s1", "status": "active", "intent": "order", "subject": {"reference": "Patient/p1"}}`, person), "request", "", "{fhir: servicerequest.subject, to: patient}", ""},
 		{"what nothing leads to", message(header("asked", "Patient/p1"), person, desk, strings.Replace(answers, "Patient/p1", "Patient/p2", 1)), "contact", "", "task.for, to: patient", ""},
 		{"one resource", strings.Replace(answers, `"status"`, `"contained": [`+person+`], "status"`, 1), "contact", "", "contained: true", ""},
 	} {
@@ -121,7 +123,7 @@ func TestSkeletonOfFHIR(t *testing.T) {
 				t.Fatalf("%v\n%s", err, text)
 			}
 			for _, place := range res.Unread {
-				if !strings.Contains(string(text), "\n#   "+place+"\n") {
+				if !strings.Contains(string(text), "\n#   "+itemNumber.ReplaceAllString(place, "")+"\n") {
 					t.Errorf("%s isn't carried and isn't listed", place)
 				}
 			}
@@ -206,6 +208,27 @@ func unversioned(t *testing.T, typ string) *hl7v2.Message {
 		t.Fatal(err)
 	}
 	return msg
+}
+
+// What is written into the map of the message's own is checked first: no type that FHIR doesn't have, no query of a URI.
+func TestSkeletonTakesNoTextOfTheMessage(t *testing.T) {
+	const head = `{"resourceType": "Bundle", "type": "message", "entry": [{"fullUrl": "https://help.example/MessageHeader/1", "resource": {"resourceType": "MessageHeader", "eventUri": "https://help.example/ask?patient=010594Y9021", "source": {"endpoint": "https://help.example"}, "focus": [{"reference": "Task/1"}]}},
+  {"fullUrl": "https://help.example/Task/1", "resource": {"resourceType": "Task", "status": "requested", "intent": "order"}}`
+	in, err := fhir.Parse([]byte(head + "]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := catalog(t).SkeletonFHIR("mine.map", in, "contact")
+	if err != nil || strings.Contains(string(text), "010594Y9021") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if in, err = fhir.Parse([]byte(head + `, {"resource": {"resourceType": "Korhonen]"}}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = catalog(t).SkeletonFHIR("mine.map", in, "contact")
+	if faults := contracts.FaultsOf(err); len(faults) != 1 || faults[0].Code != CodeSkeleton || strings.Contains(err.Error(), "Korhonen") {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestSkeletonOfABundleWithoutHeader(t *testing.T) {

@@ -38,6 +38,7 @@ type fhirSkeleton struct {
 	bundle    *fhir.Bundle
 	resources []fhir.Node // the root of what is no Bundle with what it contains, or what stands in its entries
 	leads     []lead
+	pending   bool // a reference to a resource without a frame yet is no fault
 }
 
 // lead is a path of references in the message, such as Task.for, that lead to resources of a type.
@@ -109,9 +110,29 @@ func (s *fhirSkeleton) types() []string {
 // each reference that leads to it, as far as they compile.
 func (s *fhirSkeleton) alone() ([]byte, error) {
 	s.find()
+	for _, r := range s.resources { // the map names them
+		if t := fhir.Definitions().Type(r.Type()); t == nil {
+			return nil, contracts.Faultf(contracts.Invalid, CodeSkeleton, r.Place(), "FHIR R4 has no resource of this type.")
+		}
+	}
 	parts := []segmentPart{s.header(), s.task()}
 	names := map[string]string{"MessageHeader": "msh", "Task": "task"} // the frames of types
 	left := slices.DeleteFunc(s.types(), func(t string) bool { return names[t] != "" })
+	parts, left = s.grow(parts, left, names)
+	if len(left) > 0 {
+		// What is led to may need what it leads to: a ServiceRequest the Patient that it alone names.
+		s.pending = true
+		more, _ := s.grow(slices.Clone(parts), left, names)
+		s.pending = false
+		if s.faults(more) <= s.faults(parts) {
+			parts = more
+		}
+	}
+	return s.finish(s.together(parts))
+}
+
+// grow adds the frames of types, as far as they can be reached, and gives the types that are left.
+func (s *fhirSkeleton) grow(parts []segmentPart, left []string, names map[string]string) ([]segmentPart, []string) {
 	for again := true; again; { // what leads to a type may come behind it
 		again = false
 		for i, typ := range left {
@@ -121,7 +142,7 @@ func (s *fhirSkeleton) alone() ([]byte, error) {
 			}
 		}
 	}
-	return s.finish(s.together(parts))
+	return parts, left
 }
 
 // frames are the parts of one type. Where it has one frame of its own, names has it then.
@@ -210,7 +231,13 @@ func (s *fhirSkeleton) faults(parts []segmentPart) int {
 		return math.MaxInt
 	}
 	_, err := m.ForwardFHIR(s.in, Context{})
-	return len(contracts.FaultsOf(err))
+	n := 0
+	for _, f := range contracts.FaultsOf(err) {
+		if f.Code != CodeMissing || !s.pending {
+			n++
+		}
+	}
+	return n
 }
 
 // header carries what is the message's own.
@@ -236,7 +263,8 @@ func (s *fhirSkeleton) header() segmentPart {
 		for _, name := range at {
 			n = n.Get(name)
 		}
-		if text := n.Text(); legalCode.MatchString(text) {
+		text, _, _ := strings.Cut(n.Text(), "?") // what is asked may name a patient
+		if legalCode.MatchString(text) {
 			p.consts += fmt.Sprintf("  - {dialect: MessageHeader.%s, value: %q}\n", strings.Join(at, "."), text)
 		}
 	}
