@@ -206,7 +206,7 @@ func (d *dialectCompiler) when(u *unit, def ruleDef, r *fhirRule, in *nests) {
 			u.r.add(CodeWhen, def.at, "The rule runs both ways, so `when` needs its %s side too; or say dir.", name)
 		case expr.set():
 			r.sides[side].when = d.guard(u, expr, func(call string, path text) (ask, bool) {
-				return d.asks(u, call, path, func() *fhirRef { return d.onSide(u, path, r, side, in) })
+				return d.asks(u, call, path, func(path text) *fhirRef { return d.onSide(u, path, r, side, in) })
 			})
 		}
 	}

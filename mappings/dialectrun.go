@@ -164,6 +164,9 @@ func (x *carrier) answer(a ask, at meeting) any {
 		return a.answer(found, "")
 	}
 	nodes := x.nodes(a.fhir, at)
+	if a.other != nil {
+		return alike(nodes, x.nodes(a.other, at))
+	}
 	value := ""
 	if len(nodes) > 0 {
 		value = nodes[0].text

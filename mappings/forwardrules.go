@@ -197,7 +197,13 @@ func (f *forward) lens(o *op, at spot) (bool, *contracts.Fault) {
 	wrote := false
 	var refused *contracts.Fault
 	for _, c := range cells {
-		ok, fault := f.translate(o, at, []cell{c})
+		list := []cell{c}
+		for _, beside := range o.v2[1:] {
+			other, _ := f.one(beside, at)
+			other.d = f.d
+			list = append(list, other)
+		}
+		ok, fault := f.translate(o, at, list)
 		wrote = wrote || ok
 		switch {
 		case fault == nil || fault.Grade != contracts.GradeError:

@@ -203,6 +203,7 @@ var mistakes = []mistake{
 	{"a guard that reads a whole element", CodeWhen, "code: sex}", "code: sex, dir: \"<-\", when: {fhir: \"v('§pat.name') == ''\"}}", "HumanName"},
 	{"a guard whose path isn't quoted", CodeWhen, "code: sex}", "code: sex, dir: \"->\", when: {v2: \"has(§8)\"}}", "quotes"},
 	{"a label in v2", CodeWhen, "code: sex}", "code: sex, dir: \"->\", when: {v2: \"labelled('§R')\"}}", "FHIR"},
+	{"elements alike in v2", CodeWhen, "code: sex}", "code: sex, dir: \"->\", when: {v2: \"same('§PID-8', 'PID-8')\"}}", "FHIR"},
 	{"a guard over alternatives", CodeWhen, "  - {id: names, v2: PID-5(*), fhir: pat.name(*), as: xpn}", "  - §{id: names, when: {v2: \"true\", fhir: \"true\"}, first: [{id: a, v2: PID-5(*), fhir: pat.name(*), as: xpn}]}", "alternatives"},
 	{"a guard beside absent", CodeWhen, "code: sex}", "code: sex, dir: \"->\", absent: {fhir: §unknown}, when: {v2: \"true\"}}", "exclude"},
 	{"a modifier ignored", CodeModifier, "ignore:\n  v2: {PID-2: \"withdrawn\"}", "ignore:\n  fhir: {§task.status: \"why not\"}", "changes"},

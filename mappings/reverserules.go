@@ -136,18 +136,47 @@ func (r *reverse) at(ref *fhirRef, at back) []*node {
 	return nodes
 }
 
-// equal compares two elements by value.
+// equal compares two elements by value; the order of members says nothing in JSON.
 func equal(a, b *node) bool {
-	if a.kind != b.kind || a.text != b.text {
+	if a.kind != b.kind || a.text != b.text || a.size() != b.size() {
 		return false
 	}
-	x, y := a.first, b.first
-	for ; x != nil && y != nil; x, y = x.next, y.next {
-		if x.name != y.name || !equal(x, y) {
+	for x := a.first; x != nil; x = x.next {
+		if a.get(x.name) != x {
+			continue // compared with the first of its array
+		}
+		y, z := x, b.get(x.name)
+		for ; y != nil && z != nil; y, z = y.follow(), z.follow() {
+			if !equal(y, z) {
+				return false
+			}
+		}
+		if y != nil || z != nil {
 			return false
 		}
 	}
-	return x == nil && y == nil
+	return true
+}
+
+// size counts the members of an element, each item of an array as one.
+func (n *node) size() (count int) {
+	for k := n.first; k != nil; k = k.next {
+		count++
+	}
+	return count
+}
+
+// alike says whether there is something to compare and all others are equal to the first.
+func alike(first, others []*node) bool {
+	if len(first) == 0 || len(others) == 0 {
+		return false
+	}
+	for _, n := range others {
+		if !equal(first[0], n) {
+			return false
+		}
+	}
+	return true
 }
 
 // put runs the lens or code map on one element and writes what it says.

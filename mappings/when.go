@@ -26,27 +26,40 @@ type guard struct {
 	not     bool
 }
 
-// ask is a call of has, count, v or labelled in an expression; after parsing it is a variable of the call's name and path.
+// ask is a call of has, count, v, same or labelled in an expression; after parsing it is a variable of the call's name and
+// path, or both its paths.
 type ask struct {
 	call  string
 	v2    *v2Ref
 	fhir  *fhirRef
+	other *fhirRef // what same compares
 	label string
 	typ   *cel.Type
 }
 
 // whenCalls are the calls that an expression has beside CEL's own functions and operators.
-var whenCalls = []string{"has", "count", "v", "labelled"}
+var whenCalls = []string{"has", "count", "v", "same", "labelled"}
+
+// between stands between the two paths of one question.
+const between = "', '"
 
 // celBase is CEL without macros of its own: its has() asks for a field of a message, ours for a path.
 var celBase = sync.OnceValues(func() (*cel.Env, error) {
 	var macros []cel.EnvOption
 	for _, call := range whenCalls {
-		macros = append(macros, cel.Macros(cel.GlobalMacro(call, 1, func(h cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
-			if args[0].Kind() != ast.LiteralKind || args[0].AsLiteral().Type() != types.StringType {
-				return nil, h.NewError(args[0].ID(), call+"() takes a path in quotes")
+		paths := 1
+		if call == "same" {
+			paths = 2
+		}
+		macros = append(macros, cel.Macros(cel.GlobalMacro(call, paths, func(h cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
+			var list []string
+			for _, arg := range args {
+				if arg.Kind() != ast.LiteralKind || arg.AsLiteral().Type() != types.StringType {
+					return nil, h.NewError(arg.ID(), call+"() takes a path in quotes")
+				}
+				list = append(list, string(arg.AsLiteral().(types.String)))
 			}
-			return h.NewIdent(call + " " + string(args[0].AsLiteral().(types.String))), nil
+			return h.NewIdent(call + " " + strings.Join(list, between)), nil
 		})))
 	}
 	return cel.NewEnv(append([]cel.EnvOption{cel.ClearMacros()}, macros...)...)
@@ -249,6 +262,10 @@ func (c *compiler) askV2(u *unit, o *op, in *nest, call string, path text) (ask,
 		u.r.add(CodeWhen, path.at, "A label is a security label of the FHIR resource; v2 has none.")
 		return ask{}, false
 	}
+	if call == "same" {
+		u.r.add(CodeWhen, path.at, "same() compares FHIR elements; fields are compared by v() == v().")
+		return ask{}, false
+	}
 	ref := c.v2Path(u, path, o.frame, in, false, true)
 	if ref == nil {
 		return ask{}, false
@@ -268,15 +285,21 @@ func (c *compiler) askV2(u *unit, o *op, in *nest, call string, path text) (ask,
 
 // askFHIR binds a path of the FHIR side.
 func (c *compiler) askFHIR(u *unit, in *nest, call string, path text) (ask, bool) {
-	return c.asks(u, call, path, func() *fhirRef { return c.fhirPath(u, path, in) })
+	return c.asks(u, call, path, func(path text) *fhirRef { return c.fhirPath(u, path, in) })
 }
 
 // asks binds what a call asks of FHIR by its path.
-func (c *compiler) asks(u *unit, call string, path text, bind func() *fhirRef) (ask, bool) {
+func (c *compiler) asks(u *unit, call string, path text, bind func(path text) *fhirRef) (ask, bool) {
 	if call == "labelled" {
 		return ask{call: call, label: path.s, typ: cel.BoolType}, true
 	}
-	ref := bind()
+	if one, two, ok := strings.Cut(path.s, between); ok {
+		behind := path.at
+		behind.col += len(one + between)
+		first, other := bind(text{one, path.at}), bind(text{two, behind})
+		return ask{call: call, fhir: first, other: other, typ: cel.BoolType}, first != nil && other != nil
+	}
+	ref := bind(path)
 	if ref == nil {
 		return ask{}, false
 	}
@@ -404,6 +427,9 @@ func (r *reverse) answer(a ask, at back) any {
 		return a.answer(found, "")
 	}
 	nodes := r.at(a.fhir, at)
+	if a.other != nil {
+		return alike(nodes, r.at(a.other, at))
+	}
 	value := ""
 	if len(nodes) > 0 {
 		value = nodes[0].text

@@ -75,8 +75,11 @@ func TestWhen(t *testing.T) {
 		"v('pat.gender') == 'male'":       false,
 		"v('pat.deceasedBoolean')":        false, // absent: neither true nor false
 		"count('pat.identifier(*)') == 2": true,
-		"labelled('R')":                   true,
-		"labelled('N')":                   false,
+		"same('pat.identifier(1).value', 'pat.identifier(1).value')": true,
+		"same('pat.identifier(1).type', 'pat.identifier(*).type')":   false, // MR and PI
+		"same('pat.photo(1)', 'pat.photo(*)')":                       false, // nothing is there
+		"labelled('R')":                                              true,
+		"labelled('N')":                                              false,
 	} {
 		res, err := guarded(t, "true", expr).Reverse(labelled, Context{})
 		if err != nil {
