@@ -1,9 +1,12 @@
 package mappings
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/hoitosilta/silta/contracts"
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 )
 
@@ -69,6 +72,37 @@ func TestWhatPointsBackIsFound(t *testing.T) {
 		}
 		if got := er7(back.Message); !strings.Contains(got, visit) {
 			t.Errorf("want %s, got %s", visit, got)
+		}
+	}
+}
+
+// TestAReferenceThatWasFollowedIsNoLoss: who ordered is carried by the role that the reference leads to, so that the
+// reference alone says neither number nor name is no loss. One that leads nowhere is.
+func TestAReferenceThatWasFollowedIsNoLoss(t *testing.T) {
+	m, err := catalog(t).Map("oru-r01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := hl7v2.Parse([]byte("MSH|^~\\&|A|B|C|D|20260302||ORU^R01^ORU_R01|7|P|2.5.1\rPID|1||1^^^X^MR\rOBR|1|P1|F1|CBC^Count^L||||||||||||12^Sund^Aino\rOBX|1|NM|BP^B^L||120||||||F"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.Forward(msg, Context{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leads := range []bool{true, false} {
+		for e := range res.Bundle.Root().Get("entry").Each() {
+			if to := e.Get("resource").Get("requester").Get("reference"); to.Exists() && !leads {
+				to.Put(fhir.String("PractitionerRole/elsewhere"))
+			}
+		}
+		back, err := m.Reverse(res.Bundle, Context{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := slices.ContainsFunc(back.Findings, func(f *contracts.Fault) bool { return strings.HasSuffix(f.At, ".requester") }); told == leads {
+			t.Errorf("leads somewhere: %v, told: %v: %v", leads, told, back.Findings)
 		}
 	}
 }

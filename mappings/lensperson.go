@@ -243,7 +243,7 @@ var xcnLens = &lens{name: "xcn", cells: 1, elements: 1, v2: []string{"XCN", "CN"
 		p.set(0, 2, family)
 		p.set(0, 3, first)
 		p.set(0, 4, further)
-		if len(p.writes) == 0 {
+		if len(p.writes) == 0 && !orNone(n.get("reference")).seen { // a frame that was found carries what it leads to
 			return "The reference has neither identifier nor display."
 		}
 		return ""
