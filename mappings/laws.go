@@ -31,7 +31,7 @@ func (m *Map) breaches(msg *hl7v2.Message, c Context, nth int) []string {
 	if err != nil {
 		return append(told, fmt.Sprintf("L3: the way back parks: %v", err))
 	}
-	if text := m.again(msg, res, plain, c); text != "" {
+	if text := m.again(msg, plain, c); text != "" {
 		told = append(told, "L3: "+text)
 	}
 	for i := 0; nth > 0 && i < len(res.lineage); i += nth {
@@ -66,12 +66,10 @@ func declared(findings contracts.Faults) bool {
 	return slices.ContainsFunc(findings, func(f *contracts.Fault) bool { return f.Code == CodeDeclared })
 }
 
-// again is L3.
-func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
-	for _, f := range plain.Findings {
-		if f.Kind == contracts.Loss && f.Grade == contracts.GradeWarning {
-			return "" // it was told that something is lost
-		}
+// again is L3. What the way back told as lost may be missing the second time, and nothing else.
+func (m *Map) again(msg *hl7v2.Message, plain *Result, c Context) string {
+	if regrouped(plain.Findings) {
+		return "" // it was told that what follows is read as another group's
 	}
 	c.Origin, c.Version = nil, ""
 	first, err := m.forward(msg, c, nil)
@@ -86,10 +84,79 @@ func (m *Map) again(msg *hl7v2.Message, res, plain *Result, c Context) string {
 	if m.doc.v2.write.set() && m.doc.v2.write.s != writeOffset {
 		same = inUTC
 	}
-	if line := otherBundle(first.Bundle, second.Bundle, same); line != "" {
+	return unequal(places(plain.Findings), first.Bundle, second.Bundle, same)
+}
+
+// unequal says in what two Bundles differ but for what was told as lost.
+func unequal(lost []string, first, second *fhir.Tree, same func([]byte) []byte) string {
+	if len(lost) > 0 {
+		if at := beyond(lost, first, second, same); at != "" {
+			return "back and forth again gives another Bundle, and not only where a loss was told, first at " + at + "."
+		}
+	} else if line := otherBundle(first, second, same); line != "" {
 		return "back and forth again gives another Bundle, first at " + line + "."
 	}
 	return ""
+}
+
+// beyond gives the first place at which the second Bundle lacks something of the first that wasn't told as lost, or has
+// something that the first doesn't have.
+func beyond(lost []string, first, second *fhir.Tree, same func([]byte) []byte) string {
+	whole, rest, again := nameless(first, same), nameless(first, same), nameless(second, same)
+	if whole == nil || rest == nil || again == nil {
+		return "Bundle"
+	}
+	without(rest, lost)
+	u := differs(rest.Root(), again.Root(), false)
+	if u == nil {
+		u = differs(again.Root(), whole.Root(), false)
+	}
+	if u == nil {
+		return ""
+	}
+	return u.at
+}
+
+// places are those where something was told as lost.
+func places(findings contracts.Faults) (list []string) {
+	for _, f := range findings {
+		if f.Kind == contracts.Loss && f.Grade == contracts.GradeWarning {
+			list = append(list, f.At)
+		}
+	}
+	return list
+}
+
+// nameless is a copy of a Bundle in which all ids made for it are one, as they hang on what else is there.
+func nameless(b *fhir.Tree, same func([]byte) []byte) *fhir.Tree {
+	text := uuids.ReplaceAll(b.Append(nil), []byte("urn:uuid:#"))
+	if same != nil {
+		text = same(text)
+	}
+	tree, err := fhir.Parse(text)
+	if err != nil {
+		return nil
+	}
+	return tree
+}
+
+// without takes elements out of a Bundle, and what is empty then.
+func without(b *fhir.Tree, places []string) {
+	var gone []fhir.Node
+	for _, place := range places {
+		if path, err := fhir.CompilePath(strings.TrimPrefix(place, "Bundle.")); err == nil {
+			gone = append(gone, path.Get(b.Root()))
+		}
+	}
+	for _, n := range gone {
+		for n.Exists() {
+			parent := n.Parent()
+			n.Remove()
+			if n = parent; n.Len() > 0 {
+				break
+			}
+		}
+	}
 }
 
 var times = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)"`)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hoitosilta/silta/contracts/fhir"
 	"github.com/hoitosilta/silta/contracts/hl7v2"
 	"github.com/hoitosilta/silta/testfixtures/generate"
 )
@@ -125,5 +126,32 @@ func corpus(t *testing.T, take func(file string, msg *hl7v2.Message)) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOnlyWhatWasToldMayBeMissing: a told loss excuses its own place and no other.
+func TestOnlyWhatWasToldMayBeMissing(t *testing.T) {
+	const first = `{"resourceType":"Bundle","entry":[{"fullUrl":"urn:uuid:11111111-1111-4111-8111-111111111111","resource":{"resourceType":"Patient","gender":"male","name":[{"family":"A"},{"family":"B"}]}}]}`
+	const lost = "Bundle.entry[0].resource.name[0].family"
+	for _, c := range []struct{ name, old, new, at string }{
+		{"all is there", "", "", ""},
+		{"another id", "1111-4111", "2222-4222", ""},
+		{"what was told is missing", `{"family":"A"},`, "", ""},
+		{"something else is missing", `,{"family":"B"}`, "", "Bundle.entry[0].resource.name[1].family"},
+		{"something else is otherwise", "male", "other", "Bundle.entry[0].resource.gender"},
+		{"something came", `{"family":"B"}`, `{"family":"B","use":"old"}`, "Bundle.entry[0].resource.name[1].use"},
+		{"what was told is otherwise", `"A"`, `"C"`, "Bundle.entry[0].resource.name[0].family"},
+	} {
+		one, err := fhir.Parse([]byte(first))
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := fhir.Parse([]byte(strings.Replace(first, c.old, c.new, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := beyond([]string{lost}, one, two, nil); (at == "") != (c.at == "") {
+			t.Errorf("%s: %q, want %q", c.name, at, c.at)
+		}
 	}
 }
