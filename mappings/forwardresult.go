@@ -275,7 +275,7 @@ func (f *forward) result(room int) *Result {
 	tree, count := &fhir.Tree{}, f.arena.count()
 	r := &Result{Bundle: tree, Findings: f.findings, read: [2]*fhir.Tree{tree}}
 	if !f.untraced {
-		r.lineage, r.segments = make([]origin, 0, count*3/5), make([]segmentLabel, len(f.d.segments))
+		r.lineage, r.segments = make([]origin, 0, count*2/3), make([]segmentLabel, len(f.d.segments))
 		for i := range f.d.segments {
 			r.segments[i] = segmentLabel{f.d.segments[i].id, int32(f.d.segments[i].nth)}
 		}

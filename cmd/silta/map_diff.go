@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,6 +94,8 @@ func newMapDiff(t *terminal, flag *catalogFlag) *cobra.Command {
 }
 
 func (d *mapDiff) run(dir string) error {
+	// Two maps and a message are little memory, and thousands of messages make much to collect: an eighth of the time.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	if _, err := os.Stat(dir); err != nil {
 		return usagef("--messages %s can't be read: there is no such folder or file", dir)
 	}
@@ -166,12 +169,12 @@ func (d *mapDiff) file(name string, b []byte) error {
 
 // message compares what the two maps make of one message. They do so at the same time.
 func (d *mapDiff) message(name, version string, translate func(*mappings.Map) (*mappings.Result, error)) error {
-	var before *mappings.Result
-	var errBefore error
+	var was, is bothWays
 	var old sync.WaitGroup
-	old.Go(func() { before, errBefore = translate(d.old) })
-	after, errAfter := translate(d.new)
+	old.Go(func() { was = d.bothWays(d.old, version, translate) })
+	is = d.bothWays(d.new, version, translate)
 	old.Wait()
+	before, errBefore, after, errAfter := was.there, was.err, is.there, is.err
 	var found []difference
 	switch {
 	case errBefore != nil && errAfter != nil:
@@ -189,7 +192,7 @@ func (d *mapDiff) message(name, version string, translate func(*mappings.Map) (*
 	case errAfter != nil:
 		found = refused(contracts.FaultsOf(errAfter)[0], before, false)
 	default:
-		found = append(d.bundles(before, after), d.waysBack(before, after, version)...)
+		found = append(d.bundles(before, after), d.waysBack(was, is)...)
 	}
 	d.summary.Messages++
 	if len(found) > 0 {
@@ -235,19 +238,31 @@ func refused(f *contracts.Fault, taken *mappings.Result, old bool) []difference 
 	return found
 }
 
-// waysBack compares what each map makes of its own Bundle on the way back.
-func (d *mapDiff) waysBack(before, after *mappings.Result, version string) []difference {
-	back := func(m *mappings.Map, r *mappings.Result) (*mappings.Result, *contracts.Fault) {
-		c := d.context
-		c.Version, c.Origin = version, &mappings.Origin{Bundle: r.Bundle}
-		result, err := m.Reverse(r.Bundle, c)
-		if err != nil {
-			return nil, contracts.FaultsOf(err)[0]
-		}
-		return result, nil
+// bothWays is what a map makes of a message, and of what it made on the way back.
+type bothWays struct {
+	there, back *mappings.Result
+	err         error
+	fault       *contracts.Fault // of the way back
+}
+
+func (d *mapDiff) bothWays(m *mappings.Map, version string, translate func(*mappings.Map) (*mappings.Result, error)) (w bothWays) {
+	if w.there, w.err = translate(m); w.err != nil {
+		return w
 	}
-	old, was := back(d.old, before)
-	now, is := back(d.new, after)
+	c := d.context
+	c.Version, c.Origin = version, &mappings.Origin{Bundle: w.there.Bundle}
+	back, err := m.Reverse(w.there.Bundle, c)
+	if err != nil {
+		w.fault = contracts.FaultsOf(err)[0]
+		return w
+	}
+	w.back = back
+	return w
+}
+
+// waysBack compares what each map makes of its own Bundle on the way back.
+func (d *mapDiff) waysBack(before, after bothWays) []difference {
+	old, was, now, is := before.back, before.fault, after.back, after.fault
 	var found []difference
 	switch {
 	case was != nil && is != nil && was.Code == is.Code && was.At == is.At:
@@ -262,7 +277,7 @@ func (d *mapDiff) waysBack(before, after *mappings.Result, version string) []dif
 		c := comparison{all: d.all, old: ruleOf(old), new: ruleOf(now)}
 		c.nodes(old.Dialect.Root(), now.Dialect.Root())
 		found = c.found
-	default:
+	case !bytes.Equal(old.Message.Bytes(), now.Message.Bytes()):
 		found = unlikeFields(old, now)
 	}
 	for i := range found {
@@ -368,19 +383,21 @@ func (d *mapDiff) bundles(before, after *mappings.Result) []difference {
 	return c.found
 }
 
-// ruleOf gives the rule that wrote each place.
-func ruleOf(r *mappings.Result) map[string]string {
-	rules := map[string]string{}
-	for _, line := range r.Lines() {
-		rules[line.To] = line.Rule
-	}
-	return rules
+// ruleOf gives the rule that wrote each place, once it is asked.
+func ruleOf(r *mappings.Result) func() map[string]string {
+	return sync.OnceValue(func() map[string]string {
+		rules := map[string]string{}
+		for _, line := range r.Lines() {
+			rules[line.To] = line.Rule
+		}
+		return rules
+	})
 }
 
 // comparison collects the leaves that differ.
 type comparison struct {
 	all      bool
-	old, new map[string]string // rules by place
+	old, new func() map[string]string // rules by place; asked for where something differs
 	found    []difference
 }
 
@@ -434,10 +451,10 @@ func (c *comparison) leaf(a, b fhir.Node) {
 	d := difference{Before: was, After: is}
 	if is != nil {
 		d.Path = b.Place()
-		d.Rule = c.new[d.Path]
+		d.Rule = c.new()[d.Path]
 	} else {
 		d.Path = a.Place()
-		d.Rule = c.old[d.Path]
+		d.Rule = c.old()[d.Path]
 	}
 	c.found = append(c.found, d)
 }
