@@ -88,10 +88,10 @@ type sliceDef struct {
 }
 
 type frameDef struct {
-	name, typ, from, in, by, orphans, key text
-	each, always                          bool
-	since, until                          text
-	at                                    pos
+	name, typ, from, in, by, orphans text
+	each, always                     bool
+	since, until                     text
+	at                               pos
 }
 
 type linkDef struct {

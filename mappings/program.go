@@ -115,7 +115,6 @@ type fhirRef struct {
 	elem   *fhir.Element
 	owner  string // the type whose element it is: Patient, Coding
 	origin bool
-	order  int64
 	at     pos
 
 	modifier bool // it, or what it stands in, changes what the rest means
@@ -230,12 +229,11 @@ type tableRow struct {
 }
 
 type link struct {
-	ref      *fhirRef
-	frame    *frame // who holds it
-	to       []*frame
-	forward  bool
-	rule     *op
-	backward bool
+	ref     *fhirRef
+	frame   *frame // who holds it
+	to      []*frame
+	forward bool
+	rule    *op
 }
 
 type constant struct {
@@ -250,7 +248,6 @@ type ignored struct {
 	from, to int16 // fields; 0: the whole segment
 	comp     int16
 	fhir     *fhirRef
-	typ      string
 }
 
 // has says whether a component of a field is meant.

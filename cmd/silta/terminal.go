@@ -148,13 +148,3 @@ func (t *terminal) each(files []string, work func(file string, b []byte) error) 
 	}
 	return nil
 }
-
-// interactive says whether stderr is a terminal: only then is progress shown.
-func (t *terminal) interactive() bool {
-	f, ok := t.err.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
